@@ -1,0 +1,35 @@
+/* fill.h - the values of secrets that scripts ask for but never see: passwords, CAs, certificates.
+ *
+ * A plan says {type = "password", username, dbname, host, port, namespace, cluster_domain},
+ * {type = "ca", cn, ou} or {type = "certificate", ca = secret name, cn, dns_names, usage}; with
+ * duration_s where 90 days do not fit. Results are data of a Secret (base64) on the arena. */
+#ifndef MH_OPERATOR_FILL_H
+#define MH_OPERATOR_FILL_H
+
+#include "base/json.h"
+#include "base/world.h"
+
+struct mh_fill_env {
+    const struct mh_rand *rand;
+    int64_t now_s;
+    int64_t duration_s; /* of certificates, unless the fill says otherwise */
+};
+
+/* What is already there: PEM texts, NULL where not. */
+struct mh_fill_have {
+    const char *ca_cert;
+    const char *ca_key;
+    const char *key; /* of the certificate or CA to renew: kept */
+};
+
+/* The secret whose key signs, or NULL if none is needed. */
+const char *mh_fill_ca(yyjson_val *fill);
+/* Adds the keys to data (an object of doc). INVALID for an unknown fill, UNAVAILABLE without
+ * randomness, NOMEM, INTERNAL. */
+enum mh_code mh_fill_make(struct mh_arena *a, const struct mh_fill_env *env, yyjson_val *fill,
+                          const struct mh_fill_have *have, yyjson_mut_doc *doc,
+                          yyjson_mut_val *data, struct mh_err *err);
+/* Decodes one key of a Secret read from the API; NULL if absent or bad. */
+const char *mh_fill_decode(struct mh_arena *a, yyjson_val *secret, const char *key);
+
+#endif
