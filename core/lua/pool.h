@@ -1,0 +1,44 @@
+/* pool.h - the parent of policy workers: asks, watches the deadline, kills, answers.
+ *
+ * Lives on one event_base. A spare worker, locked down, always waits, so that a kill costs
+ * nothing. Every job is answered once: by the worker, or with an error record at its deadline.
+ * Workers' answers are hostile input and pass the guards of guard.h before anybody sees them. */
+#ifndef MH_LUA_POOL_H
+#define MH_LUA_POOL_H
+
+#include <event2/event.h>
+
+#include "base/mem.h"
+#include "lua/policy.h"
+
+struct mh_pool;
+
+struct mh_pool_options {
+    const char *const *argv; /* NULL: {"/proc/self/exe", "policy-worker", NULL} */
+    int workers;             /* most at once, 0: 4 */
+    int deadline_ms;         /* of a decision, 0: 100; checks get ten times that */
+};
+
+struct mh_policy_call {
+    /* set by the caller, who keeps it until done or cancel */
+    struct mh_policy_job job; /* texts must live as long */
+    struct mh_arena *arena;
+    void (*done)(struct mh_policy_call *call);
+    void *arg;
+    /* set before done */
+    struct mh_policy_result result;
+    void *impl;
+};
+
+/* NULL: no memory. Workers are started on the loop's first turn. */
+struct mh_pool *mh_pool_new(struct event_base *base, const struct mh_pool_options *opt);
+/* Kills all workers; open calls are forgotten without done. */
+void mh_pool_free(struct mh_pool *p);
+/* done comes once and never from inside start. */
+void mh_policy_start(struct mh_pool *p, struct mh_policy_call *call);
+void mh_policy_cancel(struct mh_pool *p, struct mh_policy_call *call);
+/* Workers alive, and killed since the start. */
+int mh_pool_alive(const struct mh_pool *p);
+int mh_pool_kills(const struct mh_pool *p);
+
+#endif

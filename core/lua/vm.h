@@ -1,0 +1,90 @@
+/* vm.h - one Lua 5.4 state under limits: fuel, wall time, heap, largest block.
+ *
+ * A VM belongs to its creator and to one thread. Scripts get own base, string, table and utf8
+ * libraries that charge fuel; a kill cannot be caught by pcall. After a kill for memory the VM is
+ * only good for mh_vm_free. Everything that may raise runs inside mh_vm_call or a task. */
+#ifndef MH_LUA_VM_H
+#define MH_LUA_VM_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <lua.h>
+
+#include "base/mem.h"
+#include "moonherd/err.h"
+
+#define MH_LUA_SOURCE_MAX ((size_t)64 << 10)
+
+struct mh_vm_limits {
+    int64_t fuel;    /* VM instructions and charges of the libraries, per mh_vm_begin */
+    int64_t wall_ns; /* per mh_vm_begin */
+    size_t heap;
+    size_t block; /* largest single allocation, so also the longest string */
+    bool gc;      /* false: only when the heap is full */
+};
+
+extern const struct mh_vm_limits mh_limits_policy;     /* 1 M, 50 ms, 4 MiB, 1 MiB */
+extern const struct mh_vm_limits mh_limits_controller; /* 50 M, 200 ms, 16 MiB, 4 MiB */
+
+enum mh_kill {
+    MH_KILL_NONE,
+    MH_KILL_FUEL,
+    MH_KILL_WALL,
+    MH_KILL_MEMORY
+};
+
+/* What a failed script leaves behind. Texts are on the arena that the call was given. */
+struct mh_script_error {
+    const char *kind; /* syntax contract runtime fuel wall memory output guard */
+    const char *file; /* "failover.lua", NULL when unknown */
+    int line;         /* 0 when unknown */
+    const char *message;
+    const char *traceback; /* NULL when there is none */
+};
+
+struct mh_vm {
+    lua_State *L; /* main state; hooks are inherited by every thread of it */
+    struct mh_vm_limits limits;
+    size_t used;
+    size_t peak;
+    int64_t fuel;     /* used since mh_vm_begin */
+    int64_t began_ns; /* CLOCK_MONOTONIC */
+    enum mh_kill dead;
+    bool broken;     /* killed for memory: close it */
+    bool setting_up; /* our own code runs: fuel and heap cap do not count */
+    int full;        /* times the heap was full since mh_vm_begin */
+    void *running;   /* struct mh_task of the step that runs, NULL outside */
+};
+
+/* The VM of a state. */
+struct mh_vm *mh_vm_of(lua_State *L);
+/* Libraries are in place, no script is loaded. NULL: no memory. */
+struct mh_vm *mh_vm_new(const struct mh_vm_limits *limits);
+void mh_vm_free(struct mh_vm *vm);
+/* A fresh budget of fuel and wall time. Call before each entry into scripts. */
+void mh_vm_begin(struct mh_vm *vm);
+/* Runs fn(L) with arg as its light userdata, protected; what it leaves on its stack is dropped.
+ * On failure fills *err (SCRIPT, LIMIT or NOMEM; message has file:line) and *se (may be NULL). */
+enum mh_code mh_vm_call(struct mh_vm *vm, struct mh_arena *a, lua_CFunction fn, void *arg,
+                        struct mh_script_error *se, struct mh_err *err);
+/* Inside a protected call: pays n units; raises when the budget is empty. */
+void mh_vm_charge(lua_State *L, size_t n);
+/* Inside a protected call: compiles text (never bytecode), strips a BOM, lints; pushes the
+ * function or raises. name is shown in messages, "failover.lua". */
+void mh_vm_load(lua_State *L, const char *name, const char *text, size_t len);
+/* Inside a protected call: the globals of scripts (read-only to them), for adding to. */
+void mh_vm_push_globals(lua_State *L);
+/* Inside a protected call: puts the value on the top of the stack into the globals; pops it. */
+void mh_vm_set_global(lua_State *L, const char *name);
+/* What error the status and value on the top of L mean; pops nothing, never raises. */
+enum mh_code mh_vm_explain(struct mh_vm *vm, struct mh_arena *a, lua_State *L, int status,
+                           struct mh_script_error *se, struct mh_err *err);
+/* Message handler that keeps the traceback for mh_vm_explain. */
+int mh_vm_traceback(lua_State *L);
+/* Name of the first global that the function on the top reads or writes and that does not exist;
+ * NULL if there is none. *line is where. The name lives as long as the function. */
+const char *mh_vm_undefined(lua_State *L, int *line);
+
+#endif
