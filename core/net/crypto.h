@@ -5,9 +5,10 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "moonherd/err.h"
+
 #include "base/mem.h"
 #include "base/world.h"
-#include "moonherd/err.h"
 
 #define MH_SHA256_HEX 65
 #define MH_PASSWORD_LEN 64
@@ -29,7 +30,8 @@ enum mh_code mh_password(struct mh_arena *a, const struct mh_rand *rand, const c
 /* Compares without telling where they differ. */
 bool mh_secret_eq(const char *a, const char *b);
 /* "md5" + hex as PostgreSQL 13 stores it, and a SCRAM-SHA-256 verifier (4096 rounds): a password
- * need never travel in SQL. */
+ * need never travel in SQL. Scram: NULL too for a password with bytes beyond ASCII (PostgreSQL would
+ * normalise it first: let the server hash that one). */
 char *mh_pg_md5(struct mh_arena *a, const char *user, const char *password);
 char *mh_pg_scram(struct mh_arena *a, const struct mh_rand *rand, const char *password);
 

@@ -12,24 +12,19 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#include "base/mem.h"
 #include "moonherd/err.h"
+
+#include "base/mem.h"
 
 struct event_base;
 struct mh_server;
 struct mh_stream;
 
-enum mh_method {
-    MH_GET = 1,
-    MH_POST = 2,
-    MH_PUT = 4,
-    MH_DELETE = 8,
-    MH_PATCH = 16 /* HEAD is answered as GET without body */
-};
+enum mh_method { MH_GET = 1, MH_POST = 2, MH_PUT = 4, MH_DELETE = 8, MH_PATCH = 16 };
 
 /* PEM texts, NUL-terminated; copied or parsed before the call returns. */
 struct mh_server_tls {
-    const char *cert_pem;      /* leaf, then intermediates */
+    const char *cert_pem; /* leaf, then intermediates */
     const char *key_pem;
     const char *client_ca_pem; /* one or more CAs; NULL: nobody is `verified` */
 };
@@ -58,8 +53,8 @@ typedef void (*mh_route_fn)(struct mh_request *req, void *arg);
 struct mh_server_limits {
     size_t header_max;   /* default 16 KiB */
     size_t body_max;     /* default 3 MiB */
-    int idle_s;          /* no byte for so long: closed (not streams); default 20 */
-    int max_connections; /* further ones wait in the kernel's queue; default 256 */
+    int idle_s;          /* no whole request for so long: closed (not streams); default 20 */
+    int max_connections; /* further ones wait in the kernel's queue (TLS only); default 256 */
     size_t stream_max;   /* queued bytes after which a stream's client is dropped; default 1 MiB */
 };
 

@@ -9,8 +9,9 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "base/mem.h"
 #include "moonherd/err.h"
+
+#include "base/mem.h"
 
 enum mh_x509_usage { MH_X509_SERVER, MH_X509_CLIENT };
 
@@ -48,8 +49,9 @@ struct mh_x509_info {
     const char *issuer_cn;
     int64_t not_before;
     int64_t not_after;
-    const char *const *dns_names; /* DNS and IP names as texts, in the certificate's order, NULL-ended */
-    const char *const *uris;      /* NULL-ended */
+    const char *const
+        *dns_names;          /* DNS and IP names as texts, in the certificate's order, NULL-ended */
+    const char *const *uris; /* NULL-ended */
     bool is_ca;
     char spki_sha256[65]; /* hex of SHA-256 of the DER SubjectPublicKeyInfo */
 };
