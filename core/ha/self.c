@@ -1,0 +1,179 @@
+#include "ha/self.h"
+
+#include <string.h>
+
+#include "base/str.h"
+
+static const char *const order_names[] = { "wait",  "claim",    "serve", "follow",
+                                           "fence", "stepdown", "quit",  "halt" };
+
+const char *
+mh_ha_order_name(enum mh_ha_order order)
+{
+    return order_names[order];
+}
+
+static void
+give(struct mh_ha_self_out *out, enum mh_ha_order order, uint64_t term, const char *reason)
+{
+    *out = (struct mh_ha_self_out){ .order = order, .term = term, .reason = reason };
+}
+
+static void
+follow(const struct mh_ha_self_in *in, struct mh_ha_self_out *out, uint64_t term)
+{
+    give(out, MH_HA_FOLLOW, term, "another instance holds the lease");
+    out->address = in->lease->address;
+    out->follow = in->lease->holder;
+}
+
+static bool
+is_primary_now(const struct mh_ha_self_in *in)
+{
+    return in->running && in->role == MH_HA_PRIMARY;
+}
+
+/* Nobody holds the Lease. */
+static void
+without_holder(const struct mh_ha_self_in *in, struct mh_ha_self_out *out)
+{
+    if (in->own.term > 0 || in->own.promise > 0 || in->lease->term > 0) {
+        /* H4: the Lease was removed. A running primary goes on (rule: no restart for a lost Lease),
+         * a stopped one does not start. */
+        give(out, MH_HA_WAIT, in->own.promise,
+             "the lease has no holder, but this volume has seen a term: waiting for the operator");
+        return;
+    }
+    if (in->has_data && in->data_primary)
+        give(out, MH_HA_CLAIM, 1, "first primary of a new cluster");
+    else
+        give(out, MH_HA_WAIT, 0, "no primary yet");
+}
+
+static void
+as_holder(const struct mh_ha_self_in *in, struct mh_ha_self_out *out)
+{
+    const struct mh_ha_lease *l = in->lease;
+    if (!in->has_data) {
+        give(out, MH_HA_HALT, l->term, "the lease names this instance, but its volume is empty");
+        return;
+    }
+    switch (l->phase) {
+    case MH_HA_PROMOTING:
+        /* Elected. The log that was elected is this volume's: it promised the term before. */
+        if (in->own.promise > l->term) {
+            give(out, MH_HA_FENCE, in->own.promise, "a higher term is promised already");
+            return;
+        }
+        give(out, MH_HA_SERVE, l->term, "elected");
+        out->adopt = is_primary_now(in);
+        return;
+    case MH_HA_STABLE:
+    case MH_HA_SUSPECT:
+        if (in->own.term == l->term && mh_str_eq(l->incarnation, in->own.incarnation)) {
+            give(out, MH_HA_SERVE, l->term, "holds the lease");
+        } else {
+            /* Another volume under the same name (E10, E12, D14): whoever served this term, it was
+             * not this data. */
+            give(out, is_primary_now(in) ? MH_HA_QUIT : MH_HA_HALT, l->term,
+                 "the lease names this instance, but with another volume or term");
+        }
+        return;
+    case MH_HA_SWITCHING:
+        give(out, MH_HA_STEPDOWN, l->term, "hands over");
+        return;
+    case MH_HA_FENCING:
+        give(out, MH_HA_QUIT, l->term, "a new term is being decided");
+        return;
+    }
+}
+
+static void
+as_other(const struct mh_ha_self_in *in, struct mh_ha_self_out *out)
+{
+    const struct mh_ha_lease *l = in->lease;
+    switch (l->phase) {
+    case MH_HA_FENCING:
+        if (is_primary_now(in)) {
+            give(out, MH_HA_QUIT, l->term, "a new term is being decided");
+            return;
+        }
+        give(out, MH_HA_FENCE, l->term, "a new term is being decided");
+        if (mh_str_eq(l->candidate, in->name))
+            out->address = l->address; /* preferred: fetch the rest of the log */
+        return;
+    case MH_HA_SWITCHING:
+        /* The log's end must still reach this standby: it stays with the old term until then. */
+        if (is_primary_now(in)) {
+            give(out, MH_HA_QUIT, l->term, "another instance holds the lease");
+            return;
+        }
+        follow(in, out, l->term - 1 > in->own.promise ? l->term - 1 : in->own.promise);
+        return;
+    case MH_HA_STABLE:
+    case MH_HA_SUSPECT:
+    case MH_HA_PROMOTING:
+        if (is_primary_now(in))
+            give(out, MH_HA_QUIT, l->term, "another instance holds the lease");
+        else
+            follow(in, out, l->term);
+        return;
+    }
+}
+
+void
+mh_ha_self(const struct mh_ha_self_in *in, struct mh_ha_self_out *out)
+{
+    const struct mh_ha_lease *l = in->lease;
+    if (!l) {
+        give(out, MH_HA_WAIT, in->own.promise, "the lease was not read yet");
+        return;
+    }
+    if (in->own.cluster_uid[0] && strcmp(in->own.cluster_uid, in->cluster_uid) != 0) {
+        give(out, MH_HA_HALT, 0, "the volume belongs to another cluster");
+        return;
+    }
+    if (!l->exists || !l->holder) {
+        without_holder(in, out);
+        return;
+    }
+    if (l->term < in->own.promise) {
+        /* A17: the API server went back in time. A running primary of the promised term goes on; no
+         * one is started or promoted. */
+        give(out, MH_HA_WAIT, in->own.promise, "the lease is older than this volume's promise");
+        return;
+    }
+    if (mh_str_eq(l->holder, in->name))
+        as_holder(in, out);
+    else
+        as_other(in, out);
+}
+
+char *
+mh_ha_term_text(struct mh_arena *a, const struct mh_ha_term *t)
+{
+    return mh_arena_printf(a,
+                           "{\"promise\":%llu,\"term\":%llu,\"incarnation\":\"%s\",\"cluster\":\"%s\"}\n",
+                           (unsigned long long)t->promise, (unsigned long long)t->term,
+                           t->incarnation, t->cluster_uid);
+}
+
+bool
+mh_ha_term_read(struct mh_arena *a, const char *text, size_t len, struct mh_ha_term *out)
+{
+    yyjson_val *v = NULL;
+    *out = (struct mh_ha_term){ 0 };
+    if (mh_json_parse(a, text, len, &v, NULL))
+        return false;
+    int64_t promise = mh_json_int(v, -1, "promise", NULL);
+    int64_t term = mh_json_int(v, -1, "term", NULL);
+    const char *incarnation = mh_json_str(v, "incarnation", NULL);
+    const char *cluster = mh_json_str(v, "cluster", NULL);
+    if (promise < 0 || term < 0 || !incarnation || !cluster)
+        return false;
+    out->promise = (uint64_t)promise;
+    out->term = (uint64_t)term;
+    mh_str_copy(out->incarnation, sizeof(out->incarnation), incarnation);
+    mh_str_copy(out->cluster_uid, sizeof(out->cluster_uid), cluster);
+    return true;
+}
