@@ -15,9 +15,8 @@
 const char *
 mh_fill_ca(yyjson_val *fill)
 {
-    return mh_str_eq(mh_json_str(fill, "type", NULL), "certificate")
-               ? mh_json_str(fill, "ca", NULL)
-               : NULL;
+    return mh_str_eq(mh_json_str(fill, "type", NULL), "certificate") ? mh_json_str(fill, "ca", NULL)
+                                                                     : NULL;
 }
 
 const char *
@@ -30,19 +29,19 @@ mh_fill_decode(struct mh_arena *a, yyjson_val *secret, const char *key)
 }
 
 static bool
-add(struct mh_arena *a, yyjson_mut_doc *doc, yyjson_mut_val *data, const char *key,
-    const char *value)
+add(struct mh_arena *a, const struct mh_fill_out *out, const char *key, const char *value)
 {
     const char *text = value ? mh_base64_encode(a, value, strlen(value)) : NULL;
-    return text && yyjson_mut_obj_put(data, yyjson_mut_strcpy(doc, key),
-                                      yyjson_mut_strcpy(doc, text));
+    return text && yyjson_mut_obj_put(out->data, yyjson_mut_strcpy(out->doc, key),
+                                      yyjson_mut_strcpy(out->doc, text));
 }
 
 /* Percent-encodes all but unreserved characters and those of `keep`. */
 static const char *
 encoded(struct mh_arena *a, const char *s, const char *keep)
 {
-    static const char plain[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~";
+    static const char plain[] =
+        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~";
     static const char hex[] = "0123456789ABCDEF";
     char *out = mh_arena_alloc(a, 3 * strlen(s) + 1), *o = out;
     for (; out && *s; s++) {
@@ -75,14 +74,13 @@ struct login {
 };
 
 static bool
-add_uris(struct mh_arena *a, const struct login *l, yyjson_mut_doc *doc, yyjson_mut_val *data)
+add_uris(struct mh_arena *a, const struct login *l, const struct mh_fill_out *out)
 {
     const char *user = encoded(a, l->user, ""), *db = encoded(a, l->db, "*");
     const char *near = mh_arena_printf(a, "%s.%s", l->host, l->ns);
     const char *far = mh_arena_printf(a, "%s.%s.svc.%s", l->host, l->ns, l->domain);
     const char *hosts[] = { near, far };
-    static const char *const keys[][2] = { { "uri", "jdbc-uri" },
-                                           { "fqdn-uri", "fqdn-jdbc-uri" } };
+    static const char *const keys[][2] = { { "uri", "jdbc-uri" }, { "fqdn-uri", "fqdn-jdbc-uri" } };
     if (!user || !db || !near || !far)
         return false;
     for (size_t i = 0; i < 2; i++) {
@@ -90,7 +88,7 @@ add_uris(struct mh_arena *a, const struct login *l, yyjson_mut_doc *doc, yyjson_
                                           hosts[i], l->port, db);
         const char *jdbc = mh_arena_printf(a, "jdbc:postgresql://%s:%s/%s?password=%s&user=%s",
                                            hosts[i], l->port, db, l->password, user);
-        if (!add(a, doc, data, keys[i][0], uri) || !add(a, doc, data, keys[i][1], jdbc))
+        if (!add(a, out, keys[i][0], uri) || !add(a, out, keys[i][1], jdbc))
             return false;
     }
     return true;
@@ -105,7 +103,7 @@ text_or(yyjson_val *fill, const char *key, const char *absent)
 
 static enum mh_code
 make_password(struct mh_arena *a, const struct mh_fill_env *env, yyjson_val *fill,
-              yyjson_mut_doc *doc, yyjson_mut_val *data, struct mh_err *err)
+              const struct mh_fill_out *out, struct mh_err *err)
 {
     struct login l = { .user = mh_json_str(fill, "username", NULL),
                        .db = text_or(fill, "dbname", "*"),
@@ -121,18 +119,17 @@ make_password(struct mh_arena *a, const struct mh_fill_env *env, yyjson_val *fil
     const char *pgpass = db && user && l.port ? mh_arena_printf(a, "%s:%s:%s:%s:%s\n", l.host,
                                                                 l.port, db, user, l.password)
                                               : NULL;
-    if (!pgpass || !add(a, doc, data, "username", l.user) || !add(a, doc, data, "user", l.user) ||
-        !add(a, doc, data, "password", l.password) || !add(a, doc, data, "dbname", l.db) ||
-        !add(a, doc, data, "host", l.host) || !add(a, doc, data, "port", l.port) ||
-        !add(a, doc, data, "pgpass", pgpass) || !add_uris(a, &l, doc, data))
+    if (!pgpass || !add(a, out, "username", l.user) || !add(a, out, "user", l.user) ||
+        !add(a, out, "password", l.password) || !add(a, out, "dbname", l.db) ||
+        !add(a, out, "host", l.host) || !add(a, out, "port", l.port) ||
+        !add(a, out, "pgpass", pgpass) || !add_uris(a, &l, out))
         return mh_fail(err, MH_E_NOMEM, "no memory for a secret");
     return MH_OK;
 }
 
 static enum mh_code
 make_ca(struct mh_arena *a, const struct mh_fill_env *env, yyjson_val *fill,
-        const struct mh_fill_have *have, yyjson_mut_doc *doc, yyjson_mut_val *data,
-        struct mh_err *err)
+        const struct mh_fill_have *have, const struct mh_fill_out *out, struct mh_err *err)
 {
     int64_t days = env->duration_s > 0 ? env->duration_s : DURATION_S;
     int64_t from = env->now_s - BACKDATE_S;
@@ -146,7 +143,7 @@ make_ca(struct mh_arena *a, const struct mh_fill_env *env, yyjson_val *fill,
         return mh_fail(err, MH_E_INVALID, "fill of a ca needs cn");
     if (mh_x509_make_ca(a, &spec, &cert, &key, err) != MH_OK)
         return err->code;
-    if (!add(a, doc, data, "ca.crt", cert) || !add(a, doc, data, "ca.key", key))
+    if (!add(a, out, "ca.crt", cert) || !add(a, out, "ca.key", key))
         return mh_fail(err, MH_E_NOMEM, "no memory for a secret");
     return MH_OK;
 }
@@ -168,8 +165,7 @@ names_of(struct mh_arena *a, yyjson_val *list)
 
 static enum mh_code
 make_certificate(struct mh_arena *a, const struct mh_fill_env *env, yyjson_val *fill,
-                 const struct mh_fill_have *have, yyjson_mut_doc *doc, yyjson_mut_val *data,
-                 struct mh_err *err)
+                 const struct mh_fill_have *have, const struct mh_fill_out *out, struct mh_err *err)
 {
     int64_t days = env->duration_s > 0 ? env->duration_s : DURATION_S;
     int64_t from = env->now_s - BACKDATE_S;
@@ -179,8 +175,8 @@ make_certificate(struct mh_arena *a, const struct mh_fill_env *env, yyjson_val *
                                  .key_pem = have->key,
                                  .cn = mh_json_str(fill, "cn", NULL),
                                  .dns_names = names_of(a, mh_json_get(fill, "dns_names", NULL)),
-                                 .usage = strcmp(usage, "client") == 0 ? MH_X509_CLIENT
-                                                                       : MH_X509_SERVER,
+                                 .usage =
+                                     strcmp(usage, "client") == 0 ? MH_X509_CLIENT : MH_X509_SERVER,
                                  .not_before = from,
                                  .not_after = from + mh_json_int(fill, days, "duration_s", NULL) };
     if (!spec.cn || !spec.dns_names)
@@ -193,22 +189,21 @@ make_certificate(struct mh_arena *a, const struct mh_fill_env *env, yyjson_val *
                        text_or(fill, "ca", "?"));
     if (mh_x509_issue(a, &spec, &cert, &key, err) != MH_OK)
         return err->code;
-    if (!add(a, doc, data, "tls.crt", cert) || !add(a, doc, data, "tls.key", key))
+    if (!add(a, out, "tls.crt", cert) || !add(a, out, "tls.key", key))
         return mh_fail(err, MH_E_NOMEM, "no memory for a secret");
     return MH_OK;
 }
 
 enum mh_code
 mh_fill_make(struct mh_arena *a, const struct mh_fill_env *env, yyjson_val *fill,
-             const struct mh_fill_have *have, yyjson_mut_doc *doc, yyjson_mut_val *data,
-             struct mh_err *err)
+             const struct mh_fill_have *have, const struct mh_fill_out *out, struct mh_err *err)
 {
     const char *type = text_or(fill, "type", "");
     if (strcmp(type, "password") == 0)
-        return make_password(a, env, fill, doc, data, err);
+        return make_password(a, env, fill, out, err);
     if (strcmp(type, "ca") == 0)
-        return make_ca(a, env, fill, have, doc, data, err);
+        return make_ca(a, env, fill, have, out, err);
     if (strcmp(type, "certificate") == 0)
-        return make_certificate(a, env, fill, have, doc, data, err);
+        return make_certificate(a, env, fill, have, out, err);
     return mh_fail(err, MH_E_INVALID, "unknown fill type \"%s\"", type);
 }

@@ -22,13 +22,19 @@ struct mh_fill_have {
     const char *key; /* of the certificate or CA to renew: kept */
 };
 
+/* Where the keys go: data is an object of doc. */
+struct mh_fill_out {
+    yyjson_mut_doc *doc;
+    yyjson_mut_val *data;
+};
+
 /* The secret whose key signs, or NULL if none is needed. */
 const char *mh_fill_ca(yyjson_val *fill);
-/* Adds the keys to data (an object of doc). INVALID for an unknown fill, UNAVAILABLE without
+/* Adds the keys to out. INVALID for an unknown fill, UNAVAILABLE without
  * randomness, NOMEM, INTERNAL. */
 enum mh_code mh_fill_make(struct mh_arena *a, const struct mh_fill_env *env, yyjson_val *fill,
-                          const struct mh_fill_have *have, yyjson_mut_doc *doc,
-                          yyjson_mut_val *data, struct mh_err *err);
+                          const struct mh_fill_have *have, const struct mh_fill_out *out,
+                          struct mh_err *err);
 /* Decodes one key of a Secret read from the API; NULL if absent or bad. */
 const char *mh_fill_decode(struct mh_arena *a, yyjson_val *secret, const char *key);
 

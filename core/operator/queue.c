@@ -9,9 +9,9 @@
 #define KEYS_MAX 100000
 #define BACKOFF_MIN_NS (1 * MH_NS_PER_S)
 #define BACKOFF_MAX_NS (300 * MH_NS_PER_S)
-#define REREADS_FREE 5                        /* that many at once, then with back-off */
-#define CHANGE_GAP_NS (1 * MH_NS_PER_S)       /* a change in the back-off shortens it to this */
-#define STOPPED_NS (300 * MH_NS_PER_S)        /* terminal: look again all the same */
+#define REREADS_FREE 5                  /* that many at once, then with back-off */
+#define CHANGE_GAP_NS (1 * MH_NS_PER_S) /* a change in the back-off shortens it to this */
+#define STOPPED_NS (300 * MH_NS_PER_S)  /* terminal: look again all the same */
 
 static void on_timer(void *arg);
 

@@ -49,7 +49,7 @@ struct mh_queue_conf {
     struct mh_clock clock;
     struct mh_rand rand;
     unsigned limit; /* routine passes at a time */
-    /* Starts a pass; mh_queue_done must follow, never from inside. */
+    /* Starts a pass; mh_queue_done must follow, as the last thing if from inside. */
     void (*run)(void *arg, struct mh_queue_item *item, bool urgent);
     /* An urgent key came while its routine pass runs: end that pass soon. */
     void (*preempt)(void *arg, struct mh_queue_item *item);

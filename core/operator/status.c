@@ -153,11 +153,13 @@ conditions(yyjson_mut_doc *doc, yyjson_val *old, yyjson_val *wanted, const char 
 static yyjson_mut_val *
 with_failure(yyjson_mut_doc *doc, yyjson_val *wanted, const struct mh_status_failure *failure)
 {
-    yyjson_mut_val *list = yyjson_is_arr(wanted) ? yyjson_val_mut_copy(doc, wanted)
-                                                 : yyjson_mut_arr(doc);
+    yyjson_mut_val *list =
+        yyjson_is_arr(wanted) ? yyjson_val_mut_copy(doc, wanted) : yyjson_mut_arr(doc);
+    if (failure->keep && !failure->reason)
+        return list;
     yyjson_mut_val *c = yyjson_mut_obj(doc);
     yyjson_mut_obj_add_str(doc, c, "type", FAILURE_TYPE);
-    if (failure && failure->reason) {
+    if (failure->reason) {
         size_t n = strnlen(failure->message ? failure->message : "", MESSAGE_MAX);
         yyjson_mut_obj_add_str(doc, c, "status", "False");
         yyjson_mut_obj_add_strcpy(doc, c, "reason", failure->reason);
@@ -178,40 +180,43 @@ frozen(struct mh_arena *a, yyjson_mut_val *v)
     return yyjson_doc_get_root(doc);
 }
 
+/* plan().status with the conditions that come of it, as the object is to have them. */
+static yyjson_val *
+whole_status(struct mh_arena *a, yyjson_mut_doc *doc, const struct mh_status_in *in)
+{
+    char now[MH_TIME_TEXT];
+    mh_time_rfc3339(now, in->now_s);
+    yyjson_val *old = mh_json_get(in->object, "status", "conditions", NULL);
+    yyjson_val *list = yyjson_obj_get(in->wanted, "conditions");
+    yyjson_val *merged = frozen(a, with_failure(doc, list, &in->failure));
+    merged = merged ? frozen(a, conditions(doc, old, merged, now)) : NULL;
+    yyjson_mut_val *all = in->wanted ? yyjson_val_mut_copy(doc, in->wanted) : yyjson_mut_obj(doc);
+    if (!merged || !all)
+        return NULL;
+    yyjson_mut_obj_remove_key(all, "conditions");
+    if (yyjson_arr_size(merged) || old)
+        yyjson_mut_obj_add_val(doc, all, "conditions", yyjson_val_mut_copy(doc, merged));
+    return frozen(a, all);
+}
+
 enum mh_code
-mh_status_patch(struct mh_arena *a, yyjson_val *object, const char *rv, yyjson_val *wanted,
-                const struct mh_status_failure *failure, int64_t now_s, char **body,
-                struct mh_err *err)
+mh_status_patch(struct mh_arena *a, const struct mh_status_in *in, char **body, struct mh_err *err)
 {
     *body = NULL;
-    if (wanted && !yyjson_is_obj(wanted))
+    if (in->wanted && !yyjson_is_obj(in->wanted))
         return mh_fail(err, MH_E_INVALID, "the plan's status is no table");
-    char now[MH_TIME_TEXT];
-    mh_time_rfc3339(now, now_s);
     yyjson_mut_doc *doc = mh_json_doc(a);
-    if (!doc)
-        return mh_fail(err, MH_E_NOMEM, "no memory for a status");
-    yyjson_val *old = mh_json_get(object, "status", NULL);
-    yyjson_val *list = yyjson_obj_get(wanted, "conditions");
-    yyjson_val *merged = frozen(a, with_failure(doc, list, failure));
-    merged = frozen(a, conditions(doc, yyjson_obj_get(old, "conditions"), merged, now));
-    yyjson_mut_val *all = wanted ? yyjson_val_mut_copy(doc, wanted) : yyjson_mut_obj(doc);
-    if (!merged || !all)
-        return mh_fail(err, MH_E_NOMEM, "no memory for a status");
-    yyjson_mut_obj_remove_key(all, "conditions");
-    if (yyjson_arr_size(merged) || yyjson_obj_get(old, "conditions"))
-        yyjson_mut_obj_add_val(doc, all, "conditions", yyjson_val_mut_copy(doc, merged));
-    yyjson_val *whole = frozen(a, all);
+    yyjson_val *whole = doc ? whole_status(a, doc, in) : NULL;
     yyjson_mut_val *out = yyjson_mut_obj(doc);
     if (!whole || !out)
         return mh_fail(err, MH_E_NOMEM, "no memory for a status");
-    diff(doc, out, old, whole, false);
+    diff(doc, out, mh_json_get(in->object, "status", NULL), whole, false);
     if (!yyjson_mut_obj_size(out))
         return MH_OK;
     yyjson_mut_val *root = yyjson_mut_obj(doc);
     yyjson_mut_val *meta = yyjson_mut_obj_add_obj(doc, root, "metadata");
-    if (rv)
-        yyjson_mut_obj_add_strcpy(doc, meta, "resourceVersion", rv);
+    if (in->rv)
+        yyjson_mut_obj_add_strcpy(doc, meta, "resourceVersion", in->rv);
     yyjson_mut_obj_add_val(doc, root, "status", out);
     *body = mh_json_mut_text(a, root, NULL);
     return *body ? MH_OK : mh_fail(err, MH_E_NOMEM, "no memory for a status");

@@ -13,13 +13,20 @@
 struct mh_status_failure {
     const char *reason; /* NULL: no failure, the condition goes away */
     const char *message;
+    bool keep; /* with reason NULL: leave the condition as it is */
 };
 
-/* *body gets the patch (with metadata.resourceVersion `rv`), or NULL if nothing changes. wanted
- * may be NULL. Fails: INVALID if wanted is no object, NOMEM. */
-enum mh_code mh_status_patch(struct mh_arena *a, yyjson_val *object, const char *rv,
-                             yyjson_val *wanted, const struct mh_status_failure *failure,
-                             int64_t now_s, char **body, struct mh_err *err);
+struct mh_status_in {
+    yyjson_val *object;
+    const char *rv;     /* for metadata.resourceVersion; NULL: none */
+    yyjson_val *wanted; /* may be NULL */
+    struct mh_status_failure failure;
+    int64_t now_s;
+};
+
+/* *body gets the patch, or NULL if nothing changes. Fails: INVALID if wanted is no object, NOMEM. */
+enum mh_code mh_status_patch(struct mh_arena *a, const struct mh_status_in *in, char **body,
+                             struct mh_err *err);
 /* Deep equality; numbers by value (1 equals 1.0), keys in any order. */
 bool mh_json_same(yyjson_val *a, yyjson_val *b);
 

@@ -1,0 +1,46 @@
+/* pass.h - one pass over an object: observe, plan, act, status.
+ *
+ * The queue says when; the planner observes and plans; actions.h carries out. A pass ends with
+ * one log line that has the plan's reason (at info when it is another one than last time), a
+ * record, metrics, and an outcome for the queue by the class of its error.
+ * Owner: struct mh_passes is the caller's; passes are freed when they end. */
+#ifndef MH_OPERATOR_PASS_H
+#define MH_OPERATOR_PASS_H
+
+#include "operator/actions.h"
+#include "operator/planner.h"
+#include "operator/queue.h"
+#include "operator/record.h"
+
+#define MH_PASS_ARENA ((size_t)64 << 20)
+
+struct mh_pass;
+
+struct mh_passes {
+    /* set by the caller */
+    struct mh_act_env *env;
+    struct mh_planner planner;
+    struct mh_records *records;
+    /* A pass is over, for metrics; may be NULL. result: "done" "reread" "retry" "stopped"
+     * "preempted" "gone". */
+    void (*on_done)(void *arg, const char *kind, const char *result, int64_t ns);
+    void *arg;
+    unsigned limit; /* routine passes at a time */
+    /* private */
+    struct mh_queue queue;
+    struct mh_map reasons; /* key -> last reason */
+    struct mh_pass *first; /* those that run */
+};
+
+/* The fields above are set. */
+void mh_passes_init(struct mh_passes *p);
+/* Cancels all passes. */
+void mh_passes_release(struct mh_passes *p);
+/* No new pass begins. */
+void mh_passes_stop(struct mh_passes *p);
+/* Do passes still run? */
+bool mh_passes_busy(const struct mh_passes *p);
+/* The object is gone: nothing is remembered about it. */
+void mh_passes_forget(struct mh_passes *p, const char *kind, const char *ns, const char *name);
+
+#endif

@@ -1,0 +1,32 @@
+/* planner.h - who observes and plans for an object: the controllers' scripts, or a test. */
+#ifndef MH_OPERATOR_PLANNER_H
+#define MH_OPERATOR_PLANNER_H
+
+#include "base/json.h"
+
+struct mh_planner_call {
+    /* set by the caller, who keeps it until done or cancel */
+    const char *kind; /* key of the kind */
+    const char *ns;
+    const char *name;
+    yyjson_val *object;
+    struct mh_arena *arena;
+    void (*done)(struct mh_planner_call *call);
+    void *arg;
+    /* set before done */
+    struct mh_err err;
+    const char *seen; /* canonical JSON; may be there on failure of plan too */
+    size_t seen_len;
+    const char *plan; /* canonical JSON */
+    size_t plan_len;
+    void *impl;
+};
+
+struct mh_planner {
+    /* done comes once, never from inside. */
+    void (*start)(void *self, struct mh_planner_call *call);
+    void (*cancel)(void *self, struct mh_planner_call *call);
+    void *self;
+};
+
+#endif
