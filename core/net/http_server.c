@@ -5,6 +5,7 @@
 #include <event2/listener.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <time.h>
@@ -421,6 +422,7 @@ mh_server_new(struct event_base *base, const char *addr, int port, const struct 
               struct mh_err *err)
 {
     struct mh_server *s = mh_calloc(1, sizeof(*s));
+    (void)signal(SIGPIPE, SIG_IGN); /* OpenSSL writes without MSG_NOSIGNAL */
     if (s) {
         s->base = base;
         s->http = evhttp_new(base);

@@ -5,7 +5,8 @@
  * required: who may do what is the route's business (see struct mh_peer). Nothing blocks.
  *
  * Limits (struct mh_server_limits) hold for every connection; a client over one gets 4xx or is
- * dropped. Headers with a NUL, unknown methods and paths without a route are answered here. */
+ * dropped. Unknown methods and paths without a route are answered here. The process ignores SIGPIPE
+ * from the first server on. */
 #ifndef MH_NET_HTTP_SERVER_H
 #define MH_NET_HTTP_SERVER_H
 
