@@ -12,7 +12,7 @@ function cluster_record.crd(group)
       apiVersion = s.str(),
       kind = s.str(),
       ["metadata!"] = s.obj {},
-      record = s.any { doc = "Last decisions and last good policies; at most 64 KiB, written on change only." },
+      record = s.any { doc = "Last decisions and last good policies; at most 64 KiB." },
     }, { doc = "The operator's notebook for one cluster. It is not meant to be edited." }),
   }
 end

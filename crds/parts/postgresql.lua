@@ -68,7 +68,8 @@ end
 
 local NO_DOMAIN_KEYS = "(!has(self.synchronous.podFailureDomainKeys)"
   .. " || self.synchronous.podFailureDomainKeys.size() == 0)"
-  .. " && (!has(self.synchronous.nodeFailureDomainKeys) || self.synchronous.nodeFailureDomainKeys.size() == 0)"
+  .. " && (!has(self.synchronous.nodeFailureDomainKeys)"
+  .. " || self.synchronous.nodeFailureDomainKeys.size() == 0)"
 
 function postgresql.section()
   return s.obj({
@@ -83,7 +84,8 @@ function postgresql.section()
     ldap = ldap(),
     syncReplicaElectionConstraint = s.obj({
       ["enabled!"] = s.bool(), nodeLabelsAntiAffinity = s.list(),
-    }, { rules = { s.rule("!self.enabled || (has(self.nodeLabelsAntiAffinity) && self.nodeLabelsAntiAffinity.size() > 0)",
+    }, { rules = { s.rule(
+      "!self.enabled || (has(self.nodeLabelsAntiAffinity) && self.nodeLabelsAntiAffinity.size() > 0)",
       "an enabled constraint needs labels in nodeLabelsAntiAffinity") } }),
     synchronous = synchronous(),
     extensions = postgresql.extensions(),

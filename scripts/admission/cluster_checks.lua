@@ -4,23 +4,24 @@
 local access = require("admission.access")
 local cluster_defaults = require("admission.cluster_defaults")
 local version = require("admission.version")
+local bootstrap = require("admission.cluster.bootstrap")
+local extensions = require("admission.cluster.extensions")
+local identity = require("admission.cluster.identity")
+local managed = require("admission.cluster.managed")
+local objectstore = require("admission.cluster.objectstore")
+local postgresql = require("admission.cluster.postgresql")
+local recovery = require("admission.cluster.recovery")
+local replication = require("admission.cluster.replication")
+local scheduling = require("admission.cluster.scheduling")
+local storage = require("admission.cluster.storage")
+local update = require("admission.cluster.update")
+local warnings = require("admission.cluster.warnings")
 
 local cluster_checks = {}
 
-local TOPICS = {
-  require("admission.cluster.identity"),
-  require("admission.cluster.bootstrap"),
-  require("admission.cluster.storage"),
-  require("admission.cluster.replication"),
-  require("admission.cluster.recovery"),
-  require("admission.cluster.scheduling"),
-  require("admission.cluster.objectstore"),
-  require("admission.cluster.postgresql"),
-  require("admission.cluster.managed"),
-  require("admission.cluster.extensions"),
-}
-local UPDATE = require("admission.cluster.update")
-local WARNINGS = require("admission.cluster.warnings")
+local TOPICS = { identity, bootstrap, storage, replication, recovery, scheduling, objectstore, postgresql,
+  managed,
+  extensions }
 
 local BYPASS = "cnpg.io/validation"
 
@@ -146,9 +147,9 @@ function cluster_checks.validate(new, old, env)
     run(topic, c)
   end
   if c.old then
-    run(UPDATE, c)
+    run(update, c)
   end
-  run(WARNINGS, c)
+  run(warnings, c)
   return c.faults, c.warnings
 end
 

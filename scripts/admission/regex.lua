@@ -92,7 +92,7 @@ STEP["{"] = function(s)
   if not s.atom then
     return "nothing to repeat before '{'"
   end
-  s.at, s.atom = stop, false
+  s.at, s.atom = s.text:match("^%??()", stop), false
 end
 
 --- Checks the form of a pattern.

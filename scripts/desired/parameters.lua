@@ -164,7 +164,7 @@ end
 local function user_parameters(spec)
   local out, given = {}, dig(spec, "postgresql", "parameters")
   for name, value in pairs(type(given) == "table" and given or {}) do
-    if type(value) == "string" then
+    if type(name) == "string" and type(value) == "string" then
       out[name] = value
     end
   end
