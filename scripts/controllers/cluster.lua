@@ -1,0 +1,56 @@
+--- Controller of kind Cluster: one PostgreSQL primary and its standbys.
+-- luacheck: read globals array controller
+local guard = require("controllers.cluster.guard")
+local hibernation = require("controllers.cluster.hibernation")
+local instances = require("controllers.cluster.instances")
+local observe = require("controllers.cluster.observe")
+local owned = require("controllers.cluster.owned")
+local pass = require("controllers.cluster.pass")
+local roles = require("controllers.cluster.roles")
+local rollout = require("controllers.cluster.rollout")
+local status = require("controllers.cluster.status")
+local volumes = require("controllers.cluster.volumes")
+
+--- The routine part, when nothing stands against it.
+local function routine(p)
+  if guard.is_invalid(p) or not guard.resolve_image(p) or guard.is_unsupported(p) then
+    return
+  end
+  p.intents = instances.intents(p)
+  owned.plan(p)
+  hibernation.plan(p)
+  volumes.plan(p)
+  instances.plan(p)
+  roles.drain(p)
+  rollout.plan(p)
+end
+
+--- Turns what was seen into actions, a status, and one sentence. Pure.
+---@param seen table
+---@return {actions: table[], status: table?, reason: string, requeue_s: number?}
+local function plan(seen)
+  local rest = guard.rest(seen)
+  if rest then
+    return { actions = array {}, reason = rest }
+  end
+  local p = pass.new(seen, guard.defaulted(seen))
+  if guard.clash(p) then
+    return status.finish(p)
+  end
+  roles.steps(p)
+  roles.labels(p)
+  routine(p)
+  roles.mirror(p)
+  status.describe(p)
+  return status.finish(p)
+end
+
+return controller "Cluster" {
+  owns = {
+    "Pod", "PersistentVolumeClaim", "Job", "Service", "Secret", "ServiceAccount", "Role", "RoleBinding",
+    "PodDisruptionBudget", "Lease",
+  },
+  watches = { "Node" },
+  observe = observe.run,
+  plan = plan,
+}

@@ -1,0 +1,324 @@
+--- Instances come, are filled, started and replaced. What has to be made is told first as intents, so that the
+--- placement policy is asked about each; making them is the second half.
+-- luacheck: read globals array
+local access = require("admission.access")
+local affinity = require("desired.affinity")
+local job = require("desired.job")
+local model = require("controllers.cluster.model")
+local names = require("desired.names")
+local pass = require("controllers.cluster.pass")
+local pod = require("desired.pod")
+local pvc = require("desired.pvc")
+
+local instances = {}
+
+---@class cluster.Intent
+---@field kind string first: the first instance; new: one more; job: its volume has to be filled; pod: it has to run
+---@field name string
+---@field serial integer
+
+--- True while a Cluster is asleep, or falls asleep.
+local function is_hibernating(p)
+  return access.get(p.cluster, "metadata", "annotations", names.HIBERNATION) == "on"
+end
+
+--- Another instance whose data is whole, so that this one must be cloned and never be made anew.
+local function has_data(p)
+  for _, instance in ipairs(p.instances) do
+    if instance.is_filled then
+      return true
+    end
+  end
+  return p:is_initialized()
+end
+
+instances.has_data = has_data
+
+function instances.accepts_replicas(p)
+  for _, instance in ipairs(p.instances) do
+    if (not p.primary or p.primary == instance.name) and model.accepts_replicas(instance) then
+      return true
+    end
+  end
+  return false
+end
+
+local function intent_of(p, instance)
+  if instance.deleting or not instance.data then
+    return nil
+  end
+  if instance.pod then
+    return nil
+  end
+  if instance.is_filled or instance.job_state == "done" then
+    return "pod"
+  end
+  if not instance.job and (not has_data(p) or instances.accepts_replicas(p)) then
+    return "job"
+  end
+  return nil
+end
+
+--- The lowest serials that nothing has, and nothing had a moment ago.
+local function unused(p, count)
+  local out, serial = {}, 1
+  while #out < count do
+    local name = names.instance(p.name, serial)
+    local is_taken = p.by_name[name] or p.seen.foreign["PersistentVolumeClaim/" .. name]
+      or p.seen.foreign["Pod/" .. name]
+    if not is_taken then
+      out[#out + 1] = { name = name, serial = serial }
+    end
+    serial = serial + 1
+  end
+  return out
+end
+
+--- Instances that count: those that are not going away.
+local function standing(p)
+  local count = 0
+  for _, instance in ipairs(p.instances) do
+    if instance.data and not instance.deleting then
+      count = count + 1
+    end
+  end
+  return count
+end
+
+local function missing(p)
+  local wanted = p.spec.instances - standing(p)
+  if #p.instances == 0 then
+    return (not p:is_initialized() and next(p.seen.foreign) == nil) and "first" or nil, 1
+  end
+  if wanted > 0 and p:is_calm() and instances.accepts_replicas(p) then
+    return "new", wanted
+  end
+  return nil, 0
+end
+
+--- What has to be made now, by serial.
+---@return cluster.Intent[]
+function instances.intents(p)
+  local out = {}
+  if is_hibernating(p) then
+    return out
+  end
+  for _, instance in ipairs(p.instances) do
+    local kind = intent_of(p, instance)
+    if kind then
+      out[#out + 1] = { kind = kind, name = instance.name, serial = instance.serial }
+    end
+  end
+  local kind, count = missing(p)
+  for _, free in ipairs(kind and unused(p, count) or {}) do
+    out[#out + 1] = { kind = kind, name = free.name, serial = free.serial }
+  end
+  return out
+end
+
+--- The policy's word for an instance; false when it refuses.
+local function placement(p, intent)
+  local said = (p.seen.placement or {})[intent.name] or {}
+  if said.error then
+    p:event("Warning", "PolicyFailed", ("placement/v1 by %s: %s; %s is placed by the built-in rule")
+      :format(said.by or "?", tostring(said.error), intent.name))
+  end
+  local answer = said.answer or {}
+  if answer.action == "reject" then
+    local text = ("%s is not created: %s"):format(intent.name, answer.message or answer.reason or "no reason given")
+    p.refused = p.refused or { reason = answer.reason or "PlacementRejected", text = text }
+    p:warn(pass.WAITING, text, "PlacementRejected", 30)
+    return false
+  end
+  local instance = p.by_name[intent.name]
+  if intent.kind == "pod" and instance and instance.data and instance.data.phase == "Bound" then
+    return affinity.softened(answer)
+  end
+  return answer
+end
+
+local function create_volumes(p, intent)
+  local instance = p.by_name[intent.name]
+  for _, volume in ipairs(pvc.volumes(p.spec, intent.name)) do
+    if not (instance and instance.volumes[volume.name]) then
+      p:act { op = "create", object = pvc.build(p.c, intent.name, intent.serial, volume,
+        volume.role == "PG_DATA" and "initializing" or "ready") }
+    end
+  end
+end
+
+local function create_job(p, intent, where)
+  create_volumes(p, intent)
+  if has_data(p) then
+    p:act { op = "create", object = job.join(p.c, intent.name, intent.serial, where) }
+    p:say(pass.CREATING, "Creating replica " .. intent.name, 5)
+  else
+    p:act { op = "create", object = job.initdb(p.c, intent.name, intent.serial, where) }
+    p:say(pass.SETTING_UP, "Creating primary instance " .. intent.name, 5)
+  end
+end
+
+local function fulfil(p, intent)
+  local where = placement(p, intent)
+  if where == false then
+    return
+  end
+  if intent.kind == "pod" then
+    create_volumes(p, intent)
+    p:act { op = "create", object = pod.build(p.c, intent.name, intent.serial, where) }
+    p:say(p:is_initialized() and pass.WAITING or pass.SETTING_UP, "Starting instance " .. intent.name, 5)
+    return
+  end
+  if intent.kind == "new" then
+    p:event("Normal", "CreatingInstance", "Creating instance " .. intent.name)
+  end
+  if intent.kind == "first" then
+    p.fields.targetPrimary = intent.name
+  end
+  create_job(p, intent, where)
+end
+
+local function mark_filled(p, instance)
+  local is_running = instance.pod and instance.is_ready and instance.is_connected
+  if instance.data and not instance.is_filled and not instance.deleting
+    and (instance.job_state == "done" or is_running) then
+    p:act { op = "label", kind = "PersistentVolumeClaim", namespace = p.namespace, name = instance.name,
+      annotations = { [names.PVC_STATUS] = "ready" } }
+  end
+end
+
+local function retire_job(p, instance)
+  local gone = instance.job.deleting
+  if gone then
+    return
+  end
+  if instance.job_state == "failed" and has_data(p) then
+    p:delete("Job", instance.job, "Background")
+    p:say(pass.CREATING, ("job %s failed: it is tried again"):format(instance.job.name), 5)
+  elseif instance.job_state == "failed" then
+    p:warn(pass.UNRECOVERABLE, ("job %s failed: see the log of its pods. HINT: delete the job to try again")
+      :format(instance.job.name), "Error", 5)
+  elseif instance.job_state == "done" and instance.is_filled and instance.pod then
+    p:delete("Job", instance.job, "Foreground")
+  elseif not instance.data and not instance.pod then
+    p:delete("Job", instance.job, "Background")
+  elseif instance.job_state == "running" then
+    p:say(has_data(p) and pass.CREATING or pass.SETTING_UP,
+      ("waiting for job %s"):format(instance.job.name), 5)
+  end
+end
+
+--- A pod that ended will not start again by itself. The primary's says to the protocol that it stopped, and stays
+--- until that has drawn its conclusion, unless there is nobody else.
+local function retire_pod(p, instance)
+  local ended = instance.pod
+  if ended.deleting or (ended.phase ~= "Succeeded" and ended.phase ~= "Failed") then
+    return
+  end
+  local is_evidence = (p.lease or {}).holder == instance.name and #p.instances > 1
+    and not p:is_calm() and p.verdict.state ~= "blocked"
+  if not is_evidence then
+    p:event("Normal", "DeletePod", ("pod %s has ended (%s): replacing it"):format(ended.name, ended.phase))
+    p:delete("Pod", ended)
+    p:say(pass.WAITING, ("pod %s has ended and is replaced"):format(ended.name), 1)
+  end
+end
+
+--- A volume that the manifest got later.
+local function complete(p, instance)
+  if instance.data and instance.pod and not instance.deleting and not instance.is_complete then
+    create_volumes(p, instance)
+  end
+end
+
+--- Deletes an instance with everything it has.
+local function remove(p, instance)
+  for _, volume in ipairs(pvc.volumes(p.spec, instance.name)) do
+    local claim = instance.volumes[volume.name]
+    if claim and not claim.deleting then
+      p:delete("PersistentVolumeClaim", claim)
+    end
+  end
+  if instance.pod and not instance.pod.deleting then
+    p:delete("Pod", instance.pod)
+  end
+  if instance.job and not instance.job.deleting then
+    p:delete("Job", instance.job, "Background")
+  end
+end
+
+local function is_protected(p, instance)
+  return instance.name == p.primary or instance.name == p.status.currentPrimary
+    or instance.name == p.status.targetPrimary or (p.lease or {}).holder == instance.name
+end
+
+--- Instances that a human has given up: never the primary.
+local function abandon(p)
+  for _, instance in ipairs(p.instances) do
+    local asked = instance.pod and instance.pod.annotations[names.UNRECOVERABLE] == "true"
+    if asked and p:is_calm() and not is_protected(p, instance) and not instance.deleting then
+      p:event("Normal", "DeleteUnrecoverableInstance", "Deleting instance " .. instance.name .. " to clone it anew")
+      remove(p, instance)
+      p:say(pass.CREATING, "Replacing unrecoverable instance " .. instance.name, 5)
+    end
+  end
+end
+
+--- The instance that goes: the last that does not run, else the ready one with the highest serial.
+local function victim(p)
+  local idle, last
+  for _, instance in ipairs(p.instances) do
+    if instance.data and not instance.deleting and not is_protected(p, instance) then
+      if not instance.is_ready then
+        idle = instance
+      else
+        last = instance
+      end
+    end
+  end
+  return idle or last
+end
+
+local function scale_down(p)
+  if standing(p) <= p.spec.instances or not p:is_calm() or p.restrained then
+    return
+  end
+  local one = victim(p)
+  if one then
+    p:event("Normal", "ScaleDown", "Scaling down: removing instance " .. one.name)
+    remove(p, one)
+    p:say(pass.WAITING, "Removing instance " .. one.name, 1)
+  end
+end
+
+local function check_lost(p)
+  if #p.instances == 0 and p:is_initialized() then
+    p:warn(pass.UNRECOVERABLE, "all volumes of the cluster are gone", "Error", 10)
+  elseif #p.instances == 0 and next(p.seen.foreign) ~= nil then
+    local left = access.keys(p.seen.foreign)
+    p:warn(pass.UNABLE, ("%s belongs to somebody else: waiting until it is gone"):format(left[1]),
+      "InvalidOwnership", 5)
+  end
+end
+
+--- Plans the instances.
+function instances.plan(p)
+  check_lost(p)
+  for _, instance in ipairs(p.instances) do
+    mark_filled(p, instance)
+    if instance.job then
+      retire_job(p, instance)
+    end
+    if instance.pod and not is_hibernating(p) then
+      retire_pod(p, instance)
+    end
+    complete(p, instance)
+  end
+  for _, intent in ipairs(p.intents) do
+    fulfil(p, intent)
+  end
+  abandon(p)
+  scale_down(p)
+end
+
+return instances

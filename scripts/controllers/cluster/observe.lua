@@ -1,0 +1,233 @@
+--- Gathers what a pass over a Cluster needs. May wait; changes nothing.
+-- luacheck: read globals array
+local access = require("admission.access")
+local guard = require("controllers.cluster.guard")
+local instances = require("controllers.cluster.instances")
+local names = require("desired.names")
+local pass = require("controllers.cluster.pass")
+local roles = require("controllers.cluster.roles")
+local seen = require("controllers.cluster.seen")
+local secret = require("desired.secret")
+local sorted = require("desired.sorted")
+
+local observe = {}
+
+local PEER_GROUP = "postgresql.cnpg.io"
+
+local function children(ctx, obj, kind)
+  local list = ctx.list(kind, { namespace = obj.metadata.namespace, cluster = obj.metadata.name })
+  table.sort(list, function(a, b)
+    return a.metadata.name < b.metadata.name
+  end)
+  return list
+end
+
+--- The children that are this Cluster's own; names of the others go to `out.foreign`.
+local function own_list(ctx, obj, out, kind, trim)
+  local list = array {}
+  for _, object in ipairs(children(ctx, obj, kind)) do
+    local entry = trim(object)
+    local owner = entry.owner
+    if owner and (owner.uid == obj.metadata.uid or owner.kind == "Job") then
+      list[#list + 1] = entry
+    else
+      out.foreign[kind .. "/" .. entry.name] = true
+    end
+  end
+  return list
+end
+
+local function by_name(ctx, obj, kind, trim)
+  local map = {}
+  for _, object in ipairs(children(ctx, obj, kind)) do
+    map[object.metadata.name] = trim(object)
+  end
+  return map
+end
+
+local function single(ctx, obj, kind, name, trim)
+  local object = ctx.get(kind, obj.metadata.namespace, name)
+  return object and trim(object) or nil
+end
+
+--- Clusters of the same name in the other API groups.
+local function rivals(ctx, obj)
+  local out = array {}
+  local own = obj.apiVersion:match("^(.*)/")
+  for _, group in ipairs(ctx.operator.api_groups or {}) do
+    local kind = group == PEER_GROUP and "Cluster" or "Cluster." .. group
+    local other = group ~= own and ctx.get(kind, obj.metadata.namespace, obj.metadata.name)
+    if other then
+      out[#out + 1] = { group = group, uid = other.metadata.uid, created = other.metadata.creationTimestamp }
+    end
+  end
+  return out
+end
+
+--- Secrets that users bring may carry no label, so that the cache does not have them.
+local function secrets(ctx, obj, cluster)
+  local map = by_name(ctx, obj, "Secret", seen.secret)
+  local use, users = names.certificates(cluster.metadata.name, cluster.spec), secret.user_names(cluster)
+  for _, name in pairs { use.server_ca, use.client_ca, use.server, use.replication, users.app or use.server,
+    users.superuser or use.server } do
+    if not map[name] then
+      local object = ctx.get("Secret", obj.metadata.namespace, name)
+        or ctx.read("Secret", obj.metadata.namespace, name)
+      map[name] = object and seen.secret(object) or nil
+    end
+  end
+  return map
+end
+
+local function catalog(ctx, cluster)
+  local reference = cluster.spec.imageCatalogRef
+  local object = reference and ctx.read(reference.kind,
+    reference.kind == "ImageCatalog" and cluster.metadata.namespace or nil, reference.name)
+  return object and { spec = { images = access.copy(access.get(object, "spec", "images")) } } or nil
+end
+
+local function nodes_of(ctx, out)
+  local all = {}
+  for _, object in ipairs(ctx.list("Node", {})) do
+    all[object.metadata.name] = seen.node(object)
+  end
+  out.nodes = {}
+  for _, pod in ipairs(out.pods) do
+    if pod.node then
+      out.nodes[pod.node] = all[pod.node]
+    end
+  end
+  return all
+end
+
+local function reports(ctx, obj, out)
+  local raw = ctx.instances(obj) or {}
+  out.reports = {}
+  for _, pod in ipairs(out.pods) do
+    out.reports[pod.name] = raw[pod.name] and seen.report(raw[pod.name], pod.uid) or nil
+  end
+  return raw
+end
+
+local function pod_facts(out)
+  local list = array {}
+  for _, pod in ipairs(out.pods) do
+    if pod.labels[names.POD_ROLE] == "instance" then
+      local node, container = out.nodes[pod.node or ""], pod.container or {}
+      list[#list + 1] = {
+        name = pod.name, uid = pod.uid, ip = pod.ip, node = pod.node, zone = node and node.zone,
+        ready = pod.ready, deleted = pod.deleting, node_ready = node ~= nil and node.ready,
+        terminated = container.exit_code ~= nil, terminated_at = container.ended_at,
+        exit_code = container.exit_code,
+      }
+    end
+  end
+  return list
+end
+
+--- Facts for the failover protocol.
+local function facts(out, cluster, lease, raw)
+  local spec, status = cluster.spec, cluster.status or {}
+  local delay = spec.failoverDelay or 0
+  if status.phase == pass.NO_SWITCHOVER then
+    delay = math.max(delay, roles.RESTART_GRACE_S)
+  end
+  return {
+    cluster = {
+      name = cluster.metadata.name, namespace = cluster.metadata.namespace, uid = cluster.metadata.uid,
+      instances = spec.instances, synchronous = access.get(spec, "postgresql", "synchronous"),
+      failover_delay = delay, switchover_delay = spec.switchoverDelay or 3600, primary_lease = spec.primaryLease,
+    },
+    lease = lease, instances = raw, pods = pod_facts(out), now = out.now,
+    target = roles.target(status, out.lease, out.pods), current = status.currentPrimary,
+  }
+end
+
+--- Asks the policy for an order and the protocol once more with it.
+local function with_policy(ctx, out, cluster, known, verdict)
+  if #(verdict.candidates or {}) == 0 or verdict.wants_order == false then
+    return verdict
+  end
+  local result = ctx.policy("failover/v1", {
+    cluster = { name = cluster.metadata.name, namespace = cluster.metadata.namespace,
+      instances = cluster.spec.instances, labels = cluster.metadata.labels },
+    candidates = verdict.candidates, now = out.now, reason = verdict.reason,
+  })
+  local answer = result.answer or {}
+  out.failover_policy = { by = result.by, error = result.error, action = answer.action, order = answer.order,
+    reason = answer.reason, candidates = access.copy(verdict.candidates) }
+  known.order = answer.order
+  if answer.action == "hold" then
+    known.hold, known.hold_until = true, answer.at or out.now + 1
+  end
+  return ctx.ha(known)
+end
+
+local function placement_input(cluster, intent, all, now)
+  local zones, nodes, known = array {}, array {}, {}
+  for name, node in sorted.pairs(all) do
+    nodes[#nodes + 1] = { name = name, zone = node.zone, ready = node.ready, schedulable = not node.drained }
+    if node.zone and node.ready and not known[node.zone] then
+      known[node.zone] = true
+      zones[#zones + 1] = node.zone
+    end
+  end
+  table.sort(zones)
+  return {
+    cluster = { name = cluster.metadata.name, namespace = cluster.metadata.namespace,
+      instances = cluster.spec.instances, labels = cluster.metadata.labels },
+    instance = { name = intent.name, ordinal = intent.serial, is_new = intent.kind ~= "pod" },
+    zones = zones, nodes = nodes, now = now,
+  }
+end
+
+--- Where the policy wants each pod that is about to be created.
+local function placements(ctx, out, cluster, all)
+  out.placement = {}
+  local p = pass.new(out, cluster)
+  for _, intent in ipairs(instances.intents(p)) do
+    local result = ctx.policy("placement/v1", placement_input(cluster, intent, all, out.now))
+    out.placement[intent.name] = { answer = result.answer, by = result.by, error = result.error }
+  end
+end
+
+local function objects(ctx, obj, out)
+  local name = obj.metadata.name
+  out.pods = own_list(ctx, obj, out, "Pod", seen.pod)
+  out.volumes = own_list(ctx, obj, out, "PersistentVolumeClaim", seen.volume)
+  out.jobs = own_list(ctx, obj, out, "Job", seen.job)
+  out.services = by_name(ctx, obj, "Service", seen.whole)
+  out.budgets = by_name(ctx, obj, "PodDisruptionBudget", seen.whole)
+  out.account = single(ctx, obj, "ServiceAccount", name, seen.whole)
+  out.role = single(ctx, obj, "Role", name, seen.whole)
+  out.binding = single(ctx, obj, "RoleBinding", name, seen.whole)
+end
+
+--- Gathers everything.
+---@async
+---@param ctx table
+---@param obj table the Cluster as it is stored
+---@return table seen
+function observe.run(ctx, obj)
+  local out = {
+    now = ctx.now, operator = access.copy(ctx.operator), cluster = seen.cluster(obj),
+    rivals = rivals(ctx, obj), foreign = {},
+  }
+  if obj.metadata.deletionTimestamp or not access.has(obj, "spec") then
+    return out
+  end
+  local cluster = guard.defaulted(out)
+  objects(ctx, obj, out)
+  local lease = ctx.get("Lease", obj.metadata.namespace, obj.metadata.name)
+    or ctx.read("Lease", obj.metadata.namespace, obj.metadata.name)
+  out.lease = lease and seen.lease(lease) or nil
+  out.secrets = secrets(ctx, obj, cluster)
+  out.catalog = catalog(ctx, cluster)
+  local all = nodes_of(ctx, out)
+  local known = facts(out, cluster, lease, reports(ctx, obj, out))
+  out.verdict = with_policy(ctx, out, cluster, known, ctx.ha(known))
+  placements(ctx, out, cluster, all)
+  return out
+end
+
+return observe
