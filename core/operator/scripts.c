@@ -1,0 +1,349 @@
+#include "operator/scripts.h"
+
+#include <string.h>
+
+#include "base/log.h"
+#include "base/str.h"
+#include "base/time.h"
+
+/* One pass in the planner; on the pass's arena. */
+struct plan_run {
+    struct mh_scripts_env *env;
+    struct mh_planner_call *call;
+    struct mh_controller *controller;
+    struct mh_observe observe;
+    struct mh_timer *timer; /* the end, when observe never waited */
+};
+
+static struct mh_scripts_env *
+env_of(const struct mh_effect_call *e)
+{
+    const struct plan_run *run = e->observe->self;
+    return run->env;
+}
+
+static enum mh_effect_result
+refuse(struct mh_effect_call *e, enum mh_code code, const char *what)
+{
+    mh_fail(&e->err, code, "ctx.%s: %s", e->name, what);
+    return MH_EFFECT_DONE;
+}
+
+/* --- the cache --------------------------------------------------------------------------------- */
+
+static enum mh_effect_result
+effect_list(struct mh_effect_call *e)
+{
+    struct mh_scripts_env *env = env_of(e);
+    const char *key = mh_effect_str(e, 0);
+    yyjson_val *how = mh_effect_arg(e, 1);
+    struct mh_cache_query query = { .kind = key ? mh_kind_find(env->kinds, key) : NULL,
+                                    .name_space = mh_json_str(how, "namespace", NULL),
+                                    .cluster = mh_json_str(how, "cluster", NULL),
+                                    .owner_uid = mh_json_str(how, "owner", NULL),
+                                    .label = mh_json_str(how, "label", NULL),
+                                    .value = mh_json_str(how, "value", NULL) };
+    yyjson_val **items = NULL;
+    if (!query.kind)
+        return refuse(e, MH_E_SCRIPT, "unknown kind");
+    int n = mh_cache_list(env->cache, e->arena, &query, &items);
+    if (n < 0)
+        return refuse(e, MH_E_NOMEM, "no memory");
+    e->is_list = true;
+    e->items = items;
+    e->nitems = (size_t)n;
+    return MH_EFFECT_DONE;
+}
+
+static enum mh_effect_result
+effect_get(struct mh_effect_call *e)
+{
+    struct mh_scripts_env *env = env_of(e);
+    const char *key = mh_effect_str(e, 0), *name = mh_effect_str(e, 2);
+    const struct mh_kind *kind = key ? mh_kind_find(env->kinds, key) : NULL;
+    struct mh_err err = { .code = MH_OK };
+    if (!kind || !name)
+        return refuse(e, MH_E_SCRIPT, "unknown kind, or no name");
+    e->value = mh_cache_get(env->cache, e->arena, kind,
+                            kind->namespaced ? mh_effect_str(e, 1) : NULL, name, &err);
+    if (!e->value && err.code != MH_E_NOTFOUND)
+        return refuse(e, err.code ? err.code : MH_E_NOMEM, err.code ? err.msg : "no memory");
+    return MH_EFFECT_DONE;
+}
+
+/* --- the API server ---------------------------------------------------------------------------- */
+
+struct reading {
+    struct mh_effect_call *e;
+    const struct mh_kind *kind;
+    struct mh_api_call call;
+};
+
+/* Values of secrets never reach a script. */
+static yyjson_val *
+without_values(struct mh_arena *a, yyjson_val *object)
+{
+    yyjson_val *out = NULL;
+    size_t len;
+    yyjson_mut_doc *doc = mh_json_doc(a);
+    yyjson_mut_val *copy = doc ? yyjson_val_mut_copy(doc, object) : NULL;
+    if (!copy || !mh_secrets_trim(NULL, doc, copy))
+        return NULL;
+    const char *text = mh_json_mut_text(a, copy, &len);
+    return text && mh_json_parse(a, text, len, &out, NULL) == MH_OK ? out : NULL;
+}
+
+static void
+on_read(struct mh_api_call *call)
+{
+    struct reading *r = call->arg;
+    struct mh_effect_call *e = r->e;
+    e->cancel = NULL;
+    if (call->err.code == MH_OK) {
+        bool hide = r->kind == env_of(e)->instances->secret_kind;
+        e->value = hide ? without_values(e->arena, call->reply) : call->reply;
+        if (!e->value)
+            refuse(e, MH_E_NOMEM, "no memory");
+    } else if (call->err.code != MH_E_NOTFOUND) {
+        e->err = call->err;
+    }
+    mh_effect_finish(e);
+}
+
+static void
+cancel_read(struct mh_effect_call *e)
+{
+    struct reading *r = e->impl;
+    struct mh_scripts_env *env = env_of(e);
+    env->api.cancel(env->api.self, &r->call);
+}
+
+static enum mh_effect_result
+effect_read(struct mh_effect_call *e)
+{
+    struct mh_scripts_env *env = env_of(e);
+    const char *key = mh_effect_str(e, 0), *name = mh_effect_str(e, 2);
+    const struct mh_kind *kind = key ? mh_kind_find(env->kinds, key) : NULL;
+    struct reading *r = mh_arena_alloc(e->arena, sizeof(*r));
+    if (!kind || !name || (kind->namespaced && !mh_effect_str(e, 1)))
+        return refuse(e, MH_E_SCRIPT, "unknown kind, or no name or namespace");
+    const char *path = mh_kube_path(e->arena, kind, mh_effect_str(e, 1), name, NULL);
+    if (!r || !path)
+        return refuse(e, r ? MH_E_INVALID : MH_E_NOMEM, r ? "no name of an object" : "no memory");
+    r->e = e;
+    r->kind = kind;
+    r->call = (struct mh_api_call){
+        .method = "GET", .path = path, .arena = e->arena, .done = on_read, .arg = r
+    };
+    e->impl = r;
+    e->cancel = cancel_read;
+    env->api.start(env->api.self, &r->call);
+    return MH_EFFECT_WAIT;
+}
+
+/* --- instances, protocol, policies ------------------------------------------------------------- */
+
+static enum mh_effect_result
+effect_instances(struct mh_effect_call *e)
+{
+    struct mh_scripts_env *env = env_of(e);
+    yyjson_val *object = mh_effect_arg(e, 0);
+    object = yyjson_is_obj(object) ? object : e->observe->object;
+    e->text = mh_instances_json(env->instances, e->arena, mh_kind_of(env->kinds, object),
+                                mh_json_str(object, "metadata", "namespace", NULL),
+                                mh_json_str(object, "metadata", "name", NULL));
+    if (!e->text)
+        return refuse(e, MH_E_NOMEM, "no memory");
+    e->text_len = strlen(e->text);
+    return MH_EFFECT_DONE;
+}
+
+static enum mh_effect_result
+effect_ha(struct mh_effect_call *e)
+{
+    struct mh_scripts_env *env = env_of(e);
+    int64_t now_ms = env->clock.mono_ns(env->clock.self) / MH_NS_PER_MS;
+    yyjson_mut_doc *doc = mh_json_doc(e->arena);
+    yyjson_mut_val *verdict = NULL;
+    if (!doc)
+        return refuse(e, MH_E_NOMEM, "no memory");
+    if (mh_ha_assess_json(e->arena, env->tracker, now_ms, mh_effect_arg(e, 0), doc, &verdict,
+                          &e->err) != MH_OK)
+        return MH_EFFECT_DONE;
+    e->text = mh_json_mut_text(e->arena, verdict, &e->text_len);
+    return e->text ? MH_EFFECT_DONE : refuse(e, MH_E_NOMEM, "no memory");
+}
+
+static void
+on_decided(struct mh_decision *d)
+{
+    struct mh_effect_call *e = d->arg;
+    struct mh_scripts_env *env = env_of(e);
+    const struct plan_run *run = e->observe->self;
+    e->cancel = NULL;
+    if (env->on_decision)
+        env->on_decision(env->arg, d, mh_kind_find(env->kinds, run->call->kind), run->call->name);
+    e->text = mh_decision_json(d, &e->text_len);
+    if (!e->text)
+        refuse(e, MH_E_NOMEM, "no memory");
+    mh_effect_finish(e);
+}
+
+static void
+cancel_decision(struct mh_effect_call *e)
+{
+    mh_policies_cancel(env_of(e)->policies, e->impl);
+}
+
+static enum mh_effect_result
+effect_policy(struct mh_effect_call *e)
+{
+    struct mh_scripts_env *env = env_of(e);
+    const struct plan_run *run = e->observe->self;
+    struct mh_decision *d = mh_arena_alloc(e->arena, sizeof(*d));
+    const char *point = mh_effect_str(e, 0);
+    size_t len;
+    const char *input = mh_json_canonical(e->arena, mh_effect_arg(e, 1), &len);
+    if (!point || !yyjson_is_obj(mh_effect_arg(e, 1)))
+        return refuse(e, MH_E_SCRIPT, "it takes a decision point and a table");
+    if (!d || !input)
+        return refuse(e, MH_E_NOMEM, "no memory");
+    *d = (struct mh_decision){ .point = point,
+                               .namespace = run->call->ns,
+                               .input = input,
+                               .input_len = len,
+                               .arena = e->arena,
+                               .done = on_decided,
+                               .arg = e };
+    e->impl = d;
+    e->cancel = cancel_decision;
+    mh_policies_decide(env->policies, d);
+    return MH_EFFECT_WAIT;
+}
+
+static const struct mh_effect effects[] = {
+    { "list", effect_list }, { "get", effect_get },       { "read", effect_read },
+    { "ha", effect_ha },     { "policy", effect_policy }, { "instances", effect_instances },
+    { NULL, NULL },
+};
+
+/* --- the planner ------------------------------------------------------------------------------- */
+
+static void
+finish(struct plan_run *run)
+{
+    struct mh_planner_call *call = run->call;
+    struct mh_script_error se = { 0 };
+    call->impl = NULL;
+    call->err = run->observe.err;
+    call->seen = run->observe.seen;
+    call->seen_len = run->observe.seen_len;
+    if (call->err.code == MH_OK)
+        mh_controller_plan(run->controller, call->arena, call->seen, call->seen_len, &call->plan,
+                           &call->plan_len, &se, &call->err);
+    const char *trace = se.traceback ? se.traceback : run->observe.se.traceback;
+    if (call->err.code != MH_OK && trace)
+        mh_debug("scripts", "script failed", "kind", call->kind, "namespace", call->ns, "name",
+                 call->name, "traceback", trace);
+    call->done(call);
+}
+
+static void
+on_observed(struct mh_observe *o)
+{
+    finish(o->arg);
+}
+
+static void
+on_later(void *arg)
+{
+    struct plan_run *run = arg;
+    run->timer = NULL;
+    finish(run);
+}
+
+/* ctx.now and ctx.operator. */
+static yyjson_val *
+ctx_of(struct mh_scripts_env *env, struct mh_arena *a)
+{
+    yyjson_val *out = NULL;
+    long long now = (long long)(env->clock.wall_us(env->clock.self) / 1000000);
+    const char *text = mh_arena_printf(a, "{\"now\":%lld,\"operator\":%s}", now, env->settings);
+    return text && mh_json_parse(a, text, strlen(text), &out, NULL) == MH_OK ? out : NULL;
+}
+
+static void
+start(void *self, struct mh_planner_call *call)
+{
+    struct mh_scripts_env *env = self;
+    struct plan_run *run = mh_arena_alloc(call->arena, sizeof(*run));
+    call->impl = run;
+    if (!run)
+        return; /* cannot be with an arena that just began */
+    *run = (struct plan_run){ .env = env, .call = call };
+    run->controller = mh_scripts_of(env, mh_kind_find(env->kinds, call->kind));
+    run->observe = (struct mh_observe){ .arena = call->arena,
+                                        .object = call->object,
+                                        .ctx = ctx_of(env, call->arena),
+                                        .effects = effects,
+                                        .self = run,
+                                        .done = on_observed,
+                                        .arg = run };
+    if (!run->controller)
+        mh_fail(&run->observe.err, MH_E_INVALID, "no controller for kind %s", call->kind);
+    else if (mh_observe_start(run->controller, &run->observe) == MH_STEP_WAIT)
+        return;
+    run->timer = env->clock.after(env->clock.self, 0, on_later, run);
+}
+
+static void
+cancel(void *self, struct mh_planner_call *call)
+{
+    struct mh_scripts_env *env = self;
+    struct plan_run *run = call->impl;
+    call->impl = NULL;
+    if (!run)
+        return;
+    if (run->timer)
+        env->clock.cancel(env->clock.self, run->timer);
+    else
+        mh_observe_cancel(&run->observe);
+}
+
+struct mh_planner
+mh_scripts_planner(struct mh_scripts_env *env)
+{
+    return (struct mh_planner){ start, cancel, env };
+}
+
+enum mh_code
+mh_scripts_load(struct mh_scripts_env *env, const char *name, struct mh_err *err)
+{
+    struct mh_arena a;
+    if (env->ncontrollers == MH_CONTROLLERS_MAX)
+        return mh_fail(err, MH_E_LIMIT, "more than %d controllers", MH_CONTROLLERS_MAX);
+    mh_arena_init(&a, 4096);
+    const char *path = mh_arena_printf(&a, "controllers/%s", name);
+    enum mh_code code = path ? mh_controller_new(path, &env->controllers[env->ncontrollers], err)
+                             : mh_fail(err, MH_E_NOMEM, "no memory for controller %s", name);
+    mh_arena_release(&a);
+    if (code == MH_OK)
+        env->ncontrollers++;
+    return code;
+}
+
+void
+mh_scripts_release(struct mh_scripts_env *env)
+{
+    while (env->ncontrollers)
+        mh_controller_free(env->controllers[--env->ncontrollers]);
+}
+
+struct mh_controller *
+mh_scripts_of(const struct mh_scripts_env *env, const struct mh_kind *kind)
+{
+    for (int i = 0; kind && i < env->ncontrollers; i++)
+        if (mh_str_eq(mh_controller_kind(env->controllers[i]), kind->kind))
+            return env->controllers[i];
+    return NULL;
+}

@@ -1,0 +1,56 @@
+/* webhook.h - admission reviews: defaults and checks by scripts, policies by the worker pool.
+ *
+ * POST /mutate-GROUP-v1-NAME and /validate-GROUP-v1-NAME call scripts/admission/NAME_defaults and
+ * NAME_checks; POST /validate-policy has every script of a labelled ConfigMap checked. No review
+ * has a side effect. Where a script fails the object is let through with a warning: passes check
+ * again. A body that is no AdmissionReview gets 400.
+ * The pure part (bytes in, bytes out) is apart from the server, for tests. */
+#ifndef MH_OPERATOR_WEBHOOK_H
+#define MH_OPERATOR_WEBHOOK_H
+
+#include "base/json.h"
+#include "lua/policy_store.h"
+#include "lua/task.h"
+#include "net/http_server.h"
+
+#define MH_WEBHOOK_BODY_MAX ((size_t)3 << 20) /* as the API server's own limit on objects */
+
+struct mh_webhook_conf {
+    const char *const *groups;    /* API groups served, NULL-ended */
+    const char *const *names;     /* kinds in lower case, NULL-ended: "cluster" */
+    const char *env;              /* JSON object for the scripts */
+    struct mh_policies *policies; /* NULL: policies are let through */
+    void (*on_review)(void *arg, const char *path, bool allowed, int64_t ns); /* may be NULL */
+    int64_t (*mono_ns)(void *self);
+    void *clock;
+    void *arg;
+};
+
+struct mh_webhook;
+
+/* Loads the scripts. conf and what it names must outlive it. Fails as mh_controller_new. */
+enum mh_code mh_webhook_new(const struct mh_webhook_conf *conf, struct mh_webhook **out,
+                            struct mh_err *err);
+void mh_webhook_free(struct mh_webhook *w);
+/* Puts the paths on a server. False: no memory. */
+bool mh_webhook_route(struct mh_webhook *w, struct mh_server *server);
+
+/* What the API server asks. */
+struct mh_review {
+    const char *uid;
+    const char *operation; /* CREATE UPDATE ... */
+    yyjson_val *object;    /* NULL where absent */
+    yyjson_val *old;
+};
+
+/* INVALID with a message if text is no AdmissionReview of v1. */
+enum mh_code mh_review_parse(struct mh_arena *a, const char *text, size_t len,
+                             struct mh_review *out, struct mh_err *err);
+/* The answer's text; message and patch may be NULL, warnings NULL or an array. NULL: no memory. */
+char *mh_review_answer(struct mh_arena *a, const struct mh_review *review, const char *message,
+                       yyjson_val *patch, yyjson_val *warnings);
+/* Runs the scripts for one review: the answer's text, NULL without memory. *allowed is set. */
+char *mh_webhook_review(struct mh_webhook *w, struct mh_arena *a, const char *name, bool mutate,
+                        const struct mh_review *review, bool *allowed);
+
+#endif

@@ -1,0 +1,128 @@
+#include "operator/webhook_policy.h"
+
+#include <string.h>
+
+#include "base/str.h"
+
+struct check;
+
+/* One review; lives on the request's arena, which lives until the reply. */
+struct checks {
+    struct mh_request *req;
+    struct mh_review review;
+    struct check *list[MH_POLICY_SCRIPTS_MAX];
+    size_t n;
+    size_t open;
+};
+
+struct check {
+    struct checks *all;
+    struct mh_policy_call call;
+};
+
+static void
+answer(struct checks *c, const char *message, yyjson_val *warnings)
+{
+    char *text = mh_review_answer(c->req->arena, &c->review, message, NULL, warnings);
+    if (text)
+        mh_reply(c->req, 200, "application/json", text, strlen(text));
+    else
+        mh_reply_text(c->req, 500, "no memory for this review");
+}
+
+/* All are over: one message with every fault, in the order of the keys. */
+static void
+finish(struct checks *c)
+{
+    struct mh_arena *a = c->req->arena;
+    const char *message = NULL;
+    for (size_t i = 0; i < c->n; i++) {
+        struct mh_policy_result *r = &c->list[i]->call.result;
+        if (r->ok)
+            continue;
+        const char *one = mh_policy_error_text(a, &r->error);
+        const char *name = c->list[i]->call.job.name;
+        if (!one)
+            one = "no memory";
+        if (!mh_str_starts(one, name))
+            one = mh_arena_printf(a, "%s: %s", name, one);
+        message = message ? mh_arena_printf(a, "%s; %s", message, one) : one;
+        if (!message)
+            message = "the policy is refused";
+    }
+    answer(c, message, NULL);
+}
+
+static void
+on_checked(struct mh_policy_call *call)
+{
+    struct check *one = call->arg;
+    if (--one->all->open == 0)
+        finish(one->all);
+}
+
+/* data["NAME.params.yaml"] for "NAME.lua" */
+static yyjson_val *
+params_of(struct mh_arena *a, yyjson_val *data, const char *key)
+{
+    size_t n = strlen(key) - strlen(".lua");
+    const char *name = mh_arena_printf(a, "%.*s.params.yaml", (int)n, key);
+    return name ? yyjson_obj_get(data, name) : NULL;
+}
+
+static bool
+add(struct checks *c, yyjson_val *data, const char *key, yyjson_val *script)
+{
+    struct mh_arena *a = c->req->arena;
+    struct check *one = mh_arena_alloc(a, sizeof(*one));
+    if (!one)
+        return false;
+    yyjson_val *params = params_of(a, data, key);
+    one->all = c;
+    one->call = (struct mh_policy_call){
+        .job = { .op = MH_POLICY_CHECK,
+                 .name = key,
+                 .script = yyjson_get_str(script),
+                 .script_len = yyjson_get_len(script),
+                 .params = yyjson_get_str(params),
+                 .params_len = yyjson_get_len(params) },
+        .arena = a,
+        .done = on_checked,
+        .arg = one,
+    };
+    c->list[c->n++] = one;
+    return true;
+}
+
+void
+mh_webhook_policy(struct mh_policies *policies, struct mh_request *req,
+                  const struct mh_review *review)
+{
+    struct checks *c = mh_arena_alloc(req->arena, sizeof(*c));
+    if (!c) {
+        mh_reply_text(req, 500, "no memory for this review");
+        return;
+    }
+    c->req = req;
+    c->review = *review;
+    yyjson_val *data = mh_json_get(review->object, "data", NULL);
+    bool labelled = mh_json_get(review->object, "metadata", "labels", MH_POLICY_LABEL, NULL);
+    yyjson_obj_iter i = yyjson_obj_iter_with(labelled && policies ? data : NULL);
+    yyjson_val *k;
+    while ((k = yyjson_obj_iter_next(&i))) {
+        yyjson_val *script = yyjson_obj_iter_get_val(k);
+        if (!mh_str_ends(yyjson_get_str(k), ".lua") || !yyjson_is_str(script))
+            continue;
+        if (c->n == MH_POLICY_SCRIPTS_MAX || !add(c, data, yyjson_get_str(k), script)) {
+            answer(c, "data: too many scripts in one ConfigMap, at most 32 are taken", NULL);
+            return;
+        }
+    }
+    c->open = c->n;
+    if (!c->n) {
+        answer(c, NULL, NULL);
+        return;
+    }
+    for (size_t n = 0; n < c->n; n++)
+        mh_policy_check_start(policies, &c->list[n]->call);
+}
