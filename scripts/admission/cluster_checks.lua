@@ -26,6 +26,7 @@ local TOPICS = { identity, bootstrap, storage, replication, recovery, scheduling
 local BYPASS = "cnpg.io/validation"
 
 ---@class admission.Env
+---@field api_groups? string[] groups that are served, postgresql.cnpg.io when absent
 ---@field default_image? string image of clusters that name none
 ---@field monitoring_queries_configmap? string the operator has default queries in a ConfigMap
 ---@field monitoring_queries_secret? string the operator has default queries in a Secret
@@ -162,6 +163,21 @@ function cluster_checks.sentence(faults)
     parts[i] = fault.path .. ": " .. fault.message
   end
   return table.concat(parts, "; ")
+end
+
+--- The paths alone, sorted, each once: what a status message lists.
+---@param faults admission.Fault[]
+---@return string
+function cluster_checks.paths(faults)
+  local seen, paths = {}, {}
+  for _, fault in ipairs(faults) do
+    if not seen[fault.path] then
+      seen[fault.path] = true
+      paths[#paths + 1] = fault.path
+    end
+  end
+  table.sort(paths)
+  return table.concat(paths, ", ")
 end
 
 return cluster_checks

@@ -145,18 +145,16 @@ end
 
 -- 7. Default monitoring queries.
 local function monitoring(c)
-  local with_configmap, with_secret = c.env.monitoring_queries_configmap, c.env.monitoring_queries_secret
+  local with_configmap = not is_blank(c.env.monitoring_queries_configmap)
+  local with_secret = not is_blank(c.env.monitoring_queries_secret)
   if access.is_true(c.spec, "monitoring", "disableDefaultQueries") or not (with_configmap or with_secret) then
     return
   end
   local section = ensure(c, "spec.monitoring", c.spec, "monitoring")
-  if not section then
-    return
-  end
-  if not is_blank(with_configmap) then
+  if section and with_configmap then
     add_queries(c, section, "customQueriesConfigMap")
   end
-  if not is_blank(with_secret) then
+  if section and with_secret then
     add_queries(c, section, "customQueriesSecret")
   end
 end
@@ -177,8 +175,6 @@ local function replication_slots(c)
 end
 
 --- The role that owns the application's database, or nil.
----@param spec table
----@return string?
 function cluster_defaults.application_owner(spec)
   for _, method in ipairs { "initdb", "recovery", "pg_basebackup" } do
     local owner = access.text(spec, "bootstrap", method, "owner")

@@ -1,7 +1,8 @@
 --- PostgreSQL parameters: the one place that says which have a default, which the operator sets, and which
 --- nobody may set. The tables are plain data, so that the instance manager can be built from them.
 ---
---- Classes: "default" (a user's value wins), "mandatory" (always this value), "fixed" (the operator computes
+--- Classes: "default" (a user's value wins; the webhook writes it into the object), "implied" (the same, but
+--- it is not written into the object), "mandatory" (always this value), "fixed" (the operator computes
 --- the value; a user's value is refused), "blocked" (a user's value is refused). A name may have a default
 --- and be blocked: then its value is always the default.
 local duration = require("admission.duration")
@@ -21,44 +22,33 @@ end
 ---@field value? string
 ---@field from integer first major version
 ---@field to integer last major version
----@field class "default"|"mandatory"|"fixed"|"blocked"
+---@field class "default"|"implied"|"mandatory"|"fixed"|"blocked"
 
 --- Every rule, by class and then by name.
 ---@type desired.Parameter[]
 parameters.table = {
   row("default", "archive_mode", "on"), -- "always" in a replica cluster, "off" when archiving is skipped
-  row("default", "archive_timeout", "5min"),
-  row("default", "dynamic_shared_memory_type", "posix"),
-  row("default", "full_page_writes", "on"),
-  row("default", "log_destination", "csvlog"),
-  row("default", "log_directory", "/controller/log"),
-  row("default", "log_filename", "postgres"),
-  row("default", "log_rotation_age", "0"),
-  row("default", "log_rotation_size", "0"),
-  row("default", "log_truncate_on_rotation", "false"),
-  row("default", "logging_collector", "on"),
-  row("default", "max_parallel_workers", "32"),
-  row("default", "max_replication_slots", "32"),
-  row("default", "max_worker_processes", "32"),
-  row("default", "shared_memory_type", "mmap"),
-  row("default", "shared_preload_libraries", ""),
-  row("default", "ssl_max_protocol_version", "TLSv1.3"),
-  row("default", "ssl_min_protocol_version", "TLSv1.3"),
-  row("default", "wal_keep_size", "512MB"),
-  row("default", "wal_level", "logical"),
-  row("default", "wal_log_hints", "on"),
-  row("default", "wal_receiver_timeout", "5s"),
-  row("default", "wal_sender_timeout", "5s"),
+  row("default", "archive_timeout", "5min"), row("default", "dynamic_shared_memory_type", "posix"),
+  row("default", "full_page_writes", "on"), row("default", "log_destination", "csvlog"),
+  row("default", "log_directory", "/controller/log"), row("default", "log_filename", "postgres"),
+  row("default", "log_rotation_age", "0"), row("default", "log_rotation_size", "0"),
+  row("default", "log_truncate_on_rotation", "false"), row("default", "logging_collector", "on"),
+  row("default", "max_parallel_workers", "32"), row("default", "max_replication_slots", "32"),
+  row("default", "max_worker_processes", "32"), row("default", "shared_memory_type", "mmap"),
+  row("default", "shared_preload_libraries", ""), row("default", "ssl_max_protocol_version", "TLSv1.3"),
+  row("default", "ssl_min_protocol_version", "TLSv1.3"), row("default", "wal_keep_size", "512MB"),
+  row("default", "wal_level", "logical"), row("default", "wal_log_hints", "on"),
+  row("default", "wal_receiver_timeout", "5s"), row("default", "wal_sender_timeout", "5s"),
+
+  row("implied", "wal_retrieve_retry_interval", "200ms"), -- PostgreSQL's 5 s would hold up every gate
 
   row("mandatory", "allow_alter_system", "off", 17), -- "on" with enableAlterSystem
   row("mandatory", "archive_command",
     "/controller/manager wal-archive --log-destination /controller/log/postgres.json %p"),
   row("mandatory", "cluster_name"), -- the cluster's name
-  row("mandatory", "hot_standby", "true"),
-  row("mandatory", "listen_addresses", "*"),
-  row("mandatory", "port", "5432"),
-  row("mandatory", "restart_after_crash", "false"),
-  row("mandatory", "ssl", "on"),
+  row("mandatory", "hot_standby", "true"), row("mandatory", "listen_addresses", "*"),
+  row("mandatory", "port", "5432"), row("mandatory", "restart_after_crash", "false"), row("mandatory", "ssl",
+    "on"),
   row("mandatory", "ssl_ca_file", "/controller/certificates/client-ca.crt"),
   row("mandatory", "ssl_cert_file", "/controller/certificates/server.crt"),
   row("mandatory", "ssl_key_file", "/controller/certificates/server.key"),
@@ -85,13 +75,9 @@ local BLOCKED = {
   "syslog_split_messages", "unix_socket_directories", "unix_socket_group", "unix_socket_permissions",
 }
 
---- Names that the operator computes, as a set.
+--- Names that the operator computes, and names that nobody may set, as sets.
 ---@type table<string, true>
-parameters.fixed = {}
-
---- Names that nobody may set, as a set.
----@type table<string, true>
-parameters.blocked = {}
+parameters.fixed, parameters.blocked = {}, {}
 
 for _, name in ipairs(FIXED) do
   parameters.fixed[name] = true
@@ -126,6 +112,13 @@ end
 ---@return table<string, string>
 function parameters.defaults(major)
   return of_class("default", major)
+end
+
+--- Defaults that are not written into the object.
+---@param major integer
+---@return table<string, string>
+function parameters.implied(major)
+  return of_class("implied", major)
 end
 
 --- The values that every instance of one major version has, whatever the user says.
@@ -282,12 +275,12 @@ end
 function parameters.effective(spec, major, facts)
   facts = facts or {}
   local values = parameters.defaults(major)
-  for name, value in pairs(user_parameters(spec)) do
-    if not parameters.is_reserved(name) then
-      values[name] = value
-    end
+  local users = user_parameters(spec)
+  for name in pairs(users) do
+    users[name] = not parameters.is_reserved(name) and users[name] or nil
   end
-  for _, layer in ipairs { computed(spec, major, facts), facts.extra or {} } do
+  for _, layer in ipairs { parameters.implied(major), users, computed(spec, major, facts),
+    facts.extra or {} } do
     for name, value in pairs(layer) do
       values[name] = value
     end

@@ -32,10 +32,27 @@ local function certificates(c)
   end
 end
 
+local CATALOGS = { ImageCatalog = true, ClusterImageCatalog = true }
+
+-- The catalog, as the CRD says it too.
+local function catalog(c, ref)
+  if not CATALOGS[ref.kind] then
+    c:add("spec.imageCatalogRef.kind", "'%s' is unknown: use ImageCatalog or ClusterImageCatalog",
+      tostring(ref.kind))
+  end
+  local groups = c.env.api_groups or { "postgresql.cnpg.io" }
+  for _, group in ipairs(groups) do
+    if ref.apiGroup == group then
+      return
+    end
+  end
+  c:add("spec.imageCatalogRef.apiGroup", "must be %s", table.concat(groups, " or "))
+end
+
 -- 11. The image and its version.
 local function image(c)
-  local catalog = access.has(c.spec, "imageCatalogRef")
-  if catalog then
+  if access.has(c.spec, "imageCatalogRef") then
+    catalog(c, c.spec.imageCatalogRef)
     if access.text(c.spec, "imageName") then
       c:add("spec", "imageName and imageCatalogRef exclude each other: remove one")
     end

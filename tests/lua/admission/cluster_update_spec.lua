@@ -34,7 +34,8 @@ describe("the check of a change", function()
     refuses("spec.imageName", "cannot go back to 16", image "pg:16", image "pg:17")
     refuses("spec.imageName", "go to 16 or later", image "pg:15", image "pg:13")
     refuses("spec.imageCatalogRef.major", "cannot go back", function(spec)
-      spec.imageName, spec.imageCatalogRef = nil, { kind = "ImageCatalog", name = "c", major = 15 }
+      spec.imageName, spec.imageCatalogRef = nil, { apiGroup = "postgresql.cnpg.io", kind = "ImageCatalog",
+        name = "c", major = 15 }
     end, image "pg:17")
   end)
 
