@@ -39,7 +39,7 @@ void mh_cache_free(struct mh_cache *cache);
  * False: no memory. */
 bool mh_cache_add(struct mh_cache *cache, const struct mh_cache_source *source);
 /* Has this kind (NULL: have all) been listed once? */
-bool mh_cache_synced(const struct mh_cache *cache, const struct mh_kind *kind);
+bool mh_cache_synced(struct mh_cache *cache, const struct mh_kind *kind);
 
 /* NULL: not there, or no memory (then *err, which may be NULL, is NOMEM, else NOTFOUND). */
 yyjson_val *mh_cache_get(struct mh_cache *cache, struct mh_arena *a, const struct mh_kind *kind,

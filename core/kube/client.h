@@ -8,7 +8,9 @@
  *
  * Watches: a consistent list in pages, then a stream with bookmarks, for ever: RELIST, ADDED...,
  * SYNCED, events. 410 lists again, and so does every tenth minute. A stream without a byte for 75 s
- * (bookmarks come each minute) is LOST and resumed. Errors back off from 100 ms to 10 s. */
+ * (bookmarks come each minute) is LOST and resumed. Errors back off from 100 ms to 10 s. Objects of
+ * a list carry no apiVersion and kind where the server leaves them out (built-in kinds); the cache
+ * puts them in. */
 #ifndef MH_KUBE_CLIENT_H
 #define MH_KUBE_CLIENT_H
 
