@@ -27,6 +27,8 @@ local CASES = {
   { "sizes", "core/base/a.c", ("int x;\n"):rep(701), "701 lines" },
   { "sizes", "scripts/a.lua", ("x = 1\n"):rep(401), "401 lines" },
   { "sizes", "core/base/a.c", "int\nmh_f(int a, int b, int c, int d, int e, int f, int g)\n{\n}\n", "7 parameters" },
+  { "sizes", "core/base/a.c", "int\nmh_f(void *self, struct mh_arena *a, int b, int c, int d, int e, int f, int g,\n"
+    .. "     struct mh_err *err)\n{\n}\n" },
   { "banned", "core/io/a.c", "void f(void)\n{\n    free(x);\n}\n", "free(): use mh_free" },
   { "banned", "core/base/a.c", "void f(void)\n{\n    free(x);\n    s->system(1); /* system() */ y = \"popen(\";\n}\n" },
   { "banned", "core/base/a.c", "void f(void)\n{\n    strcpy(a, b);\n}\n", "strcpy()" },
