@@ -15,14 +15,15 @@
 #include "base/mem.h"
 #include "moonherd/err.h"
 
-#define MH_LUA_SOURCE_MAX ((size_t)64 << 10)
+struct mh_task;
 
 struct mh_vm_limits {
     int64_t fuel;    /* VM instructions and charges of the libraries, per mh_vm_begin */
     int64_t wall_ns; /* per mh_vm_begin */
     size_t heap;
-    size_t block; /* largest single allocation, so also the longest string */
-    bool gc;      /* false: only when the heap is full */
+    size_t block;  /* largest single allocation, so also the longest string */
+    size_t source; /* longest text of one script */
+    bool gc;       /* false: only when the heap is full */
 };
 
 extern const struct mh_vm_limits mh_limits_policy;     /* 1 M, 50 ms, 4 MiB, 1 MiB */
@@ -52,19 +53,29 @@ struct mh_vm {
     int64_t fuel;     /* used since mh_vm_begin */
     int64_t began_ns; /* CLOCK_MONOTONIC */
     enum mh_kill dead;
-    bool broken;     /* killed for memory: close it */
-    bool setting_up; /* our own code runs: fuel and heap cap do not count */
-    int full;        /* times the heap was full since mh_vm_begin */
-    void *running;   /* struct mh_task of the step that runs, NULL outside */
+    bool broken;      /* killed for memory: close it */
+    int full;         /* times the heap was full since mh_vm_begin */
+    const char *kind; /* what a plain error means now: "syntax", "contract", "runtime" */
+    char where[80];   /* of the kill: "failover.lua:8" */
+    struct mh_task *running; /* of the step that runs, NULL outside */
 };
+
+/* Further modules of every VM, from rooms above this one (core/bind). */
+struct mh_vm_module {
+    const char *name;   /* the global */
+    lua_CFunction open; /* leaves one value */
+};
+/* The list ends with a NULL name and is kept by reference. Called once, at the start. */
+void mh_vm_set_modules(const struct mh_vm_module *modules);
 
 /* The VM of a state. */
 struct mh_vm *mh_vm_of(lua_State *L);
 /* Libraries are in place, no script is loaded. NULL: no memory. */
 struct mh_vm *mh_vm_new(const struct mh_vm_limits *limits);
 void mh_vm_free(struct mh_vm *vm);
-/* A fresh budget of fuel and wall time. Call before each entry into scripts. */
-void mh_vm_begin(struct mh_vm *vm);
+/* A fresh budget of fuel and wall time, for one thread (NULL: the main state). Call before each
+ * entry into scripts; threads made later inherit it from the main state. */
+void mh_vm_begin(struct mh_vm *vm, lua_State *thread);
 /* Runs fn(L) with arg as its light userdata, protected; what it leaves on its stack is dropped.
  * On failure fills *err (SCRIPT, LIMIT or NOMEM; message has file:line) and *se (may be NULL). */
 enum mh_code mh_vm_call(struct mh_vm *vm, struct mh_arena *a, lua_CFunction fn, void *arg,
@@ -76,6 +87,8 @@ void mh_vm_charge(lua_State *L, size_t n);
 void mh_vm_load(lua_State *L, const char *name, const char *text, size_t len);
 /* Inside a protected call: the globals of scripts (read-only to them), for adding to. */
 void mh_vm_push_globals(lua_State *L);
+/* Inside a protected call: the table that scripts see as their globals (_ENV). */
+void mh_vm_push_env(lua_State *L);
 /* Inside a protected call: puts the value on the top of the stack into the globals; pops it. */
 void mh_vm_set_global(lua_State *L, const char *name);
 /* What error the status and value on the top of L mean; pops nothing, never raises. */
