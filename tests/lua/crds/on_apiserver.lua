@@ -6,7 +6,8 @@
 --- stops them. About 20 seconds. Exit 0 when every answer is as expected.
 local here = arg[0]:match("^(.*)/tests/lua/crds/[^/]*$") or "."
 local kube = arg[1] or os.exit(not io.stderr:write("usage: on_apiserver.lua KUBE\n"))
-local ETCD, PEER, API = 23790, 23800, 16443
+local BASE = 20000 + 3 * math.random(0, 3000)
+local ETCD, PEER, API = BASE, BASE + 1, BASE + 2
 local GROUPS = { "postgresql.cnpg.io", "postgresql.k8s.enterprisedb.io", "moonherd.io" }
 
 local function run(command)
@@ -50,7 +51,8 @@ local function start()
     .. " --service-account-signing-key-file %s/sa.key --service-cluster-ip-range 198.19.0.0/16"
     .. " --authorization-mode RBAC"):format(ETCD, API, dir, dir, dir, dir))
   for _ = 1, 100 do
-    if kubectl("get --raw /readyz") then
+    local alive = run("kill -0 " .. api) and run("kill -0 " .. etcd)
+    if not alive or kubectl("get --raw /readyz") then
       break
     end
     run("sleep 0.2")
@@ -171,6 +173,8 @@ spec:
 ]]
 
 local function all()
+  assert(kubectl("get --raw /readyz"), "the API server did not start: " .. select(2, run("tail -n 3 " .. dir
+    .. "/*.log")))
   for _, group in ipairs(GROUPS) do
     local _, text = run(("lua5.4 '%s/crds/build' %s"):format(here, group))
     check("the CRDs of " .. group .. " are accepted", kubectl("apply --server-side -f -", text))
@@ -187,7 +191,7 @@ end
 local processes = start()
 local finished, reason = pcall(all)
 for _, process in ipairs(processes) do
-  run("kill " .. process)
+  run("kill -KILL " .. process)
 end
 run("rm -rf '" .. dir .. "'")
 check("the run came to its end", finished, tostring(reason))
