@@ -32,6 +32,7 @@ compile(lua_State *L, const char *name, const char *text, size_t len)
     const char *bad = mh_vm_undefined(L, &line);
     if (bad)
         luaL_error(L, "%s.lua:%d: undefined name '%s'", name, line, bad);
+    lua_remove(L, -2); /* the shown name */
 }
 
 static int
