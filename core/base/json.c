@@ -212,13 +212,13 @@ mh_json_int(yyjson_val *v, int64_t absent, ...)
 }
 
 bool
-mh_json_bool(yyjson_val *v, bool absent, ...)
+mh_json_bool(yyjson_val *v, int absent, ...)
 {
     va_list ap;
     va_start(ap, absent);
     v = walk(v, ap);
     va_end(ap);
-    return yyjson_is_bool(v) ? yyjson_get_bool(v) : absent;
+    return yyjson_is_bool(v) ? yyjson_get_bool(v) : absent != 0;
 }
 
 /* Length of the valid UTF-8 sequence at s, 0 if there is none. */

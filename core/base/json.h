@@ -39,7 +39,7 @@ yyjson_val *mh_json_get(yyjson_val *v, ...) __attribute__((sentinel));
 const char *mh_json_str(yyjson_val *v, ...) __attribute__((sentinel));
 /* As mh_json_get; the value, or `absent` if it is no integer (bool). */
 int64_t mh_json_int(yyjson_val *v, int64_t absent, ...) __attribute__((sentinel));
-bool mh_json_bool(yyjson_val *v, bool absent, ...) __attribute__((sentinel));
+bool mh_json_bool(yyjson_val *v, int absent, ...) __attribute__((sentinel));
 
 /* Appends s as a JSON string, quoted and escaped; invalid UTF-8 becomes U+FFFD. */
 bool mh_json_quote(struct mh_buf *b, const char *s, size_t n);

@@ -20,8 +20,8 @@ enum mh_log_level { MH_LOG_ERROR, MH_LOG_WARNING, MH_LOG_INFO, MH_LOG_DEBUG, MH_
 #define mh_info(logger, msg, ...) mh_log(MH_LOG_INFO, logger, msg, ##__VA_ARGS__)
 #define mh_debug(logger, msg, ...) mh_log(MH_LOG_DEBUG, logger, msg, ##__VA_ARGS__)
 /* Logs err as fields error, code, where. */
-#define mh_log_err(level, logger, msg, err, ...)                                                   \
-    mh_log_at((level), "" logger "", "" msg "", "error", (err)->msg, "code",                       \
+#define mh_log_err(level, logger, text, err, ...)                                                  \
+    mh_log_at((level), "" logger "", "" text "", "error", (err)->msg, "code",                      \
               mh_code_name((err)->code), "where", (err)->where, ##__VA_ARGS__, NULL)
 
 void mh_log_at(enum mh_log_level level, const char *logger, const char *msg, ...)

@@ -1,0 +1,265 @@
+/* agent.c - looks at everything, asks core/ha what to do, and starts it. Each step is small and may
+ * be repeated: the next look finds what is still missing. */
+#include "instance/agent.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "base/str.h"
+#include "base/time.h"
+#include "instance/paths.h"
+
+#define TICK_NS (200 * MH_NS_PER_MS)
+#define WAKE_NS (1 * MH_NS_PER_MS)
+#define BUSY_NS (30 * MH_NS_PER_MS)
+
+int64_t
+mh_agent_now(const struct mh_agent *g)
+{
+    return g->w.clock.mono_ns(g->w.clock.self);
+}
+
+int
+mh_agent_instances(const struct mh_agent *g)
+{
+    return (int)mh_json_int(g->know.cluster, 1, "spec", "instances", NULL);
+}
+
+bool
+mh_agent_pg_up(const struct mh_agent *g)
+{
+    return g->pm.state == MH_PG_UP && g->pg.valid;
+}
+
+bool
+mh_agent_is_primary(const struct mh_agent *g)
+{
+    return g->pm.state != MH_PG_DOWN && g->pm.as_primary &&
+           !(g->pg.valid && g->pg.in_recovery);
+}
+
+void
+mh_agent_fail(struct mh_agent *g, const char *text)
+{
+    if (strcmp(g->failure, text) == 0)
+        return;
+    mh_str_copy(g->failure, sizeof(g->failure), text);
+    mh_status_changed(g);
+}
+
+/* --- orders ---------------------------------------------------------------------------------- */
+
+/* Rule: the promise is durable before anything is done under it. */
+static bool
+promise(struct mh_agent *g)
+{
+    struct mh_err err;
+    /* An asynchronous primary that cannot renew counts on the answers of its peers (rule 5): one
+     * that answered lately keeps its word for the length of the lease. */
+    int64_t since = mh_agent_now(g) - g->standby.confirmed_ns;
+    if (g->order.term > g->own.promise && g->standby.confirmed_ns &&
+        g->know.lease.nconfigs == 0 && g->order.order == MH_HA_FENCE && since < 8 * MH_NS_PER_S)
+        return false;
+    if (mh_term_store(g, g->order.term, 0, &err)) {
+        mh_log_err(MH_LOG_ERROR, "term", "a promise cannot be written", &err);
+        mh_agent_fail(g, err.msg);
+        return false;
+    }
+    return true;
+}
+
+static int64_t
+seconds_of(const struct mh_agent *g, const char *key, int64_t absent)
+{
+    return mh_json_int(g->know.cluster, absent, "spec", key, NULL) * MH_NS_PER_S;
+}
+
+static void
+serve(struct mh_agent *g)
+{
+    struct mh_err err;
+    if (!g->know.certs_ready)
+        return;
+    if (g->pm.state == MH_PG_DOWN) {
+        bool changed;
+        mh_gate_close(g);
+        mh_sync_adopt(g);
+        if (mh_conf_write(g, &changed, &err) == MH_OK)
+            mh_postmaster_start(g, g->data_primary);
+        else
+            mh_agent_fail(g, err.msg);
+        return;
+    }
+    mh_primary_tick(g);
+}
+
+static void
+carry_out(struct mh_agent *g)
+{
+    switch (g->order.order) {
+    case MH_HA_WAIT:
+        if (mh_agent_is_primary(g) && g->own.term > 0)
+            mh_primary_tick(g); /* H4, A17: a running primary goes on */
+        break;
+    case MH_HA_HALT:
+        mh_agent_fail(g, g->order.reason);
+        mh_postmaster_stop(g, MH_STOP_IMMEDIATE, 0);
+        break;
+    case MH_HA_CLAIM:
+        mh_primary_claim(g);
+        break;
+    case MH_HA_SERVE:
+        if (promise(g))
+            serve(g);
+        break;
+    case MH_HA_FOLLOW:
+        if (promise(g))
+            mh_standby_follow(g);
+        break;
+    case MH_HA_FENCE:
+        if (promise(g))
+            mh_standby_fence(g);
+        break;
+    case MH_HA_STEPDOWN:
+        if (promise(g)) {
+            mh_gate_close(g);
+            mh_postmaster_stop(g, MH_STOP_FAST, seconds_of(g, "switchoverDelay", 3600));
+        }
+        break;
+    case MH_HA_QUIT:
+        /* Stop first: a disk that does not take the promise must not keep a deposed primary up. */
+        if (g->pm.state != MH_PG_STOPPING)
+            mh_postmaster_stop(g, MH_STOP_IMMEDIATE, 0);
+        (void)promise(g);
+        break;
+    }
+}
+
+static void
+decide(struct mh_agent *g)
+{
+    struct mh_ha_self_in in = {
+        .name = g->id.name,
+        .cluster_uid = mh_json_str(g->know.cluster, "metadata", "uid", NULL),
+        .lease = g->know.lease_known && !g->know.lease_bad ? &g->know.lease : NULL,
+        .own = g->own,
+        .has_data = g->has_data,
+        .data_primary = g->data_primary,
+        .running = g->pm.state != MH_PG_DOWN,
+        .role = g->pm.state == MH_PG_DOWN ? MH_HA_NONE
+                : mh_agent_is_primary(g)  ? MH_HA_PRIMARY
+                                          : MH_HA_STANDBY,
+    };
+    struct mh_ha_self_out out;
+    if (!in.cluster_uid)
+        return;
+    mh_ha_self(&in, &out);
+    if (out.order != g->order.order || out.term != g->order.term) {
+        char term[24];
+        (void)snprintf(term, sizeof(term), "%llu", (unsigned long long)out.term);
+        mh_info("agent", "new order", "order", mh_ha_order_name(out.order), "=term", term, "why",
+                out.reason);
+        mh_status_changed(g);
+    }
+    if (out.order != MH_HA_FENCE)
+        g->standby.fenced = false;
+    if (out.order != MH_HA_HALT && out.order != g->order.order)
+        g->failure[0] = '\0';
+    g->order = out;
+    carry_out(g);
+}
+
+/* --- the end --------------------------------------------------------------------------------- */
+
+/* SIGTERM: a primary with standbys stops cleanly, says so, and lingers until somebody else holds the
+ * lease (or nobody will). */
+static void
+terminate(struct mh_agent *g)
+{
+    struct mh_postmaster *p = &g->pm;
+    int64_t now = mh_agent_now(g);
+    if (p->state != MH_PG_DOWN) {
+        if (mh_agent_is_primary(g) && mh_agent_instances(g) > 1)
+            p->hand_over = true;
+        if (p->state != MH_PG_STOPPING)
+            mh_postmaster_stop(g, MH_STOP_FAST, seconds_of(g, "stopDelay", 1800));
+        g->terminate_ns = now;
+        return;
+    }
+    bool heir_wanted = p->hand_over && mh_str_eq(g->know.lease.holder, g->id.name) &&
+                       now - g->terminate_ns < 10 * MH_NS_PER_S;
+    if (heir_wanted && g->know.lease.term > g->own.promise)
+        (void)mh_term_store(g, g->know.lease.term, 0, NULL);
+    if (!heir_wanted) {
+        mh_info("agent", "instance manager ends");
+        g->end(g);
+    }
+}
+
+/* --- ticks ----------------------------------------------------------------------------------- */
+
+static void
+look(struct mh_agent *g)
+{
+    struct mh_err err;
+    bool changed = false;
+    if (g->terminating) {
+        terminate(g);
+        return;
+    }
+    if (!g->know.cluster)
+        return;
+    if (mh_selfstop_due(g)) {
+        mh_postmaster_stop(g, MH_STOP_IMMEDIATE, 0);
+        return;
+    }
+    if (g->standby.rewinding || g->standby.joining)
+        return;
+    decide(g);
+    if (g->conf_dirty && g->has_data && g->know.certs_ready) {
+        g->conf_dirty = false;
+        if (mh_conf_write(g, &changed, &err))
+            mh_agent_fail(g, err.msg);
+        else if (changed)
+            mh_postmaster_reload(g);
+    }
+}
+
+static void
+on_wake(void *arg)
+{
+    struct mh_agent *g = arg;
+    g->wake_armed = false;
+    g->wake_timer = NULL;
+    look(g);
+}
+
+void
+mh_agent_wake(struct mh_agent *g)
+{
+    if (g->wake_armed)
+        return;
+    g->wake_timer = g->w.clock.after(g->w.clock.self, WAKE_NS, on_wake, g);
+    g->wake_armed = g->wake_timer != NULL;
+}
+
+static bool
+is_busy(const struct mh_agent *g)
+{
+    if (g->pm.state == MH_PG_STARTING)
+        return true;
+    if (g->order.order == MH_HA_FENCE)
+        return true;
+    return g->order.order == MH_HA_SERVE && g->primary.gate != MH_GATE_OPEN;
+}
+
+void
+mh_agent_tick(void *arg)
+{
+    struct mh_agent *g = arg;
+    mh_monitor_tick(g);
+    look(g);
+    g->tick_timer =
+        g->w.clock.after(g->w.clock.self, is_busy(g) ? BUSY_NS : TICK_NS, mh_agent_tick, g);
+}

@@ -1,0 +1,283 @@
+/* agent.h - the instance manager of one pod: what it knows, what it is doing.
+ *
+ * One structure, made once in run.c, alive as long as the process. Each file of this room owns the
+ * part of it that is named after it. Everything outside is asked through agent->w (world.h); the
+ * decision itself is core/ha/self.h. mh_agent_wake asks for a new look at the next turn of the
+ * loop; no function here calls another room's callback directly. */
+#ifndef MH_INSTANCE_AGENT_H
+#define MH_INSTANCE_AGENT_H
+
+#include "base/world.h"
+#include "ha/self.h"
+
+#define MH_PATH 512
+
+struct event_base;
+struct mh_http;
+struct mh_server;
+struct mh_status;
+
+/* Who and where we are; texts live for ever. */
+struct mh_ident {
+    const char *name;      /* pod name = instance name */
+    const char *ns;
+    const char *cluster;
+    const char *group;     /* API group of the Cluster */
+    const char *pod_uid;   /* "" if unknown */
+    const char *address;   /* of this pod */
+    const char *pgdata;    /* /var/lib/postgresql/data/pgdata */
+    const char *wal_dir;   /* of the WAL volume, NULL without */
+    const char *state_dir; /* beside pgdata: term, lock, markers */
+    const char *run_dir;   /* socket */
+    const char *cert_dir;
+    const char *log_dir;
+    const char *node;
+    char executable_hash[65];
+    char session[37];      /* of this manager's start */
+    char boot[37];         /* of the machine's start */
+};
+
+/* What the API server told (know.c). The values live until the next update. */
+struct mh_know {
+    struct mh_watch *cluster_watch;
+    struct mh_watch *lease_watch;
+    struct mh_arena cluster_arena;
+    yyjson_val *cluster;
+    struct mh_arena lease_arena;
+    struct mh_ha_lease lease;
+    bool lease_known;     /* a watch or read has told, since the start */
+    bool lease_bad;       /* unreadable: nobody decides */
+    int64_t lease_at_ns;  /* when */
+    char secrets_seen[256]; /* digest of status.secretsResourceVersion that was fetched */
+    bool certs_ready;     /* all files are written */
+    int certs_version;    /* counts changes */
+    int secrets_left;     /* GETs under way */
+    bool secrets_again;
+    char *server_cert, *server_key, *client_ca, *server_ca, *repl_cert, *repl_key; /* PEM, heap */
+};
+
+enum mh_pg_state { MH_PG_DOWN, MH_PG_STARTING, MH_PG_UP, MH_PG_STOPPING };
+enum mh_pg_stop { MH_STOP_FAST, MH_STOP_IMMEDIATE };
+
+/* The postmaster (postmaster.c). */
+struct mh_postmaster {
+    struct mh_child child;
+    enum mh_pg_state state;
+    bool as_primary;     /* how it was started, or what it was promoted to */
+    bool wanted_stop;    /* we asked for it */
+    bool clean;          /* the last stop was clean */
+    uint64_t shutdown_lsn;
+    int crashes;         /* unexpected ends since the start */
+    int64_t crash_ns[3]; /* times of the last ones, newest first */
+    bool hand_over;      /* crash loop, or this pod is going: somebody else shall serve */
+    int64_t started_ns;
+    int64_t stop_deadline_ns;
+    struct mh_timer *timer;
+    int64_t retry_ns;    /* not started before */
+};
+
+/* What PostgreSQL says of itself (monitor.c). */
+struct mh_pgview {
+    bool valid;          /* answered since it was started */
+    bool in_recovery;
+    uint64_t flush_lsn, receive_lsn, replay_lsn, current_lsn;
+    uint32_t timeline;
+    uint32_t control_timeline;
+    char system_id[24];
+    bool receiving;       /* a receiver streams */
+    bool has_receiver;    /* there is one, in whatever state */
+    bool follows_nobody;  /* primary_conninfo is empty, as a session sees it */
+    int settled;          /* answers in a row that had no receiver */
+    char receipt[40];     /* last_msg_receipt_time as text */
+    int64_t receipt_ns;   /* when it was seen to change, on our clock */
+    bool replay_paused;
+    bool pending_restart;
+    char config_hash[65];
+    char sync_names[1024];
+    struct mh_ha_history history[MH_HA_HISTORY_MAX];
+    int nhistory;
+    uint32_t history_of; /* timeline whose history file was read */
+    int64_t at_ns;
+};
+
+enum mh_gate { MH_GATE_NONE, MH_GATE_CLOSED, MH_GATE_MARK, MH_GATE_WAIT, MH_GATE_READ, MH_GATE_OPEN };
+
+/* As primary (primary.c, gate.c). */
+struct mh_primary {
+    enum mh_gate gate;
+    uint64_t gate_term;
+    uint64_t marker;
+    bool promoting;
+    bool published;        /* labels and status say so */
+    int64_t renewed_ns;    /* start of the last successful renewal */
+    int64_t next_renew_ns;
+    bool renewing;
+    bool roles_done;
+    bool roles_asked;
+    int64_t next_slots_ns;
+    int64_t opened_ns;
+    struct mh_ha_config sync; /* written into the configuration now; names in sync_arena */
+    struct mh_arena sync_arena;
+    char sync_text[2048];     /* its synchronous_standby_names */
+    char sync_meta[2048];     /* what cnpg.synchronous_standby_names_metadata says of it */
+    bool preferred;           /* dataDurability: preferred */
+    bool strict_health;       /* only who streams now counts (preferred) */
+    int64_t wait_ns;          /* since when the gate waits for standbys */
+    int sync_step;            /* of a change: sync.c */
+    uint64_t sync_marker;
+    int64_t replication_ns;   /* when pg_stat_replication was read last */
+    bool asking;
+    struct mh_replica {
+        char name[64];
+        char state[16];
+        char sync_state[12];
+        int sync_priority;
+        bool streaming;
+        uint64_t sent_lsn, write_lsn, flush_lsn, replay_lsn;
+    } replicas[MH_HA_MEMBERS_MAX];
+    int nreplicas;
+    struct mh_confirmed { /* rule 5: who confirmed, and when it was asked */
+        char name[64];
+        int64_t at_ns;
+    } confirmed[MH_HA_MEMBERS_MAX];
+    int nconfirmed;
+    int64_t next_poll_ns;
+    bool checkpointed;
+};
+
+struct mh_peer_info {
+    bool valid;
+    uint32_t timeline, control_timeline;
+    struct mh_ha_history history[MH_HA_HISTORY_MAX];
+    int nhistory;
+    bool serving; /* primary with an open gate */
+    int64_t at_ns;
+};
+
+/* As standby (standby.c). */
+struct mh_standby {
+    char conninfo_host[64]; /* in override.conf now; "" nobody */
+    bool fenced;            /* receivers gone since the promise */
+    bool rewinding;
+    bool joining;
+    int rewind_failures;
+    int64_t retry_ns;
+    struct mh_child child;
+    struct mh_peer_info peer;
+    bool asking;
+    int64_t next_ask_ns;
+    int64_t confirmed_ns; /* last time we told the primary that we follow it */
+    int64_t not_receiving_ns;
+};
+
+struct mh_agent {
+    struct mh_world w;
+    struct mh_api api_urgent;
+    struct mh_http *http;
+    struct event_base *base;
+    struct mh_ident id;
+    struct mh_know know;
+    struct mh_ha_term own;
+    bool has_data;
+    bool data_primary;
+    struct mh_ha_self_out order;
+    struct mh_postmaster pm;
+    struct mh_pgview pg;
+    struct mh_primary primary;
+    struct mh_standby standby;
+    struct mh_server *server;
+    struct mh_status *status;
+    bool terminating;
+    int64_t terminate_ns;
+    bool wake_armed;
+    struct mh_timer *wake_timer;
+    struct mh_timer *tick_timer;
+    bool conf_dirty;     /* files changed: reload wanted */
+    bool monitoring;
+    char conf_hash[65];  /* of custom.conf as written last */
+    char failure[200];   /* shown in status */
+    void (*end)(struct mh_agent *g); /* the process may end */
+};
+
+/* The regular look; arms itself. */
+void mh_agent_tick(void *agent);
+/* Look again soon (coalesced). */
+void mh_agent_wake(struct mh_agent *g);
+int64_t mh_agent_now(const struct mh_agent *g);
+/* Instances that the cluster has or wants. */
+int mh_agent_instances(const struct mh_agent *g);
+/* PostgreSQL answers. */
+bool mh_agent_pg_up(const struct mh_agent *g);
+bool mh_agent_is_primary(const struct mh_agent *g);
+void mh_agent_fail(struct mh_agent *g, const char *text);
+
+/* know.c */
+bool mh_know_start(struct mh_agent *g);
+/* A Lease that somebody handed to us, or a reply of our own write. */
+void mh_know_lease(struct mh_agent *g, yyjson_val *object, bool authoritative);
+const char *mh_know_spec_str(const struct mh_agent *g, const char *key);
+int mh_know_major(const struct mh_agent *g);
+
+/* term.c */
+enum mh_code mh_term_load(struct mh_agent *g, struct mh_err *err);
+enum mh_code mh_term_store(struct mh_agent *g, uint64_t promise, uint64_t term, struct mh_err *err);
+
+/* postmaster.c */
+void mh_postmaster_start(struct mh_agent *g, bool as_primary);
+void mh_postmaster_stop(struct mh_agent *g, enum mh_pg_stop how, int64_t timeout_ns);
+void mh_postmaster_reload(struct mh_agent *g);
+/* Kills whatever is left of a dead postmaster; true when nothing is. */
+bool mh_postmaster_sweep(struct mh_agent *g);
+
+/* monitor.c */
+void mh_monitor_tick(struct mh_agent *g);
+const char *mh_local_conninfo(const struct mh_agent *g);
+
+/* conf.c: files of PGDATA and certificates */
+enum mh_code mh_conf_write(struct mh_agent *g, bool *changed, struct mh_err *err);
+enum mh_code mh_conf_standby(struct mh_agent *g, const char *address, bool *changed,
+                             struct mh_err *err);
+/* What the Cluster asks for: members and number, and the text of synchronous_standby_names. */
+bool mh_conf_sync_wanted(struct mh_agent *g, struct mh_arena *a, struct mh_ha_config *out,
+                         const char **text);
+enum mh_code mh_conf_certificates(struct mh_agent *g, struct mh_err *err);
+
+/* primary.c, gate.c, sync.c, replication.c */
+void mh_primary_tick(struct mh_agent *g);
+/* Writes the Lease by compare-and-swap: renewTime, phase stable, who and where we are, and the given
+ * configurations (n < 0: as they are). done(g, ok) follows. False: one is under way already. */
+bool mh_primary_swap(struct mh_agent *g, const struct mh_ha_config *configs, int n,
+                     void (*done)(struct mh_agent *g, bool ok));
+/* Reads pg_stat_replication if the last answer is older than max_age_ns. */
+void mh_replication_look(struct mh_agent *g, int64_t max_age_ns);
+/* How many of c's standbys report that they have flushed `lsn`; read after since_ns. */
+int mh_replication_past(const struct mh_agent *g, const struct mh_ha_config *c, uint64_t lsn);
+int mh_replication_streaming(const struct mh_agent *g, const struct mh_ha_config *c);
+void mh_sync_tick(struct mh_agent *g);
+/* Takes what the Cluster asks for as the configuration in force, before the gate opens. */
+void mh_sync_adopt(struct mh_agent *g);
+void mh_slots_tick(struct mh_agent *g);
+/* Runs one statement on the local server; the result is only logged when it fails. done may be
+ * NULL. */
+void mh_local_sql(struct mh_agent *g, const char *sql, void (*done)(struct mh_agent *g, bool ok));
+void mh_primary_reset(struct mh_agent *g);
+void mh_primary_claim(struct mh_agent *g);
+void mh_primary_publish(struct mh_agent *g);
+void mh_gate_tick(struct mh_agent *g);
+bool mh_gate_is_open(const struct mh_agent *g);
+void mh_gate_close(struct mh_agent *g);
+
+/* standby.c, rewind.c */
+void mh_standby_fence(struct mh_agent *g);
+void mh_standby_follow(struct mh_agent *g);
+void mh_rewind_tick(struct mh_agent *g);
+
+/* selfstop.c: rule 5 */
+bool mh_selfstop_due(struct mh_agent *g);
+
+/* http.c, status.c */
+enum mh_code mh_http_serve(struct mh_agent *g, struct mh_err *err);
+void mh_status_changed(struct mh_agent *g);
+char *mh_status_text(struct mh_agent *g, struct mh_arena *a);
+
+#endif

@@ -1,0 +1,288 @@
+/* know.c - what the API server tells: the Cluster, the Lease, the certificates' secrets. */
+#include <stdio.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "base/str.h"
+#include "instance/agent.h"
+#include "net/crypto.h"
+
+#define CLUSTER_MAX ((size_t)4 << 20)
+#define SECRET_MAX ((size_t)1 << 20)
+#define FAILED_RETRY_NS (1000LL * 1000000LL)
+
+/* Keeps a copy of object in arena (emptied first). NULL: no memory. */
+static yyjson_val *
+keep(struct mh_arena *arena, yyjson_val *object)
+{
+    mh_arena_release(arena);
+    size_t len = 0;
+    yyjson_val *copy = NULL;
+    char *text = mh_json_text(arena, object, &len);
+    if (!text || mh_json_parse(arena, text, len, &copy, NULL))
+        return NULL;
+    return copy;
+}
+
+/* --- secrets --------------------------------------------------------------------------------- */
+
+struct secret_get {
+    struct mh_api_call call;
+    struct mh_arena arena;
+    struct mh_agent *g;
+    const char *key_cert; /* which keys go where */
+    char **cert;
+    const char *key_key;
+    char **key;
+};
+
+static void fetch_secrets(struct mh_agent *g);
+
+static void
+fetch_again(void *arg)
+{
+    struct mh_agent *g = arg;
+    if (g->know.secrets_left == 0)
+        fetch_secrets(g);
+    else
+        g->know.secrets_again = true;
+}
+
+static bool
+take(struct secret_get *s, const char *key, char **to)
+{
+    const char *b64 = mh_json_str(s->call.reply, "data", key, NULL);
+    char *text = b64 ? mh_base64_decode(&s->arena, b64, strlen(b64), NULL) : NULL;
+    char *copy = text ? mh_strdup(text) : NULL;
+    if (!copy)
+        return false;
+    mh_free(*to);
+    *to = copy;
+    return true;
+}
+
+static void
+all_fetched(struct mh_agent *g)
+{
+    struct mh_know *k = &g->know;
+    struct mh_err err;
+    if (!k->server_cert || !k->client_ca || !k->server_ca || !k->repl_cert || k->secrets_again) {
+        k->secrets_again = false;
+        k->secrets_seen[0] = '\0';
+        (void)g->w.clock.after(g->w.clock.self, FAILED_RETRY_NS, fetch_again, g);
+        return;
+    }
+    if (mh_conf_certificates(g, &err)) {
+        mh_log_err(MH_LOG_ERROR, "certificates", "cannot be written", &err);
+        (void)g->w.clock.after(g->w.clock.self, FAILED_RETRY_NS, fetch_again, g);
+        return;
+    }
+    k->certs_ready = true;
+    k->certs_version++;
+    g->conf_dirty = true;
+    mh_agent_wake(g);
+}
+
+static void
+on_secret(struct mh_api_call *call)
+{
+    struct secret_get *s = call->arg;
+    struct mh_agent *g = s->g;
+    bool ok = call->err.code == MH_OK && take(s, s->key_cert, s->cert) &&
+              (!s->key_key || take(s, s->key_key, s->key));
+    if (!ok) {
+        g->know.secrets_again = true;
+        mh_log_err(MH_LOG_WARNING, "certificates", "a secret is not there yet", &call->err, "path",
+                   call->path);
+    }
+    mh_arena_release(&s->arena);
+    mh_free(s);
+    if (--g->know.secrets_left == 0)
+        all_fetched(g);
+}
+
+static void
+get_secret(struct mh_agent *g, const char *name, const char *cert_key, char **cert,
+           const char *key_key, char **key)
+{
+    struct secret_get *s = mh_calloc(1, sizeof(*s));
+    if (!s) {
+        g->know.secrets_again = true;
+        return;
+    }
+    mh_arena_init(&s->arena, SECRET_MAX * 4);
+    s->g = g;
+    s->key_cert = cert_key;
+    s->cert = cert;
+    s->key_key = key_key;
+    s->key = key;
+    s->call = (struct mh_api_call){ .method = "GET", .arena = &s->arena, .done = on_secret, .arg = s };
+    s->call.path =
+        mh_arena_printf(&s->arena, "/api/v1/namespaces/%s/secrets/%s", g->id.ns, name);
+    g->know.secrets_left++;
+    g->w.api.start(g->w.api.self, &s->call);
+}
+
+static const char *
+secret_name(struct mh_agent *g, const char *key, const char *suffix, char buf[300])
+{
+    const char *s = mh_json_str(g->know.cluster, "spec", "certificates", key, NULL);
+    if (s && *s)
+        return s;
+    (void)snprintf(buf, 300, "%s-%s", g->id.cluster, suffix);
+    return buf;
+}
+
+static void
+fetch_secrets(struct mh_agent *g)
+{
+    struct mh_know *k = &g->know;
+    char buf[300];
+    if (k->secrets_left > 0) {
+        k->secrets_again = true;
+        return;
+    }
+    k->secrets_left++; /* so that a synchronous failure does not end the round early */
+    get_secret(g, secret_name(g, "serverTLSSecret", "server", buf), "tls.crt", &k->server_cert,
+               "tls.key", &k->server_key);
+    get_secret(g, secret_name(g, "replicationTLSSecret", "replication", buf), "tls.crt",
+               &k->repl_cert, "tls.key", &k->repl_key);
+    get_secret(g, secret_name(g, "clientCASecret", "ca", buf), "ca.crt", &k->client_ca, NULL, NULL);
+    get_secret(g, secret_name(g, "serverCASecret", "ca", buf), "ca.crt", &k->server_ca, NULL, NULL);
+    if (--k->secrets_left == 0)
+        all_fetched(g);
+}
+
+/* --- Cluster --------------------------------------------------------------------------------- */
+
+static void
+look_at_cluster(struct mh_agent *g)
+{
+    struct mh_know *k = &g->know;
+    char digest[MH_SHA256_HEX] = "";
+    yyjson_val *versions =
+        mh_json_get(k->cluster, "status", "secretsResourceVersion", NULL);
+    yyjson_val *names = mh_json_get(k->cluster, "spec", "certificates", NULL);
+    struct mh_arena a;
+    mh_arena_init(&a, 1 << 20);
+    char *one = versions ? mh_json_canonical(&a, versions, NULL) : NULL;
+    char *two = names ? mh_json_canonical(&a, names, NULL) : NULL;
+    char *both = mh_arena_printf(&a, "%s|%s", one ? one : "", two ? two : "");
+    if (both)
+        mh_sha256_hex(digest, both, strlen(both));
+    mh_arena_release(&a);
+    if (strcmp(digest, k->secrets_seen) != 0) {
+        mh_str_copy(k->secrets_seen, sizeof(k->secrets_seen), digest);
+        fetch_secrets(g);
+    }
+    g->conf_dirty = true;
+    mh_agent_wake(g);
+}
+
+static void
+on_cluster(void *arg, enum mh_watch_kind kind, yyjson_val *object)
+{
+    struct mh_agent *g = arg;
+    if (kind != MH_WATCH_ADDED && kind != MH_WATCH_MODIFIED)
+        return; /* a deleted Cluster takes its pods with it */
+    if (!mh_str_eq(mh_json_str(object, "metadata", "name", NULL), g->id.cluster))
+        return;
+    yyjson_val *copy = keep(&g->know.cluster_arena, object);
+    g->know.cluster = copy;
+    if (!copy) {
+        mh_error("api", "no memory for the Cluster");
+        return;
+    }
+    int level = mh_log_level_of(mh_json_str(copy, "spec", "logLevel", NULL)
+                                    ? mh_json_str(copy, "spec", "logLevel", NULL)
+                                    : "info");
+    if (level >= 0)
+        mh_log_set_level((enum mh_log_level)level);
+    look_at_cluster(g);
+}
+
+const char *
+mh_know_spec_str(const struct mh_agent *g, const char *key)
+{
+    return mh_json_str(g->know.cluster, "spec", key, NULL);
+}
+
+/* --- Lease ----------------------------------------------------------------------------------- */
+
+/* False: the text is older than what we have. resourceVersions of one object grow. */
+static bool
+is_newer(const struct mh_know *k, yyjson_val *object)
+{
+    int64_t old = 0;
+    int64_t new = 0;
+    if (!k->lease_known || !k->lease.exists ||
+        !mh_str_int(k->lease.resource_version, 0, INT64_MAX, &old) ||
+        !mh_str_int(mh_json_str(object, "metadata", "resourceVersion", NULL), 0, INT64_MAX, &new))
+        return true;
+    return new >= old;
+}
+
+void
+mh_know_lease(struct mh_agent *g, yyjson_val *object, bool authoritative)
+{
+    struct mh_know *k = &g->know;
+    struct mh_err err;
+    if (object && !authoritative && !is_newer(k, object))
+        return;
+    enum mh_ha_phase phase = k->lease.phase;
+    uint64_t term = k->lease.term;
+    yyjson_val *copy = object ? keep(&k->lease_arena, object) : NULL;
+    k->lease = (struct mh_ha_lease){ 0 };
+    if (object && !copy) {
+        k->lease_known = false;
+        return;
+    }
+    k->lease_bad = mh_ha_lease_read(&k->lease_arena, copy, &k->lease, &err) != MH_OK;
+    if (k->lease_bad)
+        mh_log_err(MH_LOG_ERROR, "lease", "cannot be read: nothing is decided", &err);
+    if (!k->lease_known || phase != k->lease.phase || term != k->lease.term) {
+        char text[24];
+        (void)snprintf(text, sizeof(text), "%llu", (unsigned long long)k->lease.term);
+        mh_info("lease", "the lease says", "holder", k->lease.holder, "phase",
+                mh_ha_phase_name(k->lease.phase), "=term", text);
+    }
+    k->lease_known = true;
+    k->lease_at_ns = mh_agent_now(g);
+    mh_agent_wake(g);
+}
+
+static void
+on_lease(void *arg, enum mh_watch_kind kind, yyjson_val *object)
+{
+    struct mh_agent *g = arg;
+    if (object && !mh_str_eq(mh_json_str(object, "metadata", "name", NULL), g->id.cluster))
+        return;
+    if (kind == MH_WATCH_ADDED || kind == MH_WATCH_MODIFIED)
+        mh_know_lease(g, object, false);
+    else if (kind == MH_WATCH_DELETED)
+        mh_know_lease(g, NULL, false);
+}
+
+bool
+mh_know_start(struct mh_agent *g)
+{
+    struct mh_know *k = &g->know;
+    char path[MH_PATH * 2];
+    mh_arena_init(&k->cluster_arena, CLUSTER_MAX * 3);
+    mh_arena_init(&k->lease_arena, SECRET_MAX);
+    (void)snprintf(path, sizeof(path),
+                   "/apis/%s/v1/namespaces/%s/clusters?fieldSelector=metadata.name%%3D%s",
+                   g->id.group, g->id.ns, g->id.cluster);
+    k->cluster_watch = g->w.api.watch(g->w.api.self, &(struct mh_watch_spec){
+                                                         .path = path,
+                                                         .on_event = on_cluster,
+                                                         .arg = g });
+    (void)snprintf(path, sizeof(path),
+                   "/apis/coordination.k8s.io/v1/namespaces/%s/leases?fieldSelector=metadata.name%%3D%s",
+                   g->id.ns, g->id.cluster);
+    k->lease_watch = g->api_urgent.watch(g->api_urgent.self, &(struct mh_watch_spec){
+                                                                 .path = path,
+                                                                 .on_event = on_lease,
+                                                                 .arg = g });
+    return k->cluster_watch && k->lease_watch;
+}

@@ -1,0 +1,239 @@
+/* postmaster.c - starts, watches, reloads and stops PostgreSQL.
+ *
+ * The manager outlives PostgreSQL (rule 6): an unexpected end is answered by a restart in place, or,
+ * after three within a minute, by asking for a hand-over. */
+#include <dirent.h>
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "base/str.h"
+#include "base/time.h"
+#include "instance/agent.h"
+#include "instance/paths.h"
+
+#define CRASH_WINDOW_NS (60 * MH_NS_PER_S)
+#define DISK_FULL_EXIT 4
+#define MIN_FREE_BYTES (16u << 20)
+
+static void
+on_line(struct mh_child *c, int fd, const char *line, size_t len)
+{
+    (void)c;
+    char text[4096];
+    (void)snprintf(text, sizeof(text), "%.*s", (int)(len < 4000 ? len : 4000), line);
+    mh_info("postgres", "record", "pipe", fd == 1 ? "stdout" : "stderr", "source", text);
+}
+
+/* pg_controldata without a child: state and last checkpoint out of global/pg_control would depend on
+ * the version, so the postmaster's own word counts: a fast stop that ended with code 0 wrote the
+ * shutdown checkpoint. Where it lies is asked from pg_controldata by control.c. */
+static void
+note_crash(struct mh_agent *g)
+{
+    struct mh_postmaster *p = &g->pm;
+    int64_t now = mh_agent_now(g);
+    p->crashes++;
+    p->crash_ns[2] = p->crash_ns[1];
+    p->crash_ns[1] = p->crash_ns[0];
+    p->crash_ns[0] = now;
+    bool loop = p->crashes >= 3 && now - p->crash_ns[2] < CRASH_WINDOW_NS;
+    if (loop && g->primary.gate != MH_GATE_NONE && mh_agent_instances(g) > 1 && !p->hand_over) {
+        p->hand_over = true;
+        mh_error("postmaster", "PostgreSQL ended three times within a minute: hand-over wanted");
+    }
+    p->retry_ns = now + (loop ? 5 * MH_NS_PER_S : 0);
+}
+
+static void
+on_exit_(struct mh_child *c)
+{
+    struct mh_agent *g = c->arg;
+    struct mh_postmaster *p = &g->pm;
+    char code[16];
+    (void)snprintf(code, sizeof(code), "%d", c->exit_code);
+    g->w.clock.cancel(g->w.clock.self, p->timer);
+    p->timer = NULL;
+    g->w.pg.disconnect(g->w.pg.self, NULL);
+    p->clean = p->wanted_stop && c->exit_code == 0;
+    p->state = MH_PG_DOWN;
+    g->pg.valid = false;
+    g->pg.receiving = false;
+    g->primary.promoting = false;
+    g->monitoring = false;
+    if (p->wanted_stop) {
+        mh_info("postmaster", "PostgreSQL stopped", "=exit_code", code);
+    } else {
+        mh_warn("postmaster", "PostgreSQL ended by itself", "=exit_code", code);
+        note_crash(g);
+    }
+    mh_primary_reset(g);
+    mh_paths_look(g);
+    if (p->clean)
+        mh_control_read(g);
+    mh_status_changed(g);
+    mh_agent_wake(g);
+}
+
+/* Disk full is exit code 4 and never a reason for a failover into the same condition. */
+static void
+check_space(struct mh_agent *g)
+{
+    struct statvfs v;
+    char path[MH_PATH];
+    (void)snprintf(path, sizeof(path), "%s/pg_wal", g->id.pgdata);
+    if (statvfs(path, &v) != 0 || (uint64_t)v.f_bavail * v.f_frsize >= MIN_FREE_BYTES)
+        return;
+    mh_error("postmaster", "no space for one WAL segment: exit code 4", "path", path);
+    _exit(DISK_FULL_EXIT);
+}
+
+static void
+remove_leftovers(struct mh_agent *g)
+{
+    char path[MH_PATH];
+    (void)snprintf(path, sizeof(path), "%s/postmaster.pid", g->id.pgdata);
+    (void)g->w.fs.remove(g->w.fs.self, path, NULL);
+    (void)snprintf(path, sizeof(path), "%s/.s.PGSQL.5432.lock", g->id.run_dir);
+    (void)g->w.fs.remove(g->w.fs.self, path, NULL);
+    (void)snprintf(path, sizeof(path), "%s/.s.PGSQL.5432", g->id.run_dir);
+    (void)g->w.fs.remove(g->w.fs.self, path, NULL);
+}
+
+void
+mh_postmaster_start(struct mh_agent *g, bool as_primary)
+{
+    struct mh_postmaster *p = &g->pm;
+    struct mh_err err;
+    static const char *argv[4];
+    int64_t now = mh_agent_now(g);
+    if (p->state != MH_PG_DOWN || now < p->retry_ns)
+        return;
+    if (!mh_postmaster_sweep(g)) {
+        p->retry_ns = now + 20 * MH_NS_PER_MS;
+        return;
+    }
+    check_space(g);
+    remove_leftovers(g);
+    argv[0] = mh_paths_bin(g, "postgres");
+    argv[1] = "-D";
+    argv[2] = g->id.pgdata;
+    argv[3] = NULL;
+    p->child = (struct mh_child){
+        .argv = argv, .name = "postgres", .on_line = on_line, .on_exit = on_exit_, .arg = g
+    };
+    p->wanted_stop = false;
+    p->clean = false;
+    p->as_primary = as_primary;
+    p->started_ns = now;
+    if (g->w.proc.start(g->w.proc.self, &p->child, &err)) {
+        mh_log_err(MH_LOG_ERROR, "postmaster", "PostgreSQL cannot be started", &err);
+        mh_agent_fail(g, err.msg);
+        p->retry_ns = now + 2 * MH_NS_PER_S;
+        return;
+    }
+    p->state = MH_PG_STARTING;
+    g->pg.valid = false;
+    g->has_data = true;
+    mh_info("postmaster", "PostgreSQL starts", "as", as_primary ? "primary" : "standby");
+    mh_status_changed(g);
+}
+
+/* Second half of a stop that did not end in time. */
+static void
+kill_now(void *arg)
+{
+    struct mh_agent *g = arg;
+    g->pm.timer = NULL;
+    mh_warn("postmaster", "PostgreSQL did not stop in time: killed");
+    g->w.proc.kill(g->w.proc.self, &g->pm.child, SIGKILL);
+    (void)mh_postmaster_sweep(g);
+}
+
+static void
+quit_now(void *arg)
+{
+    struct mh_agent *g = arg;
+    g->pm.timer = NULL;
+    mh_warn("postmaster", "fast shutdown did not end in time: immediate shutdown");
+    mh_postmaster_stop(g, MH_STOP_IMMEDIATE, 0);
+}
+
+void
+mh_postmaster_stop(struct mh_agent *g, enum mh_pg_stop how, int64_t timeout_ns)
+{
+    struct mh_postmaster *p = &g->pm;
+    if (p->state == MH_PG_DOWN)
+        return;
+    if (p->state == MH_PG_STOPPING && how == MH_STOP_FAST)
+        return;
+    g->w.clock.cancel(g->w.clock.self, p->timer);
+    bool already = p->state == MH_PG_STOPPING && p->wanted_stop && timeout_ns < 0;
+    p->wanted_stop = true;
+    p->state = MH_PG_STOPPING;
+    if (!already)
+        g->w.proc.kill(g->w.proc.self, &p->child, how == MH_STOP_FAST ? SIGINT : SIGQUIT);
+    if (how == MH_STOP_FAST)
+        p->timer = g->w.clock.after(g->w.clock.self, timeout_ns, quit_now, g);
+    else /* rule 5: SIGQUIT, then SIGKILL to every process */
+        p->timer = g->w.clock.after(g->w.clock.self, 500 * MH_NS_PER_MS, kill_now, g);
+    mh_info("postmaster", "PostgreSQL is stopped", "how",
+            how == MH_STOP_FAST ? "fast" : "immediate");
+    mh_status_changed(g);
+}
+
+void
+mh_postmaster_reload(struct mh_agent *g)
+{
+    if (g->pm.state == MH_PG_UP || g->pm.state == MH_PG_STARTING)
+        g->w.proc.kill(g->w.proc.self, &g->pm.child, SIGHUP);
+}
+
+/* Processes of PostgreSQL that are not the postmaster: by their executable's name in /proc. As PID 1
+ * all orphans are ours to find there; elsewhere only our descendants would be, and the parent of an
+ * orphan is the subreaper, which is us (mh_child_reap_orphans). */
+static int
+kill_postgres(const struct mh_agent *g)
+{
+    DIR *d = opendir("/proc");
+    int n = 0;
+    pid_t me = getpid();
+    struct dirent *e;
+    while (d && (e = readdir(d))) {
+        char path[64];
+        char line[256] = "";
+        int64_t pid;
+        if (!mh_str_int(e->d_name, 2, 1 << 30, &pid) || pid == me)
+            continue;
+        (void)snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
+        FILE *f = fopen(path, "re");
+        if (!f)
+            continue;
+        char *got = fgets(line, sizeof(line), f);
+        (void)fclose(f);
+        const char *end = got ? strrchr(line, ')') : NULL;
+        char state = '?';
+        int parent = 0;
+        if (!end || sscanf(end + 1, " %c %d", &state, &parent) != 2 || parent != me)
+            continue;
+        if (!strstr(line, "(postgres") || state == 'Z')
+            continue;
+        (void)kill((pid_t)pid, SIGKILL);
+        n++;
+    }
+    if (d)
+        (void)closedir(d);
+    (void)g;
+    return n;
+}
+
+bool
+mh_postmaster_sweep(struct mh_agent *g)
+{
+    return kill_postgres(g) == 0;
+}

@@ -1,0 +1,21 @@
+/* standby.h - between standby.c, rewind.c and peer.c. */
+#ifndef MH_INSTANCE_STANDBY_H
+#define MH_INSTANCE_STANDBY_H
+
+#include "instance/agent.h"
+
+/* Asks the instance at this address how it is, at most every 300 ms; the answer is standby.peer. */
+void mh_peer_ask(struct mh_agent *g, const char *address);
+/* Asks all other instances whether they follow this term (rule 5), at most every second. */
+void mh_peers_poll(struct mh_agent *g);
+/* All of them have confirmed since then. */
+bool mh_peers_confirmed(const struct mh_agent *g, int64_t since_ns);
+
+/* A durable note that this PGDATA must not be started before pg_rewind or a new copy ended well. */
+void mh_rewind_mark(struct mh_agent *g);
+bool mh_rewind_is_marked(struct mh_agent *g);
+/* conninfo of a standby or of pg_rewind to this address, on the arena. */
+char *mh_conf_conninfo(const struct mh_agent *g, struct mh_arena *a, const char *address,
+                       const char *application);
+
+#endif
