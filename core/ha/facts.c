@@ -144,7 +144,8 @@ mh_ha_facts_read(struct mh_arena *a, yyjson_val *facts, int64_t lease_unchanged_
     yyjson_val *lease = mh_json_get(facts, "lease", NULL);
     *view = (struct mh_ha_view){ .cluster = mh_json_str(facts, "cluster", "name", NULL),
                                  .lease_unchanged_ms = lease_unchanged_ms,
-                                 .target = mh_json_str(facts, "target", NULL) };
+                                 .target = mh_json_str(facts, "target", NULL),
+                                 .current = mh_json_str(facts, "current", NULL) };
     if (!view->cluster)
         return mh_fail(err, MH_E_INVALID, "facts name no cluster");
     if (mh_ha_lease_read(a, yyjson_is_obj(lease) ? lease : NULL, &view->lease, err))

@@ -424,8 +424,10 @@ assess_failure(const struct mh_ha_view *view, struct mh_ha_verdict *v, const cha
 static bool
 wants_switchover(const struct mh_ha_view *view)
 {
+    /* After a failover the mirror may still name the old primary twice: that is no wish. */
     return view->target && *view->target && strcmp(view->target, "pending") != 0 &&
-           !mh_str_eq(view->target, view->lease.holder);
+           !mh_str_eq(view->target, view->lease.holder) &&
+           !mh_str_eq(view->target, view->current);
 }
 
 static void

@@ -53,6 +53,7 @@ struct mh_ha_view {
     struct mh_ha_member members[MH_HA_MEMBERS_MAX];
     int nmembers;
     const char *target;   /* status.targetPrimary; NULL or "pending": no wish */
+    const char *current;  /* status.currentPrimary; a target equal to it is no wish either */
     int64_t failover_delay_ms;
     int64_t switchover_delay_ms;
     int64_t lease_ms;     /* how long a taker waits for a silent holder: L */
