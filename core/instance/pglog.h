@@ -21,6 +21,8 @@ struct mh_pglog;
 struct mh_pglog *mh_pglog_new(struct event_base *base, const char *dir, struct mh_err *err);
 /* Reads what is there now (before the end of the process, say). */
 void mh_pglog_drain(struct mh_pglog *p);
+/* The server was started anew: what a dead one left half written is dropped. */
+void mh_pglog_restarted(struct mh_pglog *p);
 void mh_pglog_free(struct mh_pglog *p);
 
 /* --- the parser of CSV records, for itself ----------------------------------------------------- */
@@ -32,10 +34,11 @@ struct mh_csv {
     struct mh_buf record; /* fields, each NUL-terminated */
     size_t starts[MH_CSV_FIELDS_MAX];
     int nfields;
-    bool quoted; /* inside quotes */
-    bool quote;  /* a quote inside quotes: its end, or half of a doubled one */
-    bool in_field;
-    bool cut; /* something did not fit */
+    bool quoted;  /* inside quotes */
+    bool quote;   /* a quote inside quotes: its end, or half of a doubled one */
+    bool begun;   /* the field has a byte already */
+    size_t eaten; /* bytes of this record, kept or not */
+    bool cut;     /* something did not fit */
     void (*on_record)(void *arg, const char *const *fields, int nfields, bool cut);
     void *arg;
 };
@@ -45,8 +48,10 @@ void mh_csv_init(struct mh_csv *c,
 void mh_csv_release(struct mh_csv *c);
 /* Any bytes, in any pieces. */
 void mh_csv_feed(struct mh_csv *c, const char *p, size_t n);
-/* The members of one log line from the fields of a record: ,"logger":...,"msg":"record","record":
- * {...}; false if it is no log record (wrong number of fields) or does not fit. */
-bool mh_pglog_record(struct mh_buf *out, const char *const *fields, int nfields);
+/* Forgets a half record. */
+void mh_csv_reset(struct mh_csv *c);
+/* Writes the JSON object `record` of one log record; the logger's name: "postgres" or "pgaudit" (then
+ * with `audit` instead of `message`). NULL: it is no log record (wrong number of fields). */
+const char *mh_pglog_record(struct mh_buf *out, const char *const *fields, int nfields);
 
 #endif
