@@ -9,7 +9,7 @@
  *       One session opened at the start and never again: what rule 2 needs (no write issued to the old primary after
  *       the new one's first acknowledgement is ever acknowledged).
  *
- * The log has one line per row: ID RESULT ISSUED ENDED, times in milliseconds of CLOCK_BOOTTIME, RESULT is ack, unknown
+ * The log has one line per row: ID RESULT ISSUED ENDED SERVER (the address that the server has for itself), times in milliseconds of CLOCK_BOOTTIME, RESULT is ack, unknown
  * (the session broke: the row may or may not exist) or refused (the server answered with an error, the row does not
  * exist). At SIGTERM, SIGINT or the end of the duration a statement under way is given 2 s, then one line of JSON goes to
  * stdout. SIGUSR1 prints the same line and goes on.
@@ -27,7 +27,7 @@
 #include <string.h>
 #include <time.h>
 
-enum { CONNECT_MS = 1000, STATEMENT_MS = 2000, GRACE_MS = 2000, FOR_EVER_MS = 3600000, SQL_MAX = 512, ERROR_MAX = 200 };
+enum { CONNECT_MS = 1000, STATEMENT_MS = 2000, GRACE_MS = 2000, FOR_EVER_MS = 3600000, SQL_MAX = 512, ERROR_MAX = 200, SERVER_MAX = 64 };
 enum outcome { UNKNOWN, ACK, REFUSED };
 static const char *const outcome_names[] = {"unknown", "ack", "refused"};
 
@@ -51,6 +51,7 @@ struct tally {
     int64_t sessions;
     int64_t ended; /* check: when the session broke */
     char error[ERROR_MAX];
+    char server[SERVER_MAX]; /* that acknowledged last */
 };
 
 static volatile sig_atomic_t stop_asked, report_asked;
@@ -150,7 +151,7 @@ static enum outcome
 write_row(PGconn *conn, const struct options *o, int64_t id, struct tally *t)
 {
     char sql[SQL_MAX], number[32];
-    snprintf(sql, sizeof sql, "INSERT INTO %s (client, id) VALUES ($1, $2)", o->table);
+    snprintf(sql, sizeof sql, "INSERT INTO %s (client, id) VALUES ($1, $2) RETURNING host(inet_server_addr())", o->table);
     snprintf(number, sizeof number, "%lld", (long long)id);
     const char *values[] = {o->client, number};
     if (PQsendQueryParams(conn, sql, 2, NULL, values, NULL, NULL, 0) != 1) {
@@ -164,18 +165,20 @@ write_row(PGconn *conn, const struct options *o, int64_t id, struct tally *t)
         while (PQisBusy(conn)) {
             if (!wait_socket(conn, false, deadline)) {
                 note(t, "the statement took too long");
-                return outcome;
+                return UNKNOWN;
             }
             if (PQconsumeInput(conn) != 1) {
                 note(t, PQerrorMessage(conn));
-                return outcome;
+                return UNKNOWN;
             }
         }
+        /* "INSERT 0 1" comes before the commit; only the end of all results (ready for query) says that it happened. */
         PGresult *r = PQgetResult(conn);
         if (r == NULL)
             return outcome;
-        if (PQresultStatus(r) == PGRES_COMMAND_OK) {
+        if (PQresultStatus(r) == PGRES_TUPLES_OK && PQntuples(r) == 1) {
             outcome = ACK;
+            snprintf(t->server, sizeof t->server, "%s", PQgetvalue(r, 0, 0));
         } else {
             note(t, PQresultErrorMessage(r));
             outcome = error_outcome(r);
@@ -227,7 +230,8 @@ one_row(const struct options *o, PGconn **conn, int64_t *id, FILE *log, struct t
     int64_t issued = now_ms();
     enum outcome outcome = write_row(*conn, o, ++*id, t);
     int64_t ended = now_ms();
-    fprintf(log, "%lld %s %lld %lld\n", (long long)*id, outcome_names[outcome], (long long)issued, (long long)ended);
+    fprintf(log, "%lld %s %lld %lld %s\n", (long long)*id, outcome_names[outcome], (long long)issued, (long long)ended,
+            outcome == ACK && t->server[0] != '\0' ? t->server : "-");
     fflush(log);
     if (outcome == ACK)
         count_ack(t, ended);
