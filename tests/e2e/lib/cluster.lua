@@ -121,8 +121,14 @@ function M:sql_try(where, sql)
   return sh.try(psql, nil, 30)
 end
 
+--- The same; an error where it fails. kube-proxy may need seconds to learn a Service, so a connection that fails is
+--- tried again for a while; a statement never is.
 function M:sql(where, sql)
-  local out, ok = self:sql_try(where, sql)
+  local t0 = sh.now()
+  local out, ok
+  repeat
+    out, ok = self:sql_try(where, sql)
+  until ok or not out:find("connection to server at", 1, true) or sh.now() - t0 > 15000
   assert(ok, sql .. ": " .. out)
   return (out:gsub("%s+$", ""))
 end
