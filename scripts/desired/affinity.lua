@@ -22,8 +22,8 @@ local function keep_apart(c, label, operator, values)
   }
 end
 
---- Instances stay apart. Jobs that clone stay apart from each other too: the volume that a job is the first to use
---- decides where the instance will run for good.
+--- Instances stay apart. Jobs that clone stay apart from each other too: the volume that a job is the first
+--- to use decides where the instance will run for good.
 local function own_terms(c, of_job)
   if access.get(c.spec, "affinity", "enablePodAntiAffinity") == false then
     return {}
@@ -145,14 +145,11 @@ function affinity.spread(c, placement)
   return #out > 0 and out or nil
 end
 
---- The answer for an instance that has its volume already: the volume decides where it runs, so that what the policy
---- requires becomes a wish.
----@param placement table?
----@return table?
+--- The answer for an instance that has its volume already: the volume decides where it runs, so that what the
+--- policy requires becomes a wish.
+---@param placement table
+---@return table
 function affinity.softened(placement)
-  if not placement then
-    return nil
-  end
   local out = access.copy(placement)
   out.preferred = append(append(array {}, out.preferred), out.required)
   out.required, out.node_selector = array {}, nil
@@ -160,6 +157,17 @@ function affinity.softened(placement)
     entry.when_unsatisfiable = "ScheduleAnyway"
   end
   return out
+end
+
+--- True when the policy says nothing.
+---@param placement table?
+function affinity.is_empty(placement)
+  for _, value in pairs(placement or {}) do
+    if type(value) == "table" and next(value) ~= nil then
+      return false
+    end
+  end
+  return true
 end
 
 return affinity

@@ -1,5 +1,5 @@
---- Whether an object on the server is already as we want it. Only the fields that we set count, so that what the
---- server or others add never makes a write.
+--- Whether an object on the server is already as we want it. Only the fields that we set count, so that what
+--- the server or others add never makes a write.
 -- luacheck: read globals null
 local access = require("admission.access")
 

@@ -15,7 +15,8 @@ end
 function hash.of(text)
   local state, whole = mix(START, #text), #text // 8 * 8
   for at = 1, whole, 8 do
-    state = mix(state, (("<i8"):unpack(text, at)))
+    local a, b, c, d, e, f, g, h = text:byte(at, at + 7)
+    state = mix(state, a | b << 8 | c << 16 | d << 24 | e << 32 | f << 40 | g << 48 | h << 56)
   end
   for at = whole + 1, #text do
     state = mix(state, text:byte(at))

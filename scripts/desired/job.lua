@@ -13,7 +13,8 @@ local job = {}
 local FLAGS = {
   { "encoding", "--encoding=" }, { "localeCollate", "--lc-collate=" }, { "localeCType", "--lc-ctype=" },
   { "locale", "--locale=" }, { "localeProvider", "--locale-provider=" }, { "icuLocale", "--icu-locale=" },
-  { "icuRules", "--icu-rules=" }, { "builtinLocale", "--builtin-locale=" }, { "walSegmentSize", "--wal-segsize=" },
+  { "icuRules", "--icu-rules=" }, { "builtinLocale", "--builtin-locale=" },
+  { "walSegmentSize", "--wal-segsize=" },
 }
 
 --- The arguments of initdb.
@@ -101,7 +102,7 @@ end
 ---@param placement table?
 function job.initdb(c, instance, serial, placement)
   local object = build(c, instance, serial, "initdb", initdb_command(c), placement)
-  local app = secret.user_names(c).app
+  local app = secret.user_names(c.name, c.spec).app
   if app then -- the pod waits for the secret before it starts
     local env = object.spec.template.spec.containers[1].env
     env[#env + 1] = { name = "APP_USERNAME", valueFrom = { secretKeyRef = { name = app, key = "username" } } }

@@ -1,4 +1,5 @@
---- The Lease in which the holder of the primary role is written. It starts empty: who may take it is no routine work.
+--- The Lease in which the holder of the primary role is written. It starts empty: who may take it is no
+--- routine work.
 local meta = require("desired.meta")
 
 local lease = {}

@@ -69,7 +69,7 @@ end
 --- The secrets of a cluster: the user's where he names his own, else ours.
 ---@param name string of the cluster
 ---@param spec table
----@return {server_ca: string, client_ca: string, server: string, replication: string, own: table<string, boolean>}
+---@return table names server_ca, client_ca, server, replication; `own`: which of them are ours to make
 function names.certificates(name, spec)
   local given = spec.certificates or {}
   local out = {

@@ -13,7 +13,8 @@ local function budget(c, name, role, available)
   return object
 end
 
---- Budgets by name. While nodes are being maintained with their volumes kept, replicas may go, and a lone primary.
+--- Budgets by name. While nodes are being maintained with their volumes kept, replicas may go, and a lone
+--- primary.
 ---@param c desired.Context
 ---@return table<string, table>
 function pdb.build(c)

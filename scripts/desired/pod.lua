@@ -118,7 +118,7 @@ function pod.build(c, instance, serial, placement)
       [names.SERIAL] = tostring(serial),
       [names.POD_ENV_HASH] = hash.of(json.encode { main.env, main.envFrom or array {} }):sub(1, 8),
       [names.RESTARTED_AT] = access.text(c.cluster, "metadata", "annotations", names.RESTARTED_AT),
-      [names.PLACEMENT] = placement and next(placement) ~= nil and json.encode(placement) or nil,
+      [names.PLACEMENT] = not affinity.is_empty(placement) and json.encode(placement) or nil,
     }))
   object.spec = spec
   object = patched(c, object)

@@ -3,11 +3,12 @@ local probes = {}
 
 local TIMEOUT_S = 5
 local PERIOD_S = 10
--- The kubelet asks at multiples of the period from the moment it knows the pod, whatever the container does. With
--- 10 s an instance that is up after one second is taken for ready after ten. Only the startup probe asks each second.
+-- The kubelet asks at multiples of the period from the moment it knows the pod, whatever the container does.
+-- With 10 s an instance that is up after one second is taken for ready after ten. Only the startup probe asks
+-- each second.
 local STARTUP_PERIOD_S = 1
-local NUMBERS = { "initialDelaySeconds", "timeoutSeconds", "periodSeconds", "successThreshold", "failureThreshold",
-  "terminationGracePeriodSeconds" }
+local NUMBERS = { "initialDelaySeconds", "timeoutSeconds", "periodSeconds", "successThreshold",
+  "failureThreshold", "terminationGracePeriodSeconds" }
 
 local function build(path, given, period)
   local probe = {

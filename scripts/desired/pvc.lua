@@ -37,7 +37,8 @@ end
 ---@param storage table
 ---@return string?
 function pvc.size(storage)
-  return access.text(storage, "size") or access.get(storage, "pvcTemplate", "resources", "requests", "storage")
+  return access.text(storage, "size")
+    or access.get(storage, "pvcTemplate", "resources", "requests", "storage")
 end
 
 local function volume_spec(storage)

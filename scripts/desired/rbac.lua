@@ -59,12 +59,8 @@ local function config_maps(c)
   return list(set)
 end
 
-local function secrets(c)
-  local use, users = names.certificates(c.name, c.spec), secret.user_names(c)
-  local set = {
-    [use.server_ca] = true, [use.client_ca] = true, [use.server] = true, [use.replication] = true,
-    [users.app or use.server] = true, [users.superuser or use.server] = true,
-  }
+--- Secrets that the manifest names.
+local function named_by_user(c, set)
   add_names(set, (c.spec.monitoring or {}).customQueriesSecret)
   for _, role in ipairs((c.spec.managed or {}).roles or {}) do
     add_names(set, { role.passwordSecret })
@@ -76,6 +72,15 @@ local function secrets(c)
       add_names(set, { external[key] })
     end
   end
+end
+
+local function secrets(c)
+  local use, users = names.certificates(c.name, c.spec), secret.user_names(c.name, c.spec)
+  local set = {
+    [use.server_ca] = true, [use.client_ca] = true, [use.server] = true, [use.replication] = true,
+    [users.app or use.server] = true, [users.superuser or use.server] = true,
+  }
+  named_by_user(c, set)
   return list(set)
 end
 

@@ -1,5 +1,6 @@
 --- Secrets of a cluster as actions: what is in them is made by the core and never seen here.
 -- luacheck: read globals array
+local access = require("admission.access")
 local meta = require("desired.meta")
 local names = require("desired.names")
 
@@ -47,13 +48,13 @@ function secret.dns_names(c)
   for _, kind in ipairs { "rw", "r", "ro" } do
     service_names(all, c, c.name .. "-" .. kind)
   end
-  for _, entry in ipairs(((c.spec.managed or {}).services or {}).additional or {}) do
-    local name = ((entry.serviceTemplate or {}).metadata or {}).name
+  for _, entry in ipairs(access.list(c.spec, "managed", "services", "additional")) do
+    local name = access.text(entry, "serviceTemplate", "metadata", "name")
     if name then
       service_names(all, c, name)
     end
   end
-  for _, name in ipairs((c.spec.certificates or {}).serverAltDNSNames or {}) do
+  for _, name in ipairs(access.list(c.spec, "certificates", "serverAltDNSNames")) do
     all[#all + 1] = name
   end
   local out, seen = array {}, {}
@@ -108,14 +109,15 @@ function secret.users(c)
 end
 
 --- Names of the secrets with passwords, ours or the user's: app and superuser, nil where there is none.
----@param c desired.Context
+---@param name string of the cluster
+---@param spec table with its defaults
 ---@return {app: string?, superuser: string?}
-function secret.user_names(c)
-  local application = secret.application(c.spec)
+function secret.user_names(name, spec)
+  local application = secret.application(spec)
   return {
-    app = application and (application.secret or c.name .. "-app") or nil,
-    superuser = c.spec.enableSuperuserAccess
-      and ((c.spec.superuserSecret or {}).name or c.name .. "-superuser") or nil,
+    app = application and (application.secret or name .. "-app") or nil,
+    superuser = spec.enableSuperuserAccess
+      and ((spec.superuserSecret or {}).name or name .. "-superuser") or nil,
   }
 end
 

@@ -64,8 +64,8 @@ function time.parse(text)
   if not y then
     return nil
   end
-  local seconds = days(math.tointeger(tonumber(y)), math.tointeger(tonumber(mo)), math.tointeger(tonumber(d))) * DAY
-    + h * 3600 + mi * 60 + s
+  local year, month, day = tonumber(y) // 1, tonumber(mo) // 1, tonumber(d) // 1
+  local seconds = days(year, month, day) * DAY + h * 3600 + mi * 60 + s
   if zone ~= "Z" then
     local sign, zh, zm = zone:match("^([+-])(%d%d):(%d%d)$")
     if not sign then

@@ -57,7 +57,7 @@ end
 function guard.clash(p)
   for _, rival in ipairs(p.seen.rivals) do
     if is_older(rival, p.cluster.metadata) then
-      local text = ("the name is taken by the older Cluster %s/%s of %s: this one does nothing until that is deleted")
+      local text = ("the name is taken by the older Cluster %s/%s of %s: waiting until that is deleted")
         :format(p.namespace, p.name, rival.group)
       p:warn(pass.UNABLE, text, "NameClash", 60)
       p:condition("moonherd.io/NameClash", true, "NameClash", text)
@@ -119,7 +119,9 @@ function guard.resolve_image(p)
   end
   p.info, p.c.image, p.c.major = info, info.image, info.majorVersion
   p.fields.image = info.image
-  p.fields.pgDataImageInfo = { image = info.image, majorVersion = info.majorVersion, extensions = info.extensions }
+  p.fields.pgDataImageInfo = {
+    image = info.image, majorVersion = info.majorVersion, extensions = info.extensions,
+  }
   return true
 end
 

@@ -1,5 +1,5 @@
---- Instances come, are filled, started and replaced. What has to be made is told first as intents, so that the
---- placement policy is asked about each; making them is the second half.
+--- Instances come, are filled, started and replaced. What has to be made is told first as intents, so that
+--- the placement policy is asked about each; making them is the second half.
 -- luacheck: read globals array
 local access = require("admission.access")
 local affinity = require("desired.affinity")
@@ -13,7 +13,7 @@ local pvc = require("desired.pvc")
 local instances = {}
 
 ---@class cluster.Intent
----@field kind string first: the first instance; new: one more; job: its volume has to be filled; pod: it has to run
+---@field kind string first; new: one more; job: its volume has to be filled; pod: it has to run
 ---@field name string
 ---@field serial integer
 
@@ -116,6 +116,14 @@ function instances.intents(p)
   return out
 end
 
+local function refuse(p, intent, answer)
+  local why = answer.message or answer.reason or "no reason given"
+  local text = ("%s is not created: %s"):format(intent.name, why)
+  p.refused = p.refused or text
+  p:warn(pass.WAITING, text, "PlacementRejected", 30)
+  return false
+end
+
 --- The policy's word for an instance; false when it refuses.
 local function placement(p, intent)
   local said = (p.seen.placement or {})[intent.name] or {}
@@ -125,16 +133,13 @@ local function placement(p, intent)
   end
   local answer = said.answer or {}
   if answer.action == "reject" then
-    local text = ("%s is not created: %s"):format(intent.name, answer.message or answer.reason or "no reason given")
-    p.refused = p.refused or { reason = answer.reason or "PlacementRejected", text = text }
-    p:warn(pass.WAITING, text, "PlacementRejected", 30)
-    return false
+    return refuse(p, intent, answer)
   end
-  local instance = p.by_name[intent.name]
-  if intent.kind == "pod" and instance and instance.data and instance.data.phase == "Bound" then
-    return affinity.softened(answer)
+  if said.by and said.by ~= "built-in" and not said.error then
+    p:event("Normal", "PlacementDecision", ("placement/v1 by %s: %s"):format(said.by, intent.name))
   end
-  return answer
+  local is_bound = access.get(p.by_name, intent.name, "data", "phase") == "Bound"
+  return intent.kind == "pod" and is_bound and affinity.softened(answer) or answer
 end
 
 local function create_volumes(p, intent)
@@ -183,21 +188,26 @@ local function mark_filled(p, instance)
   if instance.data and not instance.is_filled and not instance.deleting
     and (instance.job_state == "done" or is_running) then
     p:act { op = "label", kind = "PersistentVolumeClaim", namespace = p.namespace, name = instance.name,
-      annotations = { [names.PVC_STATUS] = "ready" } }
+      uid = instance.data.uid, annotations = { [names.PVC_STATUS] = "ready" } }
+  end
+end
+
+local function retry_job(p, instance)
+  if has_data(p) then
+    p:delete("Job", instance.job, "Background")
+    p:say(pass.CREATING, ("job %s failed: it is tried again"):format(instance.job.name), 5)
+  else
+    p:warn(pass.UNRECOVERABLE, ("job %s failed: see the log of its pods. HINT: delete the job to try again")
+      :format(instance.job.name), "Error", 5)
   end
 end
 
 local function retire_job(p, instance)
-  local gone = instance.job.deleting
-  if gone then
+  if instance.job.deleting then
     return
   end
-  if instance.job_state == "failed" and has_data(p) then
-    p:delete("Job", instance.job, "Background")
-    p:say(pass.CREATING, ("job %s failed: it is tried again"):format(instance.job.name), 5)
-  elseif instance.job_state == "failed" then
-    p:warn(pass.UNRECOVERABLE, ("job %s failed: see the log of its pods. HINT: delete the job to try again")
-      :format(instance.job.name), "Error", 5)
+  if instance.job_state == "failed" then
+    retry_job(p, instance)
   elseif instance.job_state == "done" and instance.is_filled and instance.pod then
     p:delete("Job", instance.job, "Foreground")
   elseif not instance.data and not instance.pod then
@@ -208,8 +218,8 @@ local function retire_job(p, instance)
   end
 end
 
---- A pod that ended will not start again by itself. The primary's says to the protocol that it stopped, and stays
---- until that has drawn its conclusion, unless there is nobody else.
+--- A pod that ended will not start again by itself. The primary's says to the protocol that it stopped, and
+--- stays until that has drawn its conclusion, unless there is nobody else.
 local function retire_pod(p, instance)
   local ended = instance.pod
   if ended.deleting or (ended.phase ~= "Succeeded" and ended.phase ~= "Failed") then
@@ -257,7 +267,8 @@ local function abandon(p)
   for _, instance in ipairs(p.instances) do
     local asked = instance.pod and instance.pod.annotations[names.UNRECOVERABLE] == "true"
     if asked and p:is_calm() and not is_protected(p, instance) and not instance.deleting then
-      p:event("Normal", "DeleteUnrecoverableInstance", "Deleting instance " .. instance.name .. " to clone it anew")
+      p:event("Normal", "DeleteUnrecoverableInstance", ("Deleting instance %s to clone it anew")
+        :format(instance.name))
       remove(p, instance)
       p:say(pass.CREATING, "Replacing unrecoverable instance " .. instance.name, 5)
     end

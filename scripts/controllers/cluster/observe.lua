@@ -37,10 +37,15 @@ local function own_list(ctx, obj, out, kind, trim)
   return list
 end
 
-local function by_name(ctx, obj, kind, trim)
+--- By name. What another Cluster of this name has left is noted as being in the way.
+local function by_name(ctx, obj, out, kind, trim)
   local map = {}
   for _, object in ipairs(children(ctx, obj, kind)) do
-    map[object.metadata.name] = trim(object)
+    local entry = trim(object)
+    map[entry.name] = entry
+    if entry.owner and entry.owner.kind == "Cluster" and entry.owner.uid ~= obj.metadata.uid then
+      out.foreign[kind .. "/" .. entry.name] = true
+    end
   end
   return map
 end
@@ -65,15 +70,17 @@ local function rivals(ctx, obj)
 end
 
 --- Secrets that users bring may carry no label, so that the cache does not have them.
-local function secrets(ctx, obj, cluster)
-  local map = by_name(ctx, obj, "Secret", seen.secret)
-  local use, users = names.certificates(cluster.metadata.name, cluster.spec), secret.user_names(cluster)
-  for _, name in pairs { use.server_ca, use.client_ca, use.server, use.replication, users.app or use.server,
-    users.superuser or use.server } do
-    if not map[name] then
-      local object = ctx.get("Secret", obj.metadata.namespace, name)
-        or ctx.read("Secret", obj.metadata.namespace, name)
-      map[name] = object and seen.secret(object) or nil
+local function secrets(ctx, obj, out, cluster)
+  local map = by_name(ctx, obj, out, "Secret", seen.secret)
+  local name, spec = cluster.metadata.name, cluster.spec
+  local use, users = names.certificates(name, spec), secret.user_names(name, spec)
+  local all = { use.server_ca, use.client_ca, use.server, use.replication, users.app or use.server,
+    users.superuser or use.server }
+  for _, wanted in ipairs(all) do
+    if not map[wanted] then
+      local object = ctx.get("Secret", obj.metadata.namespace, wanted)
+        or ctx.read("Secret", obj.metadata.namespace, wanted)
+      map[wanted] = object and seen.secret(object) or nil
     end
   end
   return map
@@ -136,7 +143,8 @@ local function facts(out, cluster, lease, raw)
     cluster = {
       name = cluster.metadata.name, namespace = cluster.metadata.namespace, uid = cluster.metadata.uid,
       instances = spec.instances, synchronous = access.get(spec, "postgresql", "synchronous"),
-      failover_delay = delay, switchover_delay = spec.switchoverDelay or 3600, primary_lease = spec.primaryLease,
+      failover_delay = delay, switchover_delay = spec.switchoverDelay or 3600,
+      primary_lease = spec.primaryLease,
     },
     lease = lease, instances = raw, pods = pod_facts(out), now = out.now,
     target = roles.target(status, out.lease, out.pods), current = status.currentPrimary,
@@ -196,8 +204,8 @@ local function objects(ctx, obj, out)
   out.pods = own_list(ctx, obj, out, "Pod", seen.pod)
   out.volumes = own_list(ctx, obj, out, "PersistentVolumeClaim", seen.volume)
   out.jobs = own_list(ctx, obj, out, "Job", seen.job)
-  out.services = by_name(ctx, obj, "Service", seen.whole)
-  out.budgets = by_name(ctx, obj, "PodDisruptionBudget", seen.whole)
+  out.services = by_name(ctx, obj, out, "Service", seen.whole)
+  out.budgets = by_name(ctx, obj, out, "PodDisruptionBudget", seen.whole)
   out.account = single(ctx, obj, "ServiceAccount", name, seen.whole)
   out.role = single(ctx, obj, "Role", name, seen.whole)
   out.binding = single(ctx, obj, "RoleBinding", name, seen.whole)
@@ -221,7 +229,7 @@ function observe.run(ctx, obj)
   local lease = ctx.get("Lease", obj.metadata.namespace, obj.metadata.name)
     or ctx.read("Lease", obj.metadata.namespace, obj.metadata.name)
   out.lease = lease and seen.lease(lease) or nil
-  out.secrets = secrets(ctx, obj, cluster)
+  out.secrets = secrets(ctx, obj, out, cluster)
   out.catalog = catalog(ctx, cluster)
   local all = nodes_of(ctx, out)
   local known = facts(out, cluster, lease, reports(ctx, obj, out))

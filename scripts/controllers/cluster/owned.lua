@@ -23,7 +23,8 @@ local UPDATED = { ServiceAccount = "UpdatingServiceAccount", Role = "UpdatingRol
 local function is_current(object, actual)
   for key, value in pairs(object) do
     if key == "metadata" then
-      if not diff.covers(value.labels, actual.labels) or not diff.covers(value.annotations, actual.annotations) then
+      if not diff.covers(value.labels, actual.labels)
+        or not diff.covers(value.annotations, actual.annotations) then
         return false
       end
     elseif key ~= "apiVersion" and key ~= "kind" and not diff.covers(value, actual[key]) then

@@ -15,10 +15,13 @@ roles.RESTART_GRACE_S = 30
 local DISK_FULL = 4
 local PHASE = { fencing = pass.FAILING_OVER, deciding = pass.FAILING_OVER, promoting = pass.FAILING_OVER,
   switching = pass.SWITCHING, suspect = pass.WAITING, suspected = pass.WAITING, blocked = pass.WAITING }
+local NO_WISH = { [""] = true, pending = true }
 local MOVING = { fencing = true, deciding = true, promoting = true }
 
+local SETTLED = { stable = true, suspect = true }
+
 local function holds(lease)
-  return lease and lease.holder and (lease.phase == "stable" or lease.phase == "suspect") and lease.holder or nil
+  return lease and SETTLED[lease.phase] and lease.holder or nil
 end
 
 local function is_there(pods, name)
@@ -30,17 +33,18 @@ local function is_there(pods, name)
   return false
 end
 
---- Who shall be primary. A wish for an instance that is not there, and one from before the last failover, is none.
+--- Who shall be primary. A wish for an instance that is not there, and one from before the last failover, is
+--- none.
 ---@param status table of the Cluster
 ---@param lease table?
 ---@param pods table[]
 ---@return string?
 function roles.target(status, lease, pods)
   local wish, holder = status.targetPrimary, holds(lease)
-  if wish == "" or wish == "pending" then
+  if NO_WISH[wish] then
     wish = nil
   end
-  if lease and lease.phase == "promoting" and lease.holder then
+  if lease and lease.phase == "promoting" then
     return lease.holder
   end
   if not holder or wish == holder then
@@ -92,14 +96,7 @@ local function restraint(p)
   return nil
 end
 
-local function announce(p, phase)
-  local state, lease = p.verdict.state, p.lease or {}
-  if MOVING[state] and p.status.phase ~= phase then
-    p:event("Normal", "FailingOver", p.verdict.reason)
-  end
-  if state == "promoting" and lease.holder and p.status.targetPrimary ~= lease.holder then
-    p:event("Normal", "FailoverTarget", "Failing over to " .. lease.holder)
-  end
+local function announce_policy(p)
   local policy = p.seen.failover_policy
   if policy and policy.error then
     p:event("Warning", "PolicyFailed", ("failover/v1 by %s: %s; the built-in order decides")
@@ -108,6 +105,17 @@ local function announce(p, phase)
     p:event("Normal", "FailoverDecision", ("failover/v1 by %s: %s"):format(policy.by or "built-in",
       policy.order and table.concat(policy.order, ", ") or policy.reason or "no order"))
   end
+end
+
+local function announce(p, phase)
+  local state, lease = p.verdict.state, p.lease or {}
+  if MOVING[state] and p.status.phase ~= phase then
+    p:event("Normal", "FailingOver", p.verdict.reason)
+  end
+  if state == "promoting" and lease.holder and p.status.targetPrimary ~= lease.holder then
+    p:event("Normal", "FailoverTarget", "Failing over to " .. lease.holder)
+  end
+  announce_policy(p)
 end
 
 --- Passes on what the protocol wants. First of all, and whatever else is wrong.
@@ -139,7 +147,8 @@ end
 local function set_role(p, kind, object, role)
   local missing = diff.missing({ [names.ROLE] = role, [names.INSTANCE_ROLE] = role }, object.labels)
   if missing then
-    p:act { op = "label", kind = kind, namespace = p.namespace, name = object.name, labels = missing }
+    p:act { op = "label", kind = kind, namespace = p.namespace, name = object.name, uid = object.uid,
+      labels = missing }
   end
 end
 
@@ -229,22 +238,25 @@ function roles.switch(p, to, event, note)
   p:say(pass.SWITCHING, "Switching over to " .. to, 1)
 end
 
---- Moves the role away from a node that is being drained.
-function roles.drain(p)
-  local instance = p.primary and p.by_name[p.primary]
-  local node = instance and instance.pod and p.seen.nodes[instance.pod.node or ""]
+--- The node that the primary runs on, when it is being drained and not merely maintained.
+local function drained_node(p)
+  local node = access.get(p.by_name, p.primary or "", "pod", "node")
   local window = p.spec.nodeMaintenanceWindow or {}
   local is_kept = window.inProgress and window.reusePVC ~= false
-  if not node or not node.drained or is_kept or p.verdict.state ~= "healthy" or p.restrained then
-    return
-  end
-  if roles.target(p.status, p.lease, p.seen.pods) ~= p.primary then
+  return not is_kept and access.is_true(p.seen.nodes, node or "", "drained") and node or nil
+end
+
+--- Moves the role away from a node that is being drained.
+function roles.drain(p)
+  local node = drained_node(p)
+  if not node or p.verdict.state ~= "healthy" or p.restrained
+    or roles.target(p.status, p.lease, p.seen.pods) ~= p.primary then
     return
   end
   for _, other in ipairs(p.instances) do
     if roles.can_take_over(p, other) then
       roles.switch(p, other.name, "SwitchingOver", ("node %s is drained: switching over from %s to %s")
-        :format(instance.pod.node, p.primary, other.name))
+        :format(node, p.primary, other.name))
       return
     end
   end
@@ -263,7 +275,8 @@ function roles.mirror(p)
   end
   local state = p.verdict.state
   if state == "suspected" or state == "suspect" then
-    fields.currentPrimaryFailingSinceTimestamp = status.currentPrimaryFailingSinceTimestamp or time.micro(p.now)
+    fields.currentPrimaryFailingSinceTimestamp = status.currentPrimaryFailingSinceTimestamp
+      or time.micro(p.now)
   elseif status.currentPrimaryFailingSinceTimestamp and p:is_calm() then
     fields.currentPrimaryFailingSinceTimestamp = null
   end

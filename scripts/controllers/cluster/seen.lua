@@ -54,7 +54,8 @@ local function container_state(pod)
   for _, status in ipairs(access.list(pod, "status", "containerStatuses")) do
     if status.name == "postgres" then
       local state = status.state or {}
-      local ended = state.terminated or (not state.running and access.get(status, "lastState", "terminated")) or nil
+      local last = access.get(status, "lastState", "terminated")
+      local ended = state.terminated or (not state.running and last) or nil
       return {
         running = state.running ~= nil, restarts = status.restartCount or 0,
         exit_code = ended and ended.exitCode or nil, ended_at = ended and time.parse(ended.finishedAt) or nil,
@@ -117,7 +118,8 @@ end
 --- An object of which the whole content is compared.
 function seen.whole(object)
   local out = head(object)
-  for _, key in ipairs { "spec", "rules", "roleRef", "subjects", "imagePullSecrets", "automountServiceAccountToken" } do
+  for _, key in ipairs { "spec", "rules", "roleRef", "subjects", "imagePullSecrets",
+    "automountServiceAccountToken" } do
     out[key] = access.copy(object[key])
   end
   return out
@@ -145,7 +147,8 @@ end
 
 local STATUS_KEYS = { "isPrimary", "timeLineID", "systemID", "pendingRestart", "pendingRestartForDecrease",
   "isWalReceiverActive", "mightBeUnavailable", "receivedLsn", "currentLsn", "replayLsn" }
-local OWN_KEYS = { "podUID", "role", "phase", "pgUp", "gate", "term", "receiverActive", "receiverQuietMs", "failure" }
+local OWN_KEYS = { "podUID", "role", "phase", "pgUp", "gate", "term", "receiverActive", "receiverQuietMs",
+  "failure" }
 
 local function pick(from, keys)
   local out = {}

@@ -17,6 +17,13 @@ local function list_or_null(list)
   return #list > 0 and list or null
 end
 
+local function state_of(instance)
+  if instance.is_ready then
+    return "healthy"
+  end
+  return instance.pod.phase == "Running" and not instance.pod.deleting and "replicating" or "failed"
+end
+
 local function instance_fields(p)
   local known, states, ready, complete = array {}, {}, 0, 0
   for _, instance in ipairs(p.instances) do
@@ -24,13 +31,11 @@ local function instance_fields(p)
       complete = complete + (instance.is_complete and 1 or 0)
       known[#known + 1] = instance.name
     end
-    local pod = instance.pod
-    if pod then
-      local state = instance.is_ready and "healthy"
-        or (pod.phase == "Running" and not pod.deleting) and "replicating" or "failed"
+    if instance.pod then
+      local state = state_of(instance)
       states[state] = states[state] or array {}
       table.insert(states[state], instance.name)
-      ready = ready + (instance.is_ready and 1 or 0)
+      ready = ready + (state == "healthy" and 1 or 0)
     end
   end
   local fields = p.fields
@@ -66,9 +71,10 @@ local function systems(p)
   end
   local all = sorted.keys(ids)
   if #all == 1 then
-    p:condition("ConsistentSystemID", true, "Unique", "All instances that report have the same system identifier")
+    p:condition("ConsistentSystemID", true, "Unique", "All instances report the same system identifier")
   elseif #all > 1 then
-    p:condition("ConsistentSystemID", false, "Mismatch", "system identifiers differ: " .. table.concat(all, ", "))
+    p:condition("ConsistentSystemID", false, "Mismatch",
+      "System identifiers differ: " .. table.concat(all, ", "))
   elseif not p.status.systemID then
     p:condition("ConsistentSystemID", false, "NotFound", "No instance has reported a system identifier yet")
   end
@@ -88,8 +94,10 @@ local function class_of(instance, claim)
 end
 
 local function volume_fields(p)
-  local classes = { resizingPVC = array {}, healthyPVC = array {}, initializingPVC = array {}, danglingPVC = array {},
-    unusablePVC = array {} }
+  local classes = {
+    resizingPVC = array {}, healthyPVC = array {}, initializingPVC = array {}, danglingPVC = array {},
+    unusablePVC = array {},
+  }
   local count = 0
   for _, instance in ipairs(p.instances) do
     for name, claim in sorted.pairs(instance.volumes) do
@@ -138,7 +146,7 @@ local function certificates(p)
 end
 
 local function versions(p)
-  local use, users = names.certificates(p.name, p.spec), secret.user_names(p.c)
+  local use, users = names.certificates(p.name, p.spec), secret.user_names(p.name, p.spec)
   local function version(name)
     return name and (p.seen.secrets[name] or {}).version or nil
   end
@@ -206,9 +214,8 @@ function status.describe(p)
 end
 
 local function placement_condition(p)
-  local refused = p.refused
-  if refused then
-    p:condition("moonherd.io/PlacementRejected", true, "PlacementRejected", refused.text)
+  if p.refused then
+    p:condition("moonherd.io/PlacementRejected", true, "PlacementRejected", p.refused)
     return
   end
   for _, condition in ipairs(p.status.conditions or {}) do

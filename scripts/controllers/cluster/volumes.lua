@@ -12,11 +12,10 @@ end
 
 local function expand(p, volume, claim)
   local size = pvc.size(volume.storage)
-  if volume.storage.resizeInUseVolumes == false or not size or not claim.size or not grows(size, claim.size) then
-    return
+  if volume.storage.resizeInUseVolumes ~= false and grows(size, claim.size) then
+    p:act { op = "patch", kind = "PersistentVolumeClaim", namespace = p.namespace, name = claim.name,
+      type = "merge", body = { spec = { resources = { requests = { storage = size } } } } }
   end
-  p:act { op = "patch", kind = "PersistentVolumeClaim", namespace = p.namespace, name = claim.name, type = "merge",
-    body = { spec = { resources = { requests = { storage = size } } } } }
 end
 
 --- Plans what volumes that exist need.
