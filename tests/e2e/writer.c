@@ -27,9 +27,17 @@
 #include <string.h>
 #include <time.h>
 
-enum { CONNECT_MS = 1000, STATEMENT_MS = 2000, GRACE_MS = 2000, FOR_EVER_MS = 3600000, SQL_MAX = 512, ERROR_MAX = 200, SERVER_MAX = 64 };
+enum {
+    CONNECT_MS = 1000,
+    STATEMENT_MS = 2000,
+    GRACE_MS = 2000,
+    FOR_EVER_MS = 3600000,
+    SQL_MAX = 512,
+    ERROR_MAX = 200,
+    SERVER_MAX = 64
+};
 enum outcome { UNKNOWN, ACK, REFUSED };
-static const char *const outcome_names[] = {"unknown", "ack", "refused"};
+static const char *const outcome_names[] = { "unknown", "ack", "refused" };
 
 struct options {
     const char *conninfo;
@@ -78,7 +86,7 @@ sleep_until(int64_t at)
 {
     int64_t left;
     while (!stop_asked && (left = at - now_ms()) > 0) {
-        struct timespec t = {.tv_sec = left / 1000, .tv_nsec = left % 1000 * 1000000};
+        struct timespec t = { .tv_sec = left / 1000, .tv_nsec = left % 1000 * 1000000 };
         nanosleep(&t, NULL);
     }
 }
@@ -87,7 +95,7 @@ sleep_until(int64_t at)
 static bool
 wait_socket(const PGconn *conn, bool writing, int64_t deadline)
 {
-    struct pollfd p = {.fd = PQsocket(conn), .events = writing ? POLLOUT : POLLIN};
+    struct pollfd p = { .fd = PQsocket(conn), .events = writing ? POLLOUT : POLLIN };
     for (;;) {
         if (stop_asked && deadline > now_ms() + GRACE_MS)
             deadline = now_ms() + GRACE_MS;
@@ -117,7 +125,8 @@ open_session(const struct options *o, struct tally *t)
     if (conn == NULL)
         return NULL;
     PostgresPollingStatusType state = PGRES_POLLING_WRITING;
-    while (PQstatus(conn) != CONNECTION_BAD && state != PGRES_POLLING_OK && state != PGRES_POLLING_FAILED) {
+    while (PQstatus(conn) != CONNECTION_BAD && state != PGRES_POLLING_OK &&
+           state != PGRES_POLLING_FAILED) {
         if (!wait_socket(conn, state == PGRES_POLLING_WRITING, deadline)) {
             note(t, "connecting took too long");
             PQfinish(conn);
@@ -141,8 +150,8 @@ error_outcome(const PGresult *r)
     const char *state = PQresultErrorField(r, PG_DIAG_SQLSTATE);
     if (state == NULL)
         return UNKNOWN;
-    bool refused = strcmp(state, "25006") == 0 || strncmp(state, "42", 2) == 0 || strncmp(state, "23", 2) == 0 ||
-                   strncmp(state, "53", 2) == 0;
+    bool refused = strcmp(state, "25006") == 0 || strncmp(state, "42", 2) == 0 ||
+                   strncmp(state, "23", 2) == 0 || strncmp(state, "53", 2) == 0;
     return refused ? REFUSED : UNKNOWN;
 }
 
@@ -151,9 +160,11 @@ static enum outcome
 write_row(PGconn *conn, const struct options *o, int64_t id, struct tally *t)
 {
     char sql[SQL_MAX], number[32];
-    snprintf(sql, sizeof sql, "INSERT INTO %s (client, id) VALUES ($1, $2) RETURNING host(inet_server_addr())", o->table);
+    snprintf(sql, sizeof sql,
+             "INSERT INTO %s (client, id) VALUES ($1, $2) RETURNING host(inet_server_addr())",
+             o->table);
     snprintf(number, sizeof number, "%lld", (long long)id);
-    const char *values[] = {o->client, number};
+    const char *values[] = { o->client, number };
     if (PQsendQueryParams(conn, sql, 2, NULL, values, NULL, NULL, 0) != 1) {
         note(t, PQerrorMessage(conn));
         return UNKNOWN;
@@ -212,12 +223,15 @@ report(const struct options *o, const struct tally *t)
     }
     error[n] = '\0';
     int64_t open_gap = t->last_ack != 0 ? now_ms() - t->last_ack : 0;
-    printf("{\"client\":\"%s\",\"mode\":\"%s\",\"acked\":%lld,\"unknown\":%lld,\"refused\":%lld,\"sessions\":%lld,"
-           "\"gap_ms\":%lld,\"gap_start\":%lld,\"first_ack\":%lld,\"last_ack\":%lld,\"since_last_ack_ms\":%lld,"
+    printf("{\"client\":\"%s\",\"mode\":\"%s\",\"acked\":%lld,\"unknown\":%lld,\"refused\":%lld,"
+           "\"sessions\":%lld,"
+           "\"gap_ms\":%lld,\"gap_start\":%lld,\"first_ack\":%lld,\"last_ack\":%lld,\"since_last_"
+           "ack_ms\":%lld,"
            "\"ended\":%lld,\"log\":\"%s\",\"last_error\":\"%s\"}\n",
-           o->client, o->check ? "check" : "write", (long long)t->acked, (long long)t->unknown, (long long)t->refused,
-           (long long)t->sessions, (long long)t->gap_ms, (long long)t->gap_start, (long long)t->first_ack,
-           (long long)t->last_ack, (long long)open_gap, (long long)t->ended, o->log, error);
+           o->client, o->check ? "check" : "write", (long long)t->acked, (long long)t->unknown,
+           (long long)t->refused, (long long)t->sessions, (long long)t->gap_ms,
+           (long long)t->gap_start, (long long)t->first_ack, (long long)t->last_ack,
+           (long long)open_gap, (long long)t->ended, o->log, error);
     fflush(stdout);
 }
 
@@ -230,7 +244,8 @@ one_row(const struct options *o, PGconn **conn, int64_t *id, FILE *log, struct t
     int64_t issued = now_ms();
     enum outcome outcome = write_row(*conn, o, ++*id, t);
     int64_t ended = now_ms();
-    fprintf(log, "%lld %s %lld %lld %s\n", (long long)*id, outcome_names[outcome], (long long)issued, (long long)ended,
+    fprintf(log, "%lld %s %lld %lld %s\n", (long long)*id, outcome_names[outcome],
+            (long long)issued, (long long)ended,
             outcome == ACK && t->server[0] != '\0' ? t->server : "-");
     fflush(log);
     if (outcome == ACK)
@@ -240,7 +255,8 @@ one_row(const struct options *o, PGconn **conn, int64_t *id, FILE *log, struct t
     else
         t->unknown++;
     /* A standby refuses every write: a writer that goes through a Service must connect again to find the primary. */
-    if (outcome == UNKNOWN || (outcome == REFUSED && !o->check) || PQstatus(*conn) != CONNECTION_OK) {
+    if (outcome == UNKNOWN || (outcome == REFUSED && !o->check) ||
+        PQstatus(*conn) != CONNECTION_OK) {
         PQfinish(*conn);
         *conn = NULL;
     }
@@ -274,14 +290,15 @@ run(const struct options *o, FILE *log, struct tally *t)
 static void
 usage(void)
 {
-    fprintf(stderr, "usage: writer write|check --conninfo S --table T --log FILE [--client NAME] [--interval-ms 50] [--duration S]\n");
+    fprintf(stderr, "usage: writer write|check --conninfo S --table T --log FILE [--client NAME] "
+                    "[--interval-ms 50] [--duration S]\n");
     exit(2);
 }
 
 static struct options
 parse(int argc, char **argv)
 {
-    struct options o = {.interval_ms = 50, .client = "w"};
+    struct options o = { .interval_ms = 50, .client = "w" };
     if (argc < 2 || (strcmp(argv[1], "write") != 0 && strcmp(argv[1], "check") != 0))
         usage();
     o.check = strcmp(argv[1], "check") == 0;
@@ -302,7 +319,8 @@ parse(int argc, char **argv)
         else
             usage();
     }
-    if (o.conninfo == NULL || o.table == NULL || o.log == NULL || o.interval_ms < 1 || argc % 2 != 0)
+    if (o.conninfo == NULL || o.table == NULL || o.log == NULL || o.interval_ms < 1 ||
+        argc % 2 != 0)
         usage();
     return o;
 }
@@ -311,7 +329,7 @@ int
 main(int argc, char **argv)
 {
     struct options o = parse(argc, argv);
-    struct sigaction stop = {.sa_handler = on_signal};
+    struct sigaction stop = { .sa_handler = on_signal };
     sigaction(SIGTERM, &stop, NULL);
     sigaction(SIGINT, &stop, NULL);
     sigaction(SIGUSR1, &stop, NULL);
@@ -321,7 +339,7 @@ main(int argc, char **argv)
         fprintf(stderr, "writer: cannot write %s: %s\n", o.log, strerror(errno));
         return 1;
     }
-    struct tally t = {0};
+    struct tally t = { 0 };
     run(&o, log, &t);
     fclose(log);
     report(&o, &t);

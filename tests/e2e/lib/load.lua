@@ -9,6 +9,7 @@ function M.start(cluster, tag, opts)
   local self = setmetatable({ cluster = cluster, dir = sh.logs .. "/load-" .. tag, clients = {}, tag = tag }, M)
   os.execute("rm -rf " .. sh.quote(self.dir) .. " && mkdir -p " .. sh.quote(self.dir))
   cluster:sql("rw", "CREATE TABLE IF NOT EXISTS e2e (client text, id bigint, PRIMARY KEY (client, id))")
+  cluster:sql("rw", ("DELETE FROM e2e WHERE client LIKE '%s-%%'"):format(tag))
   self:client("rw", { sh.lab, "exec" }, "write", cluster:conninfo("rw"))
   for _, pod in ipairs(opts and opts.no_checkers and {} or cluster:pods()) do
     local node = faults.node_number(pod.spec.nodeName)
