@@ -2,8 +2,9 @@
  *
  * Reads the Cluster and the app secret, puts an old folder aside, runs initdb, starts PostgreSQL on
  * a socket in a private folder only (no TCP), makes roles and the application's database, runs the
- * post-init statements, stops it fast. Steps are children and statements through the world; a
- * failure stops the server and leaves the half-made folder, which the next try puts aside or removes.
+ * post-init statements, stops it fast. All in PGDATA.new, which gets its name at the end: PGDATA is
+ * whole or not there. Steps are children and statements through the world; a failure stops the
+ * server and leaves PGDATA.new, which the next try removes.
  *
  * One structure for the whole job, freed by itself after done. exit codes: 0; 1 (try again); 2 (the
  * specification cannot work: bad flags or SQL). */
