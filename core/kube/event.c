@@ -64,7 +64,8 @@ mix(uint64_t h, const char *s)
     return (h ^ 0xff) * 1099511628211ULL;
 }
 
-static void pump(void *arg);
+static void pump(struct mh_events *ev);
+static void tick(void *arg);
 
 static void
 free_pending(struct pending *p)
@@ -274,9 +275,8 @@ prepare(struct pending *p)
 }
 
 static void
-pump(void *arg)
+pump(struct mh_events *ev)
 {
-    struct mh_events *ev = arg;
     while (!ev->active && ev->first && !ev->timer) {
         int64_t now = ev->clock.mono_ns(ev->clock.self);
         ev->budget_ns += now - ev->filled_at;
@@ -284,8 +284,10 @@ pump(void *arg)
         if (ev->budget_ns > MH_EVENTS_BURST * MH_NS_PER_S)
             ev->budget_ns = MH_EVENTS_BURST * MH_NS_PER_S;
         struct pending *p = ev->first;
-        if (ev->budget_ns < MH_NS_PER_S)
+        if (ev->budget_ns < MH_NS_PER_S) {
+            ev->timer = ev->clock.after(ev->clock.self, MH_NS_PER_S - ev->budget_ns, tick, ev);
             return;
+        }
         ev->budget_ns -= MH_NS_PER_S;
         ev->first = p->next;
         if (!ev->first)
@@ -308,8 +310,6 @@ tick(void *arg)
     struct mh_events *ev = arg;
     ev->timer = NULL;
     pump(ev);
-    if (ev->first && !ev->active)
-        ev->timer = ev->clock.after(ev->clock.self, MH_NS_PER_S, tick, ev);
 }
 
 void
@@ -330,8 +330,6 @@ mh_kube_event(struct mh_events *ev, const struct mh_event_ref *regarding, const 
     ev->last = p;
     ev->npending++;
     pump(ev);
-    if (ev->first && !ev->active && !ev->timer)
-        ev->timer = ev->clock.after(ev->clock.self, MH_NS_PER_S, tick, ev);
 }
 
 struct mh_events *

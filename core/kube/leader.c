@@ -40,6 +40,7 @@ struct mh_leader {
 static void round_begins(void *arg);
 static void read_done(struct mh_api_call *call);
 static void write_done(struct mh_api_call *call);
+static void write_lease(struct mh_leader *l, const char *version, bool free_it);
 
 static int64_t
 now_ns(const struct mh_leader *l)
@@ -122,7 +123,10 @@ round_begins(void *arg)
     struct mh_leader *l = arg;
     l->timer = NULL;
     mh_arena_release(&l->arena);
-    request(l, "GET", NULL, 0, read_done);
+    if (l->leads && l->version[0])
+        write_lease(l, l->version, false);
+    else
+        request(l, "GET", NULL, 0, read_done);
 }
 
 static yyjson_mut_val *
@@ -243,12 +247,15 @@ static void
 write_done(struct mh_api_call *call)
 {
     struct mh_leader *l = call->arg;
+    const char *version = mh_json_str(call->reply, "metadata", "resourceVersion", NULL);
     l->busy = false;
     if (l->resigning) {
         finish_resigning(l);
         return;
     }
+    l->version[0] = '\0'; /* failed or unknown: the next round reads who holds it */
     if (call->err.code == MH_OK && extend(l)) {
+        mh_str_copy(l->version, sizeof(l->version), version ? version : "");
         if (!l->leads) {
             l->leads = true;
             mh_info("leader", "lease taken", "lease", l->spec.name, "identity", l->spec.identity);
@@ -257,7 +264,6 @@ write_done(struct mh_api_call *call)
             return;
         }
     }
-    /* Failed or unknown: the next round reads who holds it. */
     again_after(l, l->spec.retry_ms * MH_NS_PER_MS);
 }
 

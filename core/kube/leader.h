@@ -28,7 +28,7 @@ struct mh_leader *mh_leader_new(struct mh_api api, struct mh_clock clock,
                                 const struct mh_leader_spec *spec);
 bool mh_leader_is(const struct mh_leader *leader);
 /* Gives the lease up so that the next one need not wait; on_lost comes if we held it, then
- * done(arg), after at most retry_ms. Then only free is allowed. */
+ * done(arg), at once or after at most retry_ms. Then only free is allowed. */
 void mh_leader_resign(struct mh_leader *leader, void (*done)(void *arg), void *arg);
 void mh_leader_free(struct mh_leader *leader);
 

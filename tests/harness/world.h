@@ -16,10 +16,8 @@
 #ifndef MH_TEST_WORLD_H
 #define MH_TEST_WORLD_H
 
-#include "base/map.h"
 #include "base/world.h"
 
-struct tw_event;
 struct tw_request;
 struct tw_answer;
 
@@ -95,35 +93,7 @@ struct tw {
     int64_t now_ns;        /* mono; starts at 1000 s */
     int64_t wall_us;       /* starts at 2026-01-01T00:00:00Z, goes with now_ns */
     struct mh_arena arena; /* lives as long as tw; for tests too */
-    /* private */
-    struct tw_event *events;
-    uint64_t sequence;
-    uint64_t random;
-    bool no_random;
-    bool abandoned;
-    struct {
-        tw_api_fn fn;
-        void *arg;
-    } api[8];
-    int napi;
-    tw_pg_fn pg;
-    void *pg_arg;
-    tw_proc_fn proc;
-    void *proc_arg;
-    struct tw_request **requests;
-    int nrequests;
-    char **statements;
-    int nstatements;
-    struct tw_process **processes;
-    int nprocesses;
-    int next_pid;
-    struct mh_watch *watches;
-    struct mh_map files;
-    struct mh_map objects; /* of the store, by path */
-    bool store;
-    uint64_t resource_version;
-    struct tw_fs_fault *fs_faults;
-    int open_calls;
+    struct tw_state *state;
 };
 
 struct tw *tw_new(uint64_t seed);
@@ -142,12 +112,12 @@ bool tw_until(struct tw *tw, bool (*cond)(void *arg), void *arg, int64_t ns);
 /* --- API ------------------------------------------------------------------------------------- */
 
 void tw_api_on(struct tw *tw, tw_api_fn fn, void *arg);
-/* Turns on a small API server behind the handlers: create, get, list (with continue and label
- * selectors), replace, apply and merge patch (both merge; null deletes; the apply's
- * metadata.uid/resourceVersion are checked), json-patch is refused with 415, delete with UID and
+/* Turns on a small API server behind the handlers: create, get, list (with label
+ * selectors "a=b,c"), replace, apply and merge patch (both merge; null deletes; metadata.uid and
+ * resourceVersion in the body are checked), json-patch is refused with 415, delete with UID and
  * resourceVersion preconditions, /status (only status is taken), generateName; uid,
  * resourceVersion, creationTimestamp and generation are set; watches deliver. No validation, no
- * defaults, no finalizers but that an object with some gets a deletionTimestamp only. Without it,
+ * defaults, no owners; an object with finalizers gets a deletionTimestamp only. Without the store,
  * a request that no handler takes is answered 404. */
 void tw_store(struct tw *tw);
 /* Puts an object there as its text says, created or replaced (uid etc. filled in if absent):
@@ -168,7 +138,7 @@ void tw_watch_break(struct tw *tw, int64_t ns);
 int tw_api_count(const struct tw *tw, const char *method, const char *part);
 /* The latest such request; NULL: none. */
 const struct tw_request *tw_api_last(const struct tw *tw, const char *method, const char *part);
-/* All of them, in order: [0, tw->nrequests). */
+/* All of them, in order, from 0; NULL past the last. */
 const struct tw_request *tw_api_request(const struct tw *tw, int i);
 
 /* --- PostgreSQL ------------------------------------------------------------------------------ */
