@@ -102,11 +102,22 @@ keep_reply(struct mh_act *act, yyjson_val *reply)
     const struct mh_kind *kind = mh_kind_of(act->env->kinds, reply);
     if (!kind || !mh_json_str(reply, "metadata", "resourceVersion", NULL))
         return;
+    act->env->writing = true;
     if (act->env->cache)
         mh_cache_wrote(act->env->cache, kind, reply);
+    act->env->writing = false;
     const char *uid = mh_json_str(reply, "metadata", "uid", NULL);
     if (uid && mh_str_eq(uid, mh_json_str(act->object, "metadata", "uid", NULL)))
         act->object = reply;
+}
+
+void
+mh_act_gone(struct mh_act *act, const char *uid)
+{
+    act->env->writing = true;
+    if (act->env->cache)
+        mh_cache_gone(act->env->cache, act->kind, act->ns, act->name, uid);
+    act->env->writing = false;
 }
 
 static bool
@@ -147,8 +158,8 @@ on_reply(struct mh_api_call *call)
     if (act->reading_back) {
         if (call->err.code == MH_OK)
             keep_reply(act, call->reply);
-        else if (call->err.code == MH_E_NOTFOUND && act->env->cache)
-            mh_cache_gone(act->env->cache, act->kind, act->ns, act->name, NULL);
+        else if (call->err.code == MH_E_NOTFOUND)
+            mh_act_gone(act, NULL);
         go_on(act);
         return;
     }

@@ -62,6 +62,7 @@ struct mh_act_env {
     /* Every answer of the API server, for metrics; may be NULL. */
     void (*on_call)(void *arg, const char *method, int status);
     void *arg;
+    bool writing; /* set while the cache hears of our own write */
 };
 
 enum mh_act_step { MH_ACT_WAIT, MH_ACT_DONE, MH_ACT_FAILED };
@@ -121,6 +122,8 @@ mh_act_fn mh_act_find(const char *op);
 /* Names the object that the next call is about; false (err set) if kind or name is missing. */
 bool mh_act_target(struct mh_act *act, const struct mh_kind *kind, const char *ns,
                    const char *name);
+/* The object that the call was about is gone, as far as the server says. */
+void mh_act_gone(struct mh_act *act, const char *uid);
 /* Starts an API call; body NULL: none. */
 enum mh_act_step mh_act_send(struct mh_act *act, const char *method, const char *path,
                              const char *type, const char *body);

@@ -230,8 +230,8 @@ delete_done(struct mh_act *act)
 {
     bool gone = act->err.code == MH_E_NOTFOUND ||
                 (act->err.code == MH_OK && !mh_kind_of(act->env->kinds, act->call.reply));
-    if (gone && act->env->cache)
-        mh_cache_gone(act->env->cache, act->kind, act->ns, act->name, act->uid);
+    if (gone)
+        mh_act_gone(act, act->uid);
     return gone ? MH_ACT_DONE : outcome(act);
 }
 

@@ -1,0 +1,11 @@
+/* main.h - the subcommands that live in this folder. Each gets what follows its own name, and
+ * returns the exit code. */
+#ifndef MH_MAIN_MAIN_H
+#define MH_MAIN_MAIN_H
+
+/* moonherd policy check|test FILE... */
+int mh_policy_main(int argc, char **argv);
+/* kubectl moonherd ... */
+int mh_kubectl_main(int argc, char **argv);
+
+#endif

@@ -1,0 +1,466 @@
+#include "operator/operator.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "base/str.h"
+#include "base/time.h"
+#include "io/file.h"
+#include "io/loop.h"
+#include "operator/pages.h"
+
+#define SYNC_NS (20 * MH_NS_PER_MS)
+#define MINUTE_NS (60 * MH_NS_PER_S)
+#define STOP_NS (4 * MH_NS_PER_S)
+#define LEASE_NAME "db9c8771.cnpg.io"
+#define HOOKS_PATH "/apis/admissionregistration.k8s.io/v1/"
+
+static const char *const reviewed[] = { "cluster", NULL };
+static const char *const controllers[] = { "cluster", NULL };
+
+/* --- work: passes run while we lead and the caches are complete --------------------------------- */
+
+static void
+begin_work(struct mh_operator *op)
+{
+    if (op->working || !op->leading || !op->synced || op->stopping)
+        return;
+    op->passes = (struct mh_passes){ .env = &op->env,
+                                     .planner = mh_scripts_planner(&op->scripts),
+                                     .records = &op->records,
+                                     .on_done = mh_operator_on_pass,
+                                     .arg = op,
+                                     .limit = (unsigned)op->config.workers };
+    mh_passes_init(&op->passes);
+    op->working = true;
+    mh_instances_turn(&op->instances, true);
+    mh_route_all(&op->router);
+    char ms[24];
+    snprintf(ms, sizeof(ms), "%lld",
+             (long long)((op->clock.mono_ns(op->clock.self) - op->started_ns) / MH_NS_PER_MS));
+    mh_info("operator", "passes begin", "=ms_since_start", ms);
+    mh_pages_drop();
+}
+
+static void
+end_work(struct mh_operator *op)
+{
+    if (!op->working)
+        return;
+    op->working = false;
+    mh_instances_turn(&op->instances, false);
+    mh_passes_release(&op->passes);
+}
+
+static void
+on_sync_timer(void *arg)
+{
+    struct mh_operator *op = arg;
+    op->sync_timer = NULL;
+    if (mh_cache_synced(op->cache, NULL)) {
+        op->synced = true;
+        begin_work(op);
+        return;
+    }
+    op->sync_timer = op->clock.after(op->clock.self, SYNC_NS, on_sync_timer, op);
+}
+
+static void
+on_minute(void *arg)
+{
+    struct mh_operator *op = arg;
+    mh_pages_drop();
+    op->minute_timer = op->clock.after(op->clock.self, MINUTE_NS, on_minute, op);
+}
+
+static void
+on_leading(void *arg)
+{
+    struct mh_operator *op = arg;
+    mh_info("operator", "leading");
+    op->leading = true;
+    begin_work(op);
+}
+
+static void
+on_leading_lost(void *arg)
+{
+    struct mh_operator *op = arg;
+    mh_warn("operator", "not leading any more");
+    op->leading = false;
+    end_work(op);
+}
+
+static bool
+may_write(void *arg)
+{
+    const struct mh_operator *op = arg;
+    return op->leading;
+}
+
+/* --- changes ----------------------------------------------------------------------------------- */
+
+static void
+on_instance_change(void *arg, const struct mh_kind *kind, const char *ns, const char *name,
+                   bool urgent)
+{
+    struct mh_operator *op = arg;
+    if (op->working)
+        mh_queue_add(&op->passes.queue, kind->key, ns, name, urgent);
+}
+
+static void
+policy_changed(struct mh_operator *op, const char *ns, const char *name, yyjson_val *now)
+{
+    struct mh_err err;
+    if (!now)
+        mh_policies_remove(op->policies, ns, name);
+    else if (mh_policies_update(op->policies, now, &err) != MH_OK)
+        mh_warn("operator", "policies of an object are not read", "namespace", ns, "name", name,
+                "error", err.msg);
+}
+
+static void
+on_change(void *arg, const struct mh_kind *kind, const char *ns, const char *name, yyjson_val *old,
+          yyjson_val *now)
+{
+    struct mh_operator *op = arg;
+    if (kind == op->pod_kind)
+        mh_instances_pod(&op->instances, ns, name, now);
+    if (kind == op->policy_kind)
+        policy_changed(op, ns, name, now);
+    if (!now)
+        mh_applied_forget(op->applied, kind->key, ns, name);
+    if (!op->working)
+        return;
+    if (!now)
+        mh_passes_forget(&op->passes, kind->key, ns, name);
+    mh_route_change(&op->router, kind, old, now, op->env.writing);
+}
+
+static void
+on_certificate(void *arg, const char *cert, const char *key)
+{
+    struct mh_operator *op = arg;
+    struct mh_err err;
+    struct mh_server_tls tls = { .cert_pem = cert, .key_pem = key };
+    if (mh_server_set_tls(op->webhook_server, &tls, &err) != MH_OK)
+        mh_error("operator", "certificate of the webhooks not taken", "error", err.msg);
+    else
+        mh_info("operator", "certificate of the webhooks in place");
+}
+
+/* --- start ------------------------------------------------------------------------------------- */
+
+static enum mh_code
+connect_api(struct mh_operator *op, struct mh_err *err)
+{
+    op->base = mh_loop_new();
+    if (!op->base)
+        return mh_fail(err, MH_E_NOMEM, "no memory for the event loop");
+    op->clock = mh_clock_real(op->base);
+    op->fs = mh_fs_real();
+    op->rand = mh_rand_real();
+    op->http = mh_http_new(op->base);
+    if (!op->clock.self || !op->http)
+        return mh_fail(err, MH_E_NOMEM, "no memory for the HTTP client");
+    op->started_ns = op->clock.mono_ns(op->clock.self);
+    if (mh_kube_config_load(&op->kube_config, op->config.kubeconfig, err) != MH_OK)
+        return err->code;
+    op->kube = mh_kube_new(op->base, op->http, &op->kube_config);
+    if (!op->kube)
+        return mh_fail(err, MH_E_NOMEM, "no memory for the API client");
+    op->api = mh_kube_api(op->kube);
+    return MH_OK;
+}
+
+static enum mh_code
+load_scripts(struct mh_operator *op, struct mh_err *err)
+{
+    op->instances = (struct mh_instances){ .clock = op->clock,
+                                           .api = op->api,
+                                           .http = op->http,
+                                           .kinds = &op->kinds,
+                                           .cache = op->cache,
+                                           .secrets = &op->secrets,
+                                           .secret_kind = mh_kind_find(&op->kinds, "Secret"),
+                                           .on_change = on_instance_change,
+                                           .arg = op,
+                                           .port = op->config.instance_port };
+    if (mh_instances_init(&op->instances, err) != MH_OK)
+        return err->code;
+    op->settings = mh_config_settings(&op->config, op->instances.fingerprint);
+    op->pool = mh_pool_new(op->base, NULL);
+    op->policies = op->pool ? mh_policies_new(op->base, op->pool, op->config.name_space,
+                                              mh_policy_writer_news, &op->writer)
+                            : NULL;
+    if (!op->settings || !op->policies)
+        return mh_fail(err, MH_E_NOMEM, "no memory for the policies");
+    op->scripts = (struct mh_scripts_env){ .clock = op->clock,
+                                           .api = op->api,
+                                           .kinds = &op->kinds,
+                                           .cache = op->cache,
+                                           .instances = &op->instances,
+                                           .policies = op->policies,
+                                           .tracker = &op->tracker,
+                                           .settings = op->settings,
+                                           .on_decision = mh_operator_on_decision,
+                                           .arg = op };
+    for (const char *const *name = controllers; *name; name++)
+        if (mh_scripts_load(&op->scripts, *name, err) != MH_OK)
+            return err->code;
+    struct mh_webhook_conf hooks = { .groups = op->config.groups,
+                                     .names = reviewed,
+                                     .env = op->settings,
+                                     .policies = op->policies,
+                                     .on_review = mh_operator_on_review,
+                                     .mono_ns = op->clock.mono_ns,
+                                     .clock = op->clock.self,
+                                     .arg = op };
+    return mh_webhook_new(&hooks, &op->webhook, err);
+}
+
+static void
+prepare_passes(struct mh_operator *op)
+{
+    op->env = (struct mh_act_env){ .clock = op->clock,
+                                   .rand = op->rand,
+                                   .api = op->api,
+                                   .urgent_api = mh_kube_api_urgent(op->kube),
+                                   .kinds = &op->kinds,
+                                   .cache = op->cache,
+                                   .events = op->events,
+                                   .applied = op->applied,
+                                   .instance = mh_instances_sender(&op->instances),
+                                   .certificate_s = op->config.certificate_s,
+                                   .on_call = mh_operator_on_call,
+                                   .arg = op };
+    op->router = (struct mh_router){ op->cache, &op->kinds, &op->scripts, &op->passes.queue };
+    mh_records_init(&op->records, op->config.record, op->fs);
+}
+
+static enum mh_code
+start_certs(struct mh_operator *op, struct mh_err *err)
+{
+    struct mh_arena *a = &op->config.arena;
+    const char *suffix = op->config.webhook_suffix ? "-" : "";
+    const char *ns = op->config.webhook_suffix ? op->config.name_space : "";
+    op->hooks[0] = mh_arena_printf(
+        a, HOOKS_PATH "mutatingwebhookconfigurations/cnpg-mutating-webhook-configuration%s%s",
+        suffix, ns);
+    op->hooks[1] = mh_arena_printf(
+        a, HOOKS_PATH "validatingwebhookconfigurations/cnpg-validating-webhook-configuration%s%s",
+        suffix, ns);
+    if (!op->hooks[0] || !op->hooks[1])
+        return mh_fail(err, MH_E_NOMEM, "no memory for the names of webhooks");
+    op->certs = (struct mh_certs){ .clock = op->clock,
+                                   .api = op->api,
+                                   .fs = op->fs,
+                                   .kinds = &op->kinds,
+                                   .name_space = op->config.name_space,
+                                   .service = "cnpg-webhook-service",
+                                   .ca_name = "cnpg-ca-secret",
+                                   .cert_name = "cnpg-webhook-cert",
+                                   .dir = op->config.webhook_cert_dir,
+                                   .hooks = op->config.manage_webhooks ? op->hooks : NULL,
+                                   .duration_s = op->config.certificate_s,
+                                   .renew_s = op->config.renew_before_s,
+                                   .on_ready = on_certificate,
+                                   .arg = op };
+    mh_certs_start(&op->certs);
+    return MH_OK;
+}
+
+static enum mh_code
+start_leading(struct mh_operator *op, struct mh_err *err)
+{
+    struct mh_leader_spec spec = { .name_space = op->config.name_space,
+                                   .name = LEASE_NAME,
+                                   .identity = op->config.pod,
+                                   .lease_ms = op->config.lease_s * 1000,
+                                   .renew_ms = op->config.renew_s * 1000,
+                                   .on_started = on_leading,
+                                   .on_lost = on_leading_lost,
+                                   .arg = op };
+    if (!op->config.leader_elect) {
+        on_leading(op);
+        return MH_OK;
+    }
+    op->leader = mh_leader_new(mh_kube_api_urgent(op->kube), op->clock, &spec);
+    return op->leader ? MH_OK : mh_fail(err, MH_E_NOMEM, "no memory for the leader election");
+}
+
+static enum mh_code
+start(struct mh_operator *op, struct mh_err *err)
+{
+    if (connect_api(op, err) != MH_OK)
+        return err->code;
+    mh_secrets_init(&op->secrets);
+    mh_metrics_init(&op->metrics);
+    mh_ha_tracker_init(&op->tracker);
+    if (!mh_operator_add_kinds(op))
+        return mh_fail(err, MH_E_NOMEM, "no memory for the kinds, or too many API groups");
+    op->cache = mh_cache_new(op->api, on_change, op);
+    op->events = mh_events_new(op->api, op->clock, "moonherd", op->config.pod);
+    op->applied = mh_applied_new();
+    op->writer = (struct mh_policy_writer){ .api = op->api,
+                                            .kind = op->policy_kind,
+                                            .events = op->events,
+                                            .may_write = may_write,
+                                            .arg = op };
+    mh_policy_writer_init(&op->writer);
+    if (!op->cache || !op->events || !op->applied)
+        return mh_fail(err, MH_E_NOMEM, "no memory for the cache");
+    if (load_scripts(op, err) != MH_OK)
+        return err->code;
+    prepare_passes(op);
+    if (!mh_crash_init(&op->env.crash, op->config.crash_at))
+        return mh_fail(err, MH_E_INVALID, "MOONHERD_CRASH_AT is no op:kind:n[:before|after]");
+    if (mh_operator_listen(op, err) != MH_OK || start_certs(op, err) != MH_OK)
+        return err->code;
+    if (!mh_operator_add_sources(op))
+        return mh_fail(err, MH_E_NOMEM, "no memory for the watches, or an unknown kind");
+    on_sync_timer(op);
+    on_minute(op);
+    return start_leading(op, err);
+}
+
+/* --- stop -------------------------------------------------------------------------------------- */
+
+static void
+leave(void *arg)
+{
+    struct mh_operator *op = arg;
+    event_base_loopexit(op->base, NULL);
+}
+
+static void
+on_stop_timer(void *arg)
+{
+    struct mh_operator *op = arg;
+    op->stop_timer = NULL;
+    leave(op);
+}
+
+/* Lets the passes that run come to their end, then gives the lease up. */
+static void
+on_drain(void *arg)
+{
+    struct mh_operator *op = arg;
+    static int rounds;
+    op->stop_timer = NULL;
+    if (op->working && mh_passes_busy(&op->passes) && ++rounds < 100) {
+        op->stop_timer = op->clock.after(op->clock.self, SYNC_NS, on_drain, op);
+        return;
+    }
+    op->stop_timer = op->clock.after(op->clock.self, STOP_NS, on_stop_timer, op);
+    if (op->leader)
+        mh_leader_resign(op->leader, leave, op);
+    else
+        leave(op);
+}
+
+static void
+on_signal(void *arg, int sig)
+{
+    struct mh_operator *op = arg;
+    (void)sig;
+    if (op->stopping) {
+        leave(op);
+        return;
+    }
+    mh_info("operator", "stopping");
+    op->stopping = true;
+    if (op->working)
+        mh_passes_stop(&op->passes);
+    on_drain(op);
+}
+
+static void
+release(struct mh_operator *op)
+{
+    end_work(op);
+    if (op->base && op->clock.self) {
+        op->clock.cancel(op->clock.self, op->sync_timer);
+        op->clock.cancel(op->clock.self, op->minute_timer);
+        op->clock.cancel(op->clock.self, op->stop_timer);
+        mh_certs_release(&op->certs);
+    }
+    mh_leader_free(op->leader);
+    mh_server_free(op->webhook_server);
+    mh_server_free(op->metrics_server);
+    mh_webhook_free(op->webhook);
+    mh_scripts_release(&op->scripts);
+    mh_policy_writer_release(&op->writer);
+    mh_instances_release(&op->instances);
+    mh_policies_free(op->policies);
+    mh_pool_free(op->pool);
+    mh_events_free(op->events);
+    mh_cache_free(op->cache);
+    mh_applied_free(op->applied);
+    mh_records_release(&op->records);
+    mh_kube_free(op->kube);
+    mh_http_free(op->http);
+    mh_secrets_release(&op->secrets);
+    mh_metrics_release(&op->metrics);
+    mh_ha_tracker_release(&op->tracker);
+    mh_kinds_release(&op->kinds);
+    mh_kube_config_release(&op->kube_config);
+    mh_loop_off_signal(op->signals[0]);
+    mh_loop_off_signal(op->signals[1]);
+    if (op->base) {
+        mh_clock_release(&op->clock);
+        event_base_free(op->base);
+    }
+    mh_config_release(&op->config);
+}
+
+static int
+list_crash_points(void)
+{
+    puts("MOONHERD_CRASH_AT=OP:KIND:N[:before|after] kills the operator at the N-th such action,\n"
+         "before it is sent or (the default) after its answer. KIND \"*\" is any; the kind of an\n"
+         "order to an instance is \"-\". Points:");
+    for (const char *const *op = mh_act_ops(); *op; op++)
+        printf("%s:KIND:N:before\n%s:KIND:N:after\n", *op, *op);
+    return 0;
+}
+
+static int
+fail_start(struct mh_operator *op, const struct mh_err *err)
+{
+    mh_error("operator", "start failed", "error", err->msg, "code", mh_code_name(err->code),
+             "where", err->where);
+    release(op);
+    return 1;
+}
+
+int
+mh_operator_main(int argc, char **argv)
+{
+    static struct mh_operator operator; /* large, and one a process */
+    struct mh_operator *op = &operator;
+    struct mh_err err = { .code = MH_OK };
+    if (mh_config_read(&op->config, argc, argv, &err) != MH_OK) {
+        fprintf(stderr, "moonherd operator: %s\n", err.msg);
+        return 2;
+    }
+    if (op->config.list_crash_points) {
+        mh_config_release(&op->config);
+        return list_crash_points();
+    }
+    mh_log_set_pod(op->config.pod);
+    mh_info("operator", "starting", "version", MH_VERSION, "namespace", op->config.name_space,
+            "image", op->config.image);
+    if (start(op, &err) != MH_OK)
+        return fail_start(op, &err);
+    op->signals[0] = mh_loop_on_signal(op->base, SIGTERM, on_signal, op);
+    op->signals[1] = mh_loop_on_signal(op->base, SIGINT, on_signal, op);
+    event_base_dispatch(op->base);
+    mh_info("operator", "stopped");
+    release(op);
+    return 0;
+}

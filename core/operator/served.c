@@ -1,0 +1,114 @@
+/* served.c - which kinds the operator serves and watches. Tables only: what a kind means is Lua. */
+#include <string.h>
+
+#include "base/log.h"
+#include "base/str.h"
+#include "operator/operator.h"
+
+/* Of each API group. */
+static const struct {
+    const char *kind, *plural;
+    bool namespaced;
+} served[] = {
+    { "Cluster", "clusters", true },
+    { "FailoverQuorum", "failoverquorums", true },
+    { "ImageCatalog", "imagecatalogs", true },
+    { "ClusterImageCatalog", "clusterimagecatalogs", false },
+};
+
+/* What an object is shortened by before the cache keeps it. */
+static bool
+trim_machine(void *arg, yyjson_mut_doc *doc, yyjson_mut_val *object)
+{
+    static const char *const drop[] = { "images", "volumesInUse", "volumesAttached",
+                                        "daemonEndpoints", NULL };
+    (void)arg, (void)doc;
+    yyjson_mut_val *status = yyjson_mut_obj_get(object, "status");
+    for (const char *const *p = drop; *p; p++)
+        yyjson_mut_obj_remove_key(status, *p);
+    return true;
+}
+
+static const struct {
+    const char *kind;
+    mh_cache_trim_fn trim;
+} trims[] = {
+    { "Secret", mh_secrets_trim },
+    { "Node", trim_machine },
+};
+
+bool
+mh_operator_add_kinds(struct mh_operator *op)
+{
+    if (!mh_kinds_init(&op->kinds))
+        return false;
+    for (const char *const *g = op->config.groups; *g; g++)
+        for (size_t i = 0; i < sizeof(served) / sizeof(served[0]); i++)
+            if (!mh_kinds_add(&op->kinds, *g, "v1", served[i].kind, served[i].plural,
+                              served[i].namespaced))
+                return false;
+    if (!mh_kinds_add(&op->kinds, "moonherd.io", "v1alpha1", "ClusterRecord", "clusterrecords",
+                      true))
+        return false;
+    op->pod_kind = mh_kind_find(&op->kinds, "Pod");
+    op->policy_kind = mh_kind_find(&op->kinds, "ConfigMap");
+    return true;
+}
+
+/* Watches one kind in every namespace that the settings name. */
+static bool
+add_source(struct mh_operator *op, const struct mh_kind *kind, const char *selector)
+{
+    struct mh_cache_source source = { .kind = kind, .selector = selector };
+    for (size_t i = 0; i < sizeof(trims) / sizeof(trims[0]); i++)
+        if (kind && mh_str_eq(trims[i].kind, kind->kind)) {
+            source.trim = trims[i].trim;
+            source.trim_arg = &op->secrets;
+        }
+    if (!kind)
+        return false;
+    if (!op->config.namespaces[0] || !kind->namespaced)
+        return mh_cache_add(op->cache, &source);
+    for (const char *const *ns = op->config.namespaces; *ns; ns++) {
+        source.name_space = *ns;
+        if (!mh_cache_add(op->cache, &source))
+            return false;
+    }
+    return true;
+}
+
+static bool
+add_list(struct mh_operator *op, const char *const *kinds, const char *selector)
+{
+    for (; kinds && *kinds; kinds++) {
+        const struct mh_kind *kind = mh_kind_find(&op->kinds, *kinds);
+        if (!kind)
+            mh_error("operator", "a controller names an unknown kind", "kind", *kinds);
+        if (!add_source(op, kind, selector))
+            return false;
+    }
+    return true;
+}
+
+/* The kinds that a controller is for: one for each API group. */
+static bool
+add_own(struct mh_operator *op, const struct mh_controller *c)
+{
+    for (int i = 0; i < op->kinds.len; i++)
+        if (mh_str_eq(op->kinds.items[i]->kind, mh_controller_kind(c)) &&
+            !add_source(op, op->kinds.items[i], NULL))
+            return false;
+    return true;
+}
+
+bool
+mh_operator_add_sources(struct mh_operator *op)
+{
+    for (int i = 0; i < op->scripts.ncontrollers; i++) {
+        const struct mh_controller *c = op->scripts.controllers[i];
+        if (!add_own(op, c) || !add_list(op, mh_controller_owns(c), MH_LABEL_CLUSTER) ||
+            !add_list(op, mh_controller_watches(c), NULL))
+            return false;
+    }
+    return add_source(op, op->policy_kind, MH_POLICY_LABEL);
+}
