@@ -32,8 +32,6 @@ local function has_data(p)
   return p:is_initialized()
 end
 
-instances.has_data = has_data
-
 function instances.accepts_replicas(p)
   for _, instance in ipairs(p.instances) do
     if (not p.primary or p.primary == instance.name) and model.accepts_replicas(instance) then
@@ -75,7 +73,7 @@ local function unused(p, count)
 end
 
 --- Instances that count: those that are not going away.
-local function standing(p)
+function instances.standing(p)
   local count = 0
   for _, instance in ipairs(p.instances) do
     if instance.data and not instance.deleting then
@@ -86,7 +84,7 @@ local function standing(p)
 end
 
 local function missing(p)
-  local wanted = p.spec.instances - standing(p)
+  local wanted = p.spec.instances - instances.standing(p)
   if #p.instances == 0 then
     return (not p:is_initialized() and next(p.seen.foreign) == nil) and "first" or nil, 1
   end
@@ -124,20 +122,23 @@ local function refuse(p, intent, answer)
   return false
 end
 
---- The policy's word for an instance; false when it refuses.
-local function placement(p, intent)
-  local said = (p.seen.placement or {})[intent.name] or {}
+local function announce(p, intent, said)
   if said.error then
     p:event("Warning", "PolicyFailed", ("placement/v1 by %s: %s; %s is placed by the built-in rule")
       :format(said.by or "?", tostring(said.error), intent.name))
+  elseif said.by and said.by ~= "built-in" then
+    p:event("Normal", "PlacementDecision", ("placement/v1 by %s: %s"):format(said.by, intent.name))
   end
+end
+
+--- The policy's word for an instance; false when it refuses.
+local function placement(p, intent)
+  local said = (p.seen.placement or {})[intent.name] or {}
   local answer = said.answer or {}
   if answer.action == "reject" then
     return refuse(p, intent, answer)
   end
-  if said.by and said.by ~= "built-in" and not said.error then
-    p:event("Normal", "PlacementDecision", ("placement/v1 by %s: %s"):format(said.by, intent.name))
-  end
+  announce(p, intent, said)
   local is_bound = access.get(p.by_name, intent.name, "data", "phase") == "Bound"
   return intent.kind == "pod" and is_bound and affinity.softened(answer) or answer
 end
@@ -241,67 +242,6 @@ local function complete(p, instance)
   end
 end
 
---- Deletes an instance with everything it has.
-local function remove(p, instance)
-  for _, volume in ipairs(pvc.volumes(p.spec, instance.name)) do
-    local claim = instance.volumes[volume.name]
-    if claim and not claim.deleting then
-      p:delete("PersistentVolumeClaim", claim)
-    end
-  end
-  if instance.pod and not instance.pod.deleting then
-    p:delete("Pod", instance.pod)
-  end
-  if instance.job and not instance.job.deleting then
-    p:delete("Job", instance.job, "Background")
-  end
-end
-
-local function is_protected(p, instance)
-  return instance.name == p.primary or instance.name == p.status.currentPrimary
-    or instance.name == p.status.targetPrimary or (p.lease or {}).holder == instance.name
-end
-
---- Instances that a human has given up: never the primary.
-local function abandon(p)
-  for _, instance in ipairs(p.instances) do
-    local asked = instance.pod and instance.pod.annotations[names.UNRECOVERABLE] == "true"
-    if asked and p:is_calm() and not is_protected(p, instance) and not instance.deleting then
-      p:event("Normal", "DeleteUnrecoverableInstance", ("Deleting instance %s to clone it anew")
-        :format(instance.name))
-      remove(p, instance)
-      p:say(pass.CREATING, "Replacing unrecoverable instance " .. instance.name, 5)
-    end
-  end
-end
-
---- The instance that goes: the last that does not run, else the ready one with the highest serial.
-local function victim(p)
-  local idle, last
-  for _, instance in ipairs(p.instances) do
-    if instance.data and not instance.deleting and not is_protected(p, instance) then
-      if not instance.is_ready then
-        idle = instance
-      else
-        last = instance
-      end
-    end
-  end
-  return idle or last
-end
-
-local function scale_down(p)
-  if standing(p) <= p.spec.instances or not p:is_calm() or p.restrained then
-    return
-  end
-  local one = victim(p)
-  if one then
-    p:event("Normal", "ScaleDown", "Scaling down: removing instance " .. one.name)
-    remove(p, one)
-    p:say(pass.WAITING, "Removing instance " .. one.name, 1)
-  end
-end
-
 local function check_lost(p)
   if #p.instances == 0 and p:is_initialized() then
     p:warn(pass.UNRECOVERABLE, "all volumes of the cluster are gone", "Error", 10)
@@ -328,8 +268,6 @@ function instances.plan(p)
   for _, intent in ipairs(p.intents) do
     fulfil(p, intent)
   end
-  abandon(p)
-  scale_down(p)
 end
 
 return instances

@@ -328,4 +328,28 @@ function world.condition(status, kind)
   return nil
 end
 
+local function has(list, text)
+  for _, item in ipairs(list) do
+    if item == text then
+      return true
+    end
+  end
+  return false
+end
+
+--- Fails unless all texts are in the list.
+function world.assert_has(list, ...)
+  for i = 1, select("#", ...) do
+    local text = (select(i, ...))
+    assert(has(list, text), ("'%s' is not among:\n%s"):format(text, table.concat(list, "\n")))
+  end
+end
+
+--- Fails when one matches.
+function world.assert_none(list, pattern)
+  for _, item in ipairs(list) do
+    assert(not item:match(pattern), ("'%s' is among them"):format(item))
+  end
+end
+
 return world

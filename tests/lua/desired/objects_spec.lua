@@ -95,7 +95,7 @@ describe("volumes", function()
 
   it("begin with the template", function()
     local c = context(function(spec)
-      spec.storage = { size = "5Gi", pvcTemplate = { accessModes = array { "ReadWriteOncePod" }, volumeMode = "Filesystem",
+      spec.storage = { size = "5Gi", pvcTemplate = { accessModes = array { "ReadWriteOncePod" },
         resources = { requests = { storage = "1Gi" } } } }
     end)
     local spec = pvc.build(c, "website-1", 1, pvc.volumes(c.spec, "website-1")[1], "initializing").spec
@@ -109,16 +109,20 @@ describe("services", function()
   it("select the primary, replicas, and all instances", function()
     local all = service.build(context())
     assert.same({ "website-r", "website-ro", "website-rw" }, sorted.keys(all))
-    assert.same({ ["cnpg.io/cluster"] = "website", ["cnpg.io/instanceRole"] = "primary" }, all["website-rw"].spec.selector)
-    assert.same({ ["cnpg.io/cluster"] = "website", ["cnpg.io/instanceRole"] = "replica" }, all["website-ro"].spec.selector)
-    assert.same({ ["cnpg.io/cluster"] = "website", ["cnpg.io/podRole"] = "instance" }, all["website-r"].spec.selector)
-    assert.same({ name = "postgres", port = 5432, targetPort = 5432, protocol = "TCP" }, all["website-rw"].spec.ports[1])
+    assert.same({ ["cnpg.io/cluster"] = "website", ["cnpg.io/instanceRole"] = "primary" },
+      all["website-rw"].spec.selector)
+    assert.same({ ["cnpg.io/cluster"] = "website", ["cnpg.io/instanceRole"] = "replica" },
+      all["website-ro"].spec.selector)
+    assert.same({ ["cnpg.io/cluster"] = "website", ["cnpg.io/podRole"] = "instance" },
+      all["website-r"].spec.selector)
+    assert.same({ name = "postgres", port = 5432, targetPort = 5432, protocol = "TCP" },
+      all["website-rw"].spec.ports[1])
   end)
 
   it("can be switched off and added to", function()
     local all = service.build(context(function(spec)
-      spec.managed = { services = { disabledDefaultServices = array { "ro", "rw" }, additional = array {
-        { selectorType = "rw", serviceTemplate = { metadata = { name = "lb" }, spec = { type = "LoadBalancer" } } } } } }
+      spec.managed = { services = { disabledDefaultServices = array { "ro", "rw" }, additional = array { {
+        selectorType = "rw", serviceTemplate = { metadata = { name = "lb" }, spec = { type = "LoadBalancer" } } } } } }
     end))
     assert.same({ "lb", "website-r", "website-rw" }, sorted.keys(all))
     assert.equal("true", all.lb.metadata.labels["cnpg.io/isManaged"])
@@ -145,7 +149,8 @@ describe("secrets", function()
 
   it("are left out where the user brings his own", function()
     local c = context(function(spec)
-      spec.certificates = { serverCASecret = "s", serverTLSSecret = "t", clientCASecret = "c", replicationTLSSecret = "r" }
+      spec.certificates = { serverCASecret = "s", serverTLSSecret = "t", clientCASecret = "c",
+        replicationTLSSecret = "r" }
       spec.bootstrap = { initdb = { database = "d", owner = "o", secret = { name = "mine" } } }
     end)
     assert.equal(0, #secret.certificates(c))

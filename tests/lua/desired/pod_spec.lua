@@ -53,8 +53,8 @@ describe("the pod of an instance", function()
       cluster.metadata.annotations["alpha.cnpg.io/enableInstancePprof"] = "true"
       spec.monitoring, spec.logLevel = { tls = { enabled = true } }, "debug"
     end).spec.containers[1]
-    assert.equal("/controller/manager instance run --pprof-server --status-port-tls --metrics-port-tls --log-level=debug",
-      table.concat(main.command, " "))
+    assert.equal("/controller/manager instance run --pprof-server --status-port-tls --metrics-port-tls"
+      .. " --log-level=debug", table.concat(main.command, " "))
     assert.equal(6060, by_name(main.ports).pprof.containerPort)
   end)
 
@@ -195,7 +195,8 @@ describe("the pod of an instance", function()
     assert.equal("zone", terms[1].matchExpressions[2].key)
     assert.equal("zone", terms[2].matchExpressions[1].key)
     assert.equal(7, node.preferredDuringSchedulingIgnoredDuringExecution[1].weight)
-    assert.equal("NotIn", node.preferredDuringSchedulingIgnoredDuringExecution[1].preference.matchExpressions[1].operator)
+    local wish = node.preferredDuringSchedulingIgnoredDuringExecution[1].preference
+    assert.equal("NotIn", wish.matchExpressions[1].operator)
     assert.equal(2, spec.topologySpreadConstraints[1].maxSkew)
     assert.equal("website", spec.topologySpreadConstraints[1].labelSelector.matchLabels["cnpg.io/cluster"])
   end)
