@@ -34,10 +34,19 @@ function M.equal(got, want, claim)
   return line(got == want, claim, ("got %s, wanted %s"):format(tostring(got), tostring(want)))
 end
 
+--- The message of an error, and where in the scenarios it came from.
+local function where(message)
+  local out = { tostring(message) }
+  for frame in debug.traceback("", 2):gmatch("[^\n]*tests/e2e/%w+%.lua:%d+[^\n]*") do
+    out[#out + 1] = "at " .. frame:match("([%w_]+%.lua:%d+)")
+  end
+  return table.concat(out, "\n", 1, math.min(#out, 4))
+end
+
 --- A claim that holds when f raises no error and does not return false. Returns what f returned.
 function M.test(claim, f)
   local t0 = sh.now()
-  local ok, result, why = xpcall(f, debug.traceback)
+  local ok, result, why = xpcall(f, where)
   if ok and result == false then
     ok, result = false, why or "it is not so"
   end
