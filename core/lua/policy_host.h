@@ -1,0 +1,27 @@
+/* policy_host.h - inside core/lua: what scripts/policies/lib gets from C, and no script of a user. */
+#ifndef MH_LUA_POLICY_HOST_H
+#define MH_LUA_POLICY_HOST_H
+
+#include <lua.h>
+
+#include "lua/policy.h"
+
+struct mh_policy_run {
+    const struct mh_policy_job *job;
+    struct mh_arena *arena;
+    yyjson_val *params;
+    yyjson_val *input;       /* of the decision, or of the case that runs */
+    const char *params_file; /* "failover.params.yaml" */
+    const char *declared;    /* decision point of the script */
+    int line;                /* where it says policy "..." */
+    int cases;
+    char step[120]; /* "case 'x'" while it runs */
+    int64_t fuel;   /* of the steps before */
+    const char *answer;
+    size_t answer_len;
+};
+
+/* Pushes the host table. Raises. */
+void mh_policy_push_host(lua_State *L, struct mh_policy_run *run);
+
+#endif

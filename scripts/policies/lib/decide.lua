@@ -1,0 +1,32 @@
+--- One decision: parameters, the call, the finish of the answer.
+local host = ...
+local type, rawequal = type, rawequal
+local fail = host.fail
+
+--- Calls decide and passes its answer through the guard of the core.
+function host.ask(definition, input, params)
+  local context = host.copy(input)
+  context.params = params
+  host.remember(input)
+  host.kind("runtime")
+  local answer = definition.decide(context)
+  host.kind("output")
+  if type(answer) ~= "table" then
+    fail("decide returned a %s, want a table", type(answer))
+  end
+  if answer.action == "hold" and host.point == "failover/v1" and host.math_type(answer.until_s) == "integer" then
+    answer.at = input.now + answer.until_s
+  end
+  host.guard(host.point, answer)
+  return answer
+end
+
+--- The whole of a decision.
+function host.decide(definition, returned, raw, input)
+  host.kind("contract")
+  if definition == nil or not rawequal(definition, returned) or type(definition.decide) ~= "function" then
+    fail("the script must return its policy, with a function decide")
+  end
+  host.kind("contract")
+  return host.ask(definition, input, host.read_params(definition.params, raw))
+end
