@@ -8,6 +8,9 @@ local json = {}
 local ESCAPES = { ['"'] = '\\"', ["\\"] = "\\\\", ["\n"] = "\\n", ["\r"] = "\\r", ["\t"] = "\\t" }
 
 local function quote(text)
+  if not text:find('[%c"\\]') then
+    return '"' .. text .. '"'
+  end
   return '"' .. text:gsub('[%c"\\]', function(c)
     return ESCAPES[c] or ("\\u%04x"):format(c:byte())
   end) .. '"'
@@ -25,19 +28,19 @@ end
 
 local function map(value)
   local out = {}
-  for key, item in sorted.pairs(value) do
-    out[#out + 1] = quote(key) .. ":" .. encode(item)
+  for i, key in ipairs(sorted.keys(value)) do
+    out[i] = quote(key) .. ":" .. encode(value[key])
   end
   return "{" .. table.concat(out, ",") .. "}"
 end
 
 function encode(value)
-  if value == nil or value == null then
+  if type(value) == "string" then
+    return quote(value)
+  elseif value == nil or value == null then
     return "null"
   elseif type(value) == "table" then
     return access.is_array(value) and list(value) or map(value)
-  elseif type(value) == "string" then
-    return quote(value)
   elseif math.type(value) == "float" then
     return ("%.17g"):format(value)
   end

@@ -59,14 +59,33 @@ function meta.standard(c)
   }
 end
 
+--- A glob as a pattern: only * is special.
+local function pattern(glob)
+  return "^" .. glob:gsub("[^%w*]", "%%%0"):gsub("%*", ".*") .. "$"
+end
+
+--- The entries of a map that one of the globs fits.
+local function matching(map, globs)
+  local out = {}
+  for key, value in sorted.pairs(map) do
+    for _, glob in ipairs(globs or {}) do
+      if key:find(pattern(glob)) then
+        out[key] = value
+      end
+    end
+  end
+  return out
+end
+
 --- Labels of a child: inherited ones, the cluster's name, and what is given.
 function meta.labels(c, ...)
-  return merged((c.spec.inheritedMetadata or {}).labels, { [names.CLUSTER] = c.name }, ...)
+  return merged(matching(c.cluster.metadata.labels, c.operator.inherited_labels),
+    (c.spec.inheritedMetadata or {}).labels, { [names.CLUSTER] = c.name }, ...)
 end
 
 function meta.annotations(c, ...)
-  return merged((c.spec.inheritedMetadata or {}).annotations,
-    { [names.OPERATOR_VERSION] = names.COMPATIBLE }, ...)
+  return merged(matching(c.cluster.metadata.annotations, c.operator.inherited_annotations),
+    (c.spec.inheritedMetadata or {}).annotations, { [names.OPERATOR_VERSION] = names.COMPATIBLE }, ...)
 end
 
 --- An object that the cluster owns.

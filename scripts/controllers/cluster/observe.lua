@@ -13,6 +13,8 @@ local sorted = require("desired.sorted")
 local observe = {}
 
 local PEER_GROUP = "postgresql.cnpg.io"
+local DRAIN_TAINTS = { "node.kubernetes.io/unschedulable", "ToBeDeletedByClusterAutoscaler",
+  "karpenter.sh/disrupted", "karpenter.sh/disruption" }
 
 local function children(ctx, obj, kind)
   local list = ctx.list(kind, { namespace = obj.metadata.namespace, cluster = obj.metadata.name })
@@ -86,17 +88,23 @@ local function secrets(ctx, obj, out, cluster)
   return map
 end
 
+--- The catalog that the image comes from. One that cannot be read is as good as none.
 local function catalog(ctx, cluster)
   local reference = cluster.spec.imageCatalogRef
-  local object = reference and ctx.read(reference.kind,
-    reference.kind == "ImageCatalog" and cluster.metadata.namespace or nil, reference.name)
-  return object and { spec = { images = access.copy(access.get(object, "spec", "images")) } } or nil
+  if not reference then
+    return nil
+  end
+  local ok, object = pcall(ctx.read, reference.kind, cluster.metadata.namespace, reference.name)
+  return ok and object and { spec = { images = access.copy(access.get(object, "spec", "images")) } } or nil
 end
 
 local function nodes_of(ctx, out)
-  local all = {}
+  local all, taints = {}, {}
+  for _, taint in ipairs(ctx.operator.drain_taints or DRAIN_TAINTS) do
+    taints[taint] = true
+  end
   for _, object in ipairs(ctx.list("Node", {})) do
-    all[object.metadata.name] = seen.node(object)
+    all[object.metadata.name] = seen.node(object, taints)
   end
   out.nodes = {}
   for _, pod in ipairs(out.pods) do

@@ -71,7 +71,7 @@ local function must_renew(p, entry, actual)
   if not certificate or not certificate.not_after then
     return false
   end
-  return certificate.not_after - p.now < RENEW_BEFORE_S
+  return certificate.not_after - p.now < (p.seen.operator.renew_before_s or RENEW_BEFORE_S)
     or (entry.fill.usage == "server" and not same_names(entry.fill.dns_names, certificate.dns_names))
 end
 

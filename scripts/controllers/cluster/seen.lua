@@ -9,10 +9,6 @@ local time = require("desired.time")
 local seen = {}
 
 local ZONE = "topology.kubernetes.io/zone"
-local DRAIN_TAINTS = {
-  ["node.kubernetes.io/unschedulable"] = true, ["ToBeDeletedByClusterAutoscaler"] = true,
-  ["karpenter.sh/disrupted"] = true, ["karpenter.sh/disruption"] = true,
-}
 
 local function controller_of(object)
   for _, owner in ipairs(access.list(object, "metadata", "ownerReferences")) do
@@ -125,13 +121,13 @@ function seen.whole(object)
   return out
 end
 
-function seen.node(object)
+function seen.node(object, drain_taints)
   local out = {
     zone = access.get(object, "metadata", "labels", ZONE), ready = is_true(object, "Ready"),
     drained = access.is_true(object, "spec", "unschedulable"),
   }
   for _, taint in ipairs(access.list(object, "spec", "taints")) do
-    out.drained = out.drained or DRAIN_TAINTS[taint.key] or false
+    out.drained = out.drained or drain_taints[taint.key] or false
   end
   return out
 end

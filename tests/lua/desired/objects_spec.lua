@@ -228,6 +228,14 @@ describe("budgets", function()
 end)
 
 describe("small things", function()
+  it("labels of the cluster that fit a glob are inherited", function()
+    local c = context(function(_, cluster)
+      cluster.metadata.labels = { ["team.io/a"] = "1", other = "2" }
+    end)
+    c.operator.inherited_labels = array { "team.io/*" }
+    assert.same({ ["team.io/a"] = "1", ["cnpg.io/cluster"] = "website" }, lease.build(c).metadata.labels)
+  end)
+
   it("a new Lease says nothing", function()
     assert.same({}, lease.build(context()).spec)
   end)
