@@ -54,7 +54,7 @@ is_reserved(const char *name)
     }
     for (int i = 0; i < mh_param_rules_len; i++) {
         const struct mh_param_rule *r = &mh_param_rules[i];
-        if (r->cls != MH_PARAM_DEFAULT && strcasecmp(r->name, name) == 0)
+        if (r->cls > MH_PARAM_IMPLIED && strcasecmp(r->name, name) == 0)
             return true;
     }
     return strncasecmp(name, "cnpg.", 5) == 0;
@@ -112,7 +112,7 @@ mh_params_effective(struct mh_arena *a, const struct mh_params_in *in, struct mh
     if (!b.out.items)
         return mh_fail(err, MH_E_NOMEM, "parameters: no memory");
     add_rules(&b, MH_PARAM_DEFAULT);
-    mh_params_set(&b, "wal_retrieve_retry_interval", "200ms"); /* the gate waits for it */
+    add_rules(&b, MH_PARAM_IMPLIED);
     add_users(&b);
     add_rules(&b, MH_PARAM_MANDATORY);
     mh_params_of_cluster(&b);

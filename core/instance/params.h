@@ -10,7 +10,14 @@
 
 #include "base/json.h"
 
-enum mh_param_class { MH_PARAM_DEFAULT, MH_PARAM_MANDATORY, MH_PARAM_FIXED, MH_PARAM_BLOCKED };
+/* IMPLIED: a default that is never written into the object, only into the file. */
+enum mh_param_class {
+    MH_PARAM_DEFAULT,
+    MH_PARAM_IMPLIED,
+    MH_PARAM_MANDATORY,
+    MH_PARAM_FIXED,
+    MH_PARAM_BLOCKED
+};
 
 struct mh_param_rule {
     const char *name;

@@ -48,7 +48,7 @@ check_file(struct mh_fs *fs, const char *path)
     size_t len;
     int rc = 1;
     mh_arena_init(&a, (size_t)16 << 20);
-    if (fs->read(fs->self, &a, path, MH_LUA_SOURCE_MAX, &text, &len, &err) != MH_OK) {
+    if (fs->read(fs->self, &a, path, MH_POLICY_OUTPUT_MAX, &text, &len, &err) != MH_OK) {
         fprintf(stderr, "%s\n", err.msg);
         mh_arena_release(&a);
         return 1;
