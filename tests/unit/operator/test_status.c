@@ -83,8 +83,9 @@ TEST(a_condition_keeps_its_time_until_its_status_changes)
               "{\"lastTransitionTime\":\"o\",\"status\":\"True\",\"type\":\"Other\"},"
               "{\"lastTransitionTime\":\"then\",\"message\":\"m\",\"reason\":\"B\","
               "\"status\":\"False\",\"type\":\"Ready\"}]}}");
-    const char *flipped = patch(
-        object, "{\"conditions\":[{\"type\":\"Ready\",\"status\":\"True\",\"reason\":\"C\"}]}", NULL);
+    const char *flipped =
+        patch(object,
+              "{\"conditions\":[{\"type\":\"Ready\",\"status\":\"True\",\"reason\":\"C\"}]}", NULL);
     CHECK(flipped && strstr(flipped, "\"lastTransitionTime\":\"2026-01-01T00:00:00Z\"") &&
           strstr(flipped, "\"message\":\"\""));
     END;
@@ -111,7 +112,8 @@ TEST(hostile_status_is_refused_or_left_out)
     char *body;
     struct mh_err err;
     CHECK_INT(mh_status_patch(&arena, &in, &body, &err), MH_E_INVALID);
-    const char *odd = patch("{\"status\":[1]}", "{\"conditions\":[1,{},{\"type\":2}],\"a\":1}", NULL);
+    const char *odd =
+        patch("{\"status\":[1]}", "{\"conditions\":[1,{},{\"type\":2}],\"a\":1}", NULL);
     CHECK(odd && strstr(odd, "\"a\":1"));
     END;
 }
