@@ -1,6 +1,7 @@
 --- The containers that pods and jobs of an instance share: the one that brings the manager, and PostgreSQL's.
 -- luacheck: read globals array
 local access = require("admission.access")
+local meta = require("desired.meta")
 local mounts = require("desired.mounts")
 local security = require("desired.security")
 
@@ -34,6 +35,10 @@ function container.env(c, pod)
   if c.operator.standby_tcp_user_timeout then
     out[#out + 1] = { name = "CNPG_STANDBY_TCP_USER_TIMEOUT",
       value = tostring(c.operator.standby_tcp_user_timeout) }
+  end
+  local group = meta.group(c.cluster.apiVersion)
+  if group ~= meta.PEER_GROUP then -- where the manager finds its Cluster
+    out[#out + 1] = { name = "MOONHERD_API_GROUP", value = group }
   end
   return out
 end

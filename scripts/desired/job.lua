@@ -110,9 +110,12 @@ function job.initdb(c, instance, serial, placement)
   return object
 end
 
---- Clones the primary.
-function job.join(c, instance, serial, placement)
-  return build(c, instance, serial, "join", { "join", "--parent-node", c.name .. "-rw" }, placement)
+--- Clones the primary. Its address comes before the service: that leads nowhere before clients are let in,
+--- and with synchronous replication they are let in only when there is a replica.
+---@param address string? of the primary's pod
+function job.join(c, instance, serial, placement, address)
+  local parent = (address and address .. "," or "") .. c.name .. "-rw"
+  return build(c, instance, serial, "join", { "join", "--parent-node", parent }, placement)
 end
 
 return job

@@ -5,6 +5,8 @@ local sorted = require("desired.sorted")
 
 local meta = {}
 
+meta.PEER_GROUP = "postgresql.cnpg.io"
+
 ---@class desired.Context what every builder gets
 ---@field cluster table the Cluster with its defaults
 ---@field spec table its spec

@@ -105,7 +105,7 @@ function rbac.role(c, instances)
     rule(group, "clusters", { "get", "list", "watch" }, own),
     rule(group, "clusters/status", { "get", "patch", "update", "watch" }, own),
     rule("", "events", { "create", "patch" }),
-    rule("coordination.k8s.io", "leases", { "get", "update", "patch", "watch" }, own),
+    rule("coordination.k8s.io", "leases", { "get", "list", "update", "patch", "watch" }, own),
   }
   if #pods > 0 then
     object.rules[#object.rules + 1] = rule("", "pods", { "get", "patch" }, pods)

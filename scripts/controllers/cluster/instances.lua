@@ -32,13 +32,14 @@ local function has_data(p)
   return p:is_initialized()
 end
 
-function instances.accepts_replicas(p)
+--- The instance that replicas can be cloned from, or nil.
+local function parent(p)
   for _, instance in ipairs(p.instances) do
     if (not p.primary or p.primary == instance.name) and model.accepts_replicas(instance) then
-      return true
+      return instance
     end
   end
-  return false
+  return nil
 end
 
 local function intent_of(p, instance)
@@ -51,7 +52,7 @@ local function intent_of(p, instance)
   if instance.is_filled or instance.job_state == "done" then
     return "pod"
   end
-  if not instance.job and (not has_data(p) or instances.accepts_replicas(p)) then
+  if not instance.job and (not has_data(p) or parent(p)) then
     return "job"
   end
   return nil
@@ -88,7 +89,7 @@ local function missing(p)
   if #p.instances == 0 then
     return (not p:is_initialized() and next(p.seen.foreign) == nil) and "first" or nil, 1
   end
-  if wanted > 0 and p:is_calm() and instances.accepts_replicas(p) then
+  if wanted > 0 and p:is_calm() and parent(p) then
     return "new", wanted
   end
   return nil, 0
@@ -125,7 +126,7 @@ end
 local function announce(p, intent, said)
   if said.error then
     p:event("Warning", "PolicyFailed", ("placement/v1 by %s: %s; %s is placed by the built-in rule")
-      :format(said.by or "?", tostring(said.error), intent.name))
+      :format(said.by or "?", pass.text_of(said.error), intent.name))
   elseif said.by and said.by ~= "built-in" then
     p:event("Normal", "PlacementDecision", ("placement/v1 by %s: %s"):format(said.by, intent.name))
   end
@@ -156,7 +157,8 @@ end
 local function create_job(p, intent, where)
   create_volumes(p, intent)
   if has_data(p) then
-    p:act { op = "create", object = job.join(p.c, intent.name, intent.serial, where) }
+    local from = parent(p)
+    p:act { op = "create", object = job.join(p.c, intent.name, intent.serial, where, from and from.pod.ip) }
     p:say(pass.CREATING, "Creating replica " .. intent.name, 5)
   else
     p:act { op = "create", object = job.initdb(p.c, intent.name, intent.serial, where) }

@@ -3,16 +3,18 @@
 local access = require("admission.access")
 local guard = require("controllers.cluster.guard")
 local instances = require("controllers.cluster.instances")
+local meta = require("desired.meta")
 local names = require("desired.names")
 local pass = require("controllers.cluster.pass")
 local roles = require("controllers.cluster.roles")
 local seen = require("controllers.cluster.seen")
 local secret = require("desired.secret")
 local sorted = require("desired.sorted")
+local time = require("desired.time")
 
 local observe = {}
 
-local PEER_GROUP = "postgresql.cnpg.io"
+local HOLD_S = 30
 local DRAIN_TAINTS = { "node.kubernetes.io/unschedulable", "ToBeDeletedByClusterAutoscaler",
   "karpenter.sh/disrupted", "karpenter.sh/disruption" }
 
@@ -62,7 +64,7 @@ local function rivals(ctx, obj)
   local out = array {}
   local own = obj.apiVersion:match("^(.*)/")
   for _, group in ipairs(ctx.operator.api_groups or {}) do
-    local kind = group == PEER_GROUP and "Cluster" or "Cluster." .. group
+    local kind = group == meta.PEER_GROUP and "Cluster" or "Cluster." .. group
     local other = group ~= own and ctx.get(kind, obj.metadata.namespace, obj.metadata.name)
     if other then
       out[#out + 1] = { group = group, uid = other.metadata.uid, created = other.metadata.creationTimestamp }
@@ -159,6 +161,17 @@ local function facts(out, cluster, lease, raw)
   }
 end
 
+--- A policy may ask to wait, but not for ever: then the built-in order decides.
+local function hold(out, cluster, known, answer)
+  local since = time.parse(access.get(cluster, "status", "currentPrimaryFailingSinceTimestamp")) or out.now
+  local latest = since + (cluster.spec.failoverDelay or 0) + HOLD_S
+  if out.now < latest then
+    known.hold, known.hold_until = true, math.min(answer.at or out.now + (answer.until_s or 1), latest)
+  else
+    out.failover_policy.error = ("it still asks to wait after %d s"):format(out.now - since)
+  end
+end
+
 --- Asks the policy for an order and the protocol once more with it.
 local function with_policy(ctx, out, cluster, known, verdict)
   if #(verdict.candidates or {}) == 0 or verdict.wants_order == false then
@@ -174,7 +187,7 @@ local function with_policy(ctx, out, cluster, known, verdict)
     reason = answer.reason, candidates = access.copy(verdict.candidates) }
   known.order = answer.order
   if answer.action == "hold" then
-    known.hold, known.hold_until = true, answer.at or out.now + 1
+    hold(out, cluster, known, answer)
   end
   return ctx.ha(known)
 end

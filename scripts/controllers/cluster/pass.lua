@@ -1,5 +1,7 @@
 --- One pass while it is planned: what was seen, what is to be done, what is to be said.
 -- luacheck: read globals array
+local access = require("admission.access")
+local json = require("desired.json")
 local meta = require("desired.meta")
 local model = require("controllers.cluster.model")
 
@@ -23,6 +25,21 @@ pass.UNRECOVERABLE = "Cluster is unrecoverable and needs manual intervention"
 pass.DISK = "Not enough disk space"
 
 local NO_VERDICT = { state = "healthy", reason = "" }
+
+--- An error of a policy in words: a text, or {file, line, message}.
+---@param err any
+---@return string
+function pass.text_of(err)
+  local message = access.text(err, "message")
+  if not message then
+    return type(err) == "table" and json.encode(err) or tostring(err)
+  end
+  local file, line = access.text(err, "file"), access.int(err, "line")
+  if file and line and not message:find(file, 1, true) then
+    return ("%s:%d: %s"):format(file, line, message)
+  end
+  return message
+end
 
 --- Starts a pass.
 ---@param seen table

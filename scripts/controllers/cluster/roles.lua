@@ -100,7 +100,7 @@ local function announce_policy(p)
   local policy = p.seen.failover_policy
   if policy and policy.error then
     p:event("Warning", "PolicyFailed", ("failover/v1 by %s: %s; the built-in order decides")
-      :format(policy.by or "?", tostring(policy.error)))
+      :format(policy.by or "?", pass.text_of(policy.error)))
   elseif policy then
     p:event("Normal", "FailoverDecision", ("failover/v1 by %s: %s"):format(policy.by or "built-in",
       policy.order and table.concat(policy.order, ", ") or policy.reason or "no order"))
@@ -273,8 +273,7 @@ function roles.mirror(p)
     fields.targetPrimary = target
     fields.targetPrimaryTimestamp = time.micro(p.now)
   end
-  local state = p.verdict.state
-  if state == "suspected" or state == "suspect" then
+  if not p:is_calm() and p.verdict.state ~= "switching" then
     fields.currentPrimaryFailingSinceTimestamp = status.currentPrimaryFailingSinceTimestamp
       or time.micro(p.now)
   elseif status.currentPrimaryFailingSinceTimestamp and p:is_calm() then

@@ -163,6 +163,10 @@ describe("a failover", function()
     w:pass()
     assert.is_true(asked.hold)
     assert.equal(world.NOW + 5, asked.hold_until)
+    w.now = w.now + 31 -- but not for ever
+    w:pass()
+    assert.is_nil(asked.hold)
+    assert.truthy(w.events[#w.events].note:find("still asks to wait after 31 s", 1, true))
     w.policy = function()
       return { by = "p", error = "p.lua:1: boom" }
     end

@@ -166,12 +166,13 @@ describe("a placement policy", function()
   it("that fails is told and does not matter", function()
     local w = world.healthy()
     w.policy = function()
-      return { by = "shop/where", error = "where.lua:3: boom", answer = {} }
+      return { by = "shop/where", error = { file = "where.lua", line = 3, message = "boom" }, answer = {} }
     end
     w.obj.spec.instances = 4
     local plan = w:pass()
     assert_has(world.lines(plan.actions), "create Job website-4-join")
-    assert_has(world.reasons(plan.actions), "PolicyFailed")
+    assert.equal("placement/v1 by shop/where: where.lua:3: boom; website-4 is placed by the built-in rule",
+      w.events[#w.events - 1].note)
   end)
 end)
 

@@ -65,11 +65,24 @@ describe("jobs", function()
       "--pg-wal", "/var/lib/postgresql/wal/pg_wal", "--log-level=info" }, plain(words))
   end)
 
+  it("tell the manager the API group when it is not the first one", function()
+    local function last(change)
+      local env = job.join(context(change), "website-3", 3).spec.template.spec.containers[1].env
+      return env[#env].name
+    end
+    assert.equal("TMPDIR", last())
+    assert.equal("MOONHERD_API_GROUP", last(function(_, cluster)
+      cluster.apiVersion = "postgresql.k8s.enterprisedb.io/v1"
+    end))
+  end)
+
   it("clone with join, apart from each other", function()
     local object = job.join(context(), "website-3", 3)
     assert.equal("/controller/manager instance join --parent-node website-rw --log-level=info", command(object))
     local terms = object.spec.template.spec.affinity.podAntiAffinity.preferredDuringSchedulingIgnoredDuringExecution
     assert.equal(2, #terms)
+    assert.equal("/controller/manager instance join --parent-node 10.0.0.1,website-rw --log-level=info",
+      command(job.join(context(), "website-3", 3, nil, "10.0.0.1")))
     assert.equal("cnpg.io/jobRole", terms[2].podAffinityTerm.labelSelector.matchExpressions[2].key)
   end)
 end)
