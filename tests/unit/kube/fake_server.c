@@ -53,7 +53,9 @@ fake_open(struct fake *f, struct event_base *base,
 void
 fake_close(struct fake *f)
 {
-    evhttp_free(f->http);
+    evhttp_free(f->http); /* calls on_close for a held one */
+    for (int i = 0; i < f->ndead && i < FAKE_DEAD; i++)
+        evhttp_request_free(f->dead[i]);
 }
 
 void
@@ -77,6 +79,7 @@ on_close(struct evhttp_connection *c, void *arg)
     struct fake *f = arg;
     (void)c;
     f->closed++;
+    f->dead[f->ndead++ % FAKE_DEAD] = f->held;
     f->held = NULL;
 }
 
@@ -84,6 +87,7 @@ void
 fake_hold(struct fake *f, struct evhttp_request *r)
 {
     f->held = r;
+    evhttp_request_own(r); /* or it is lost when its connection goes */
     evhttp_connection_set_closecb(evhttp_request_get_connection(r), on_close, f);
     /* libevent notices a closed peer only while it reads. */
     bufferevent_enable(evhttp_connection_get_bufferevent(evhttp_request_get_connection(r)),
@@ -124,6 +128,7 @@ fake_cut(struct fake *f)
     f->held = NULL;
     evhttp_connection_set_closecb(evhttp_request_get_connection(r), NULL, NULL);
     evhttp_connection_free(evhttp_request_get_connection(r));
+    f->dead[f->ndead++ % FAKE_DEAD] = r;
 }
 
 static void

@@ -5,6 +5,8 @@
 #include <event2/event.h>
 #include <event2/http.h>
 
+#define FAKE_DEAD 32
+
 struct fake {
     struct event_base *base;
     struct evhttp *http;
@@ -15,7 +17,9 @@ struct fake {
     char auth[256]; /* Authorization of the last request */
     void (*answer)(struct fake *f, struct evhttp_request *r, const char *uri);
     struct evhttp_request *held; /* one that is not answered, or a stream that stays open */
-    int closed;                  /* clients that went away from a held one */
+    struct evhttp_request *dead[FAKE_DEAD]; /* held ones without a connection, to free */
+    int ndead;
+    int closed; /* clients that went away from a held one */
 };
 
 void fake_open(struct fake *f, struct event_base *base,
