@@ -40,13 +40,13 @@ start(struct mh_world *w, struct job *j, int argc, char **argv, struct mh_err *e
     static struct mh_join_spec join;
     if (strcmp(argv[0], "init") == 0) {
         mh_job_defaults(&init.id);
-        if (mh_initdb_args(&init, argc, argv, err))
+        if (mh_initdb_args(&init, argc - 1, argv + 1, err))
             return err->code;
         mh_log_set_pod(init.id.instance);
         return mh_initdb_start(w, &init, on_done, j, err);
     }
     mh_job_defaults(&join.id);
-    if (mh_join_args(&join, argc, argv, err))
+    if (mh_join_args(&join, argc - 1, argv + 1, err))
         return err->code;
     mh_log_set_pod(join.id.instance);
     return mh_join_start(w, &join, on_done, j, err);
