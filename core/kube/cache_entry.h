@@ -7,7 +7,7 @@
 /* One block of memory: the structure, then its texts, then the JSON. Immutable but for the links. */
 struct mh_cache_entry {
     const struct mh_kind *kind;
-    struct cache_source *source;
+    struct mh_cache_feed *source;
     struct mh_cache_entry *next; /* of the same value of cnpg.io/cluster */
     struct mh_cache_entry *prev;
     uint64_t version;   /* resourceVersion, 0: not a number */

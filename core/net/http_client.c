@@ -1,75 +1,12 @@
-#include "net/http_client.h"
-
-#include <curl/curl.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <string.h>
-#include <strings.h>
-#include <sys/socket.h>
 
-#include "base/buf.h"
 #include "base/time.h"
-#include "io/loop.h"
+#include "net/http_client_impl.h"
 
-#define CONNECT_MS 5000
 #define TIMEOUT_MS 10000
 #define BODY_MAX ((size_t)4 << 20)
 #define REFUSAL_MAX ((size_t)64 << 10)
-#define SPARE_MAX 8
 #define RETRY_AFTER_MAX 3600
-
-/* One connection pool: a curl multi handle. Each lane has one in use; one that is out of use lives
- * until its last call is gone. */
-struct pool {
-    struct pool *next;
-    struct mh_http *http;
-    CURLM *multi;
-    struct mh_timer *timer;
-    int calls;
-    bool retired;
-};
-
-struct sock {
-    struct event *event;
-};
-
-enum state { QUEUED, ACTIVE, FINISHED };
-
-struct xfer {
-    struct xfer *next;
-    struct xfer *prev;
-    struct mh_http *http;
-    struct mh_http_call *call; /* NULL: cancelled, waits for its removal */
-    struct pool *pool;
-    CURL *easy;
-    struct curl_slist *headers;
-    struct curl_slist *connect_to;
-    struct mh_buf body;
-    size_t sent; /* of the request's body */
-    enum state state;
-    bool over;  /* the body is over its cap */
-    bool quiet; /* our deadline passed */
-    CURLcode result;
-    int64_t deadline; /* INT64_MAX: none */
-    int64_t last_byte;
-    struct mh_timer *timer;
-    char curl_error[CURL_ERROR_SIZE];
-};
-
-struct mh_http {
-    struct event_base *base;
-    struct mh_clock clock;
-    struct event *work;
-    struct pool *lanes[MH_HTTP_LANES];
-    struct pool *pools;
-    struct xfer *xfers; /* in the order of their starts */
-    struct xfer *last;
-    struct mh_http_call *failed; /* calls that found no memory, linked by impl */
-    CURL *spare[SPARE_MAX];
-    int nspare;
-    int depth; /* inside curl */
-    unsigned long connections;
-};
 
 /* --- curl on the loop ------------------------------------------------------------------------ */
 
@@ -81,12 +18,12 @@ wake(struct mh_http *h)
 
 /* Notes which transfers curl has ended; they are delivered by `work`. */
 static void
-collect(struct pool *p)
+collect(struct mh_pool *p)
 {
     int left;
     CURLMsg *m;
     while ((m = curl_multi_info_read(p->multi, &left))) {
-        struct xfer *x = NULL;
+        struct mh_xfer *x = NULL;
         if (m->msg != CURLMSG_DONE)
             continue;
         curl_easy_getinfo(m->easy_handle, CURLINFO_PRIVATE, (char **)&x);
@@ -97,7 +34,7 @@ collect(struct pool *p)
 }
 
 static void
-act(struct pool *p, curl_socket_t fd, int mask)
+act(struct mh_pool *p, curl_socket_t fd, int mask)
 {
     int running;
     p->http->depth++;
@@ -117,7 +54,7 @@ static int
 watch_socket(CURL *easy, curl_socket_t fd, int what, void *arg, void *sockp)
 {
     (void)easy;
-    struct pool *p = arg;
+    struct mh_pool *p = arg;
     struct event *e = sockp;
     if (e)
         event_free(e);
@@ -136,7 +73,7 @@ watch_socket(CURL *easy, curl_socket_t fd, int what, void *arg, void *sockp)
 static void
 on_curl_timer(void *arg)
 {
-    struct pool *p = arg;
+    struct mh_pool *p = arg;
     p->timer = NULL;
     act(p, CURL_SOCKET_TIMEOUT, 0);
 }
@@ -145,7 +82,7 @@ static int
 set_curl_timer(CURLM *multi, long ms, void *arg)
 {
     (void)multi;
-    struct pool *p = arg;
+    struct mh_pool *p = arg;
     struct mh_clock *c = &p->http->clock;
     c->cancel(c->self, p->timer);
     p->timer = NULL;
@@ -155,10 +92,10 @@ set_curl_timer(CURLM *multi, long ms, void *arg)
     return p->timer ? 0 : -1;
 }
 
-static struct pool *
+static struct mh_pool *
 new_pool(struct mh_http *h)
 {
-    struct pool *p = mh_calloc(1, sizeof(*p));
+    struct mh_pool *p = mh_calloc(1, sizeof(*p));
     if (!p)
         return NULL;
     p->http = h;
@@ -178,10 +115,10 @@ new_pool(struct mh_http *h)
 }
 
 static void
-free_pool(struct pool *p)
+free_pool(struct mh_pool *p)
 {
     struct mh_http *h = p->http;
-    for (struct pool **at = &h->pools; *at; at = &(*at)->next) {
+    for (struct mh_pool **at = &h->pools; *at; at = &(*at)->next) {
         if (*at == p) {
             *at = p->next;
             break;
@@ -193,7 +130,7 @@ free_pool(struct pool *p)
 }
 
 static void
-retire(struct pool *p)
+retire(struct mh_pool *p)
 {
     struct mh_http *h = p->http;
     for (int i = 0; i < MH_HTTP_LANES; i++) {
@@ -207,7 +144,7 @@ retire(struct pool *p)
 /* --- one transfer ---------------------------------------------------------------------------- */
 
 static void
-unlink_xfer(struct xfer *x)
+unlink_xfer(struct mh_xfer *x)
 {
     if (x->prev)
         x->prev->next = x->next;
@@ -221,7 +158,7 @@ unlink_xfer(struct xfer *x)
 
 /* Never inside curl. */
 static void
-free_xfer(struct xfer *x)
+free_xfer(struct mh_xfer *x)
 {
     struct mh_http *h = x->http;
     unlink_xfer(x);
@@ -243,10 +180,10 @@ free_xfer(struct xfer *x)
     mh_free(x);
 }
 
-static size_t
-on_body(char *data, size_t size, size_t n, void *arg)
+size_t
+mh_xfer_on_body(char *data, size_t size, size_t n, void *arg)
 {
-    struct xfer *x = arg;
+    struct mh_xfer *x = arg;
     struct mh_http *h = x->http;
     struct mh_http_call *c = x->call;
     n *= size;
@@ -268,183 +205,10 @@ on_body(char *data, size_t size, size_t n, void *arg)
     return n + 1;
 }
 
-static size_t
-give_body(char *out, size_t size, size_t n, void *arg)
-{
-    struct xfer *x = arg;
-    if (!x->call)
-        return CURL_READFUNC_ABORT;
-    n *= size;
-    size_t left = x->call->body_len - x->sent;
-    n = left < n ? left : n;
-    if (n)
-        memcpy(out, x->call->body + x->sent, n);
-    x->sent += n;
-    return n;
-}
-
-static int
-seek_body(void *arg, curl_off_t to, int origin)
-{
-    struct xfer *x = arg;
-    if (!x->call || origin != SEEK_SET || to < 0 || (size_t)to > x->call->body_len)
-        return CURL_SEEKFUNC_CANTSEEK;
-    x->sent = (size_t)to;
-    return CURL_SEEKFUNC_OK;
-}
-
-/* A peer that vanished is noticed by the kernel: unanswered data or probes for about 25 s. */
-static int
-on_connect(void *arg, curl_socket_t fd, curlsocktype purpose)
-{
-    static const struct {
-        int level, name, value;
-    } options[] = {
-        { SOL_SOCKET, SO_KEEPALIVE, 1 },          { IPPROTO_TCP, TCP_KEEPIDLE, 10 },
-        { IPPROTO_TCP, TCP_KEEPINTVL, 5 },        { IPPROTO_TCP, TCP_KEEPCNT, 3 },
-        { IPPROTO_TCP, TCP_USER_TIMEOUT, 25000 },
-    };
-    (void)purpose;
-    for (size_t i = 0; i < sizeof(options) / sizeof(options[0]); i++)
-        (void)setsockopt(fd, options[i].level, options[i].name, &options[i].value,
-                         sizeof(options[i].value));
-    ((struct mh_http *)arg)->connections++;
-    return CURL_SOCKOPT_OK;
-}
-
-static bool
-add_header(struct xfer *x, const char *text)
-{
-    struct curl_slist *l = curl_slist_append(x->headers, text);
-    if (l)
-        x->headers = l;
-    return l != NULL;
-}
-
-static bool
-set_headers(struct xfer *x)
-{
-    struct mh_http_call *c = x->call;
-    struct mh_arena a;
-    mh_arena_init(&a, 4096);
-    bool ok = add_header(x, "Expect:");
-    if (c->content_type) {
-        char *line = mh_arena_printf(&a, "Content-Type: %s", c->content_type);
-        ok = ok && line && add_header(x, line);
-    }
-    for (const char *const *h = c->headers; ok && h && *h; h++)
-        ok = add_header(x, *h);
-    mh_arena_release(&a);
-    return ok && curl_easy_setopt(x->easy, CURLOPT_HTTPHEADER, x->headers) == CURLE_OK;
-}
-
-/* The url with the name that the certificate has, connected to where the url says. */
-static bool
-set_url_as(struct xfer *x, const char *name)
-{
-    char *host = NULL;
-    char *port = NULL;
-    char *url = NULL;
-    CURLU *u = curl_url();
-    struct mh_arena a;
-    mh_arena_init(&a, 4096);
-    bool ok = u && curl_url_set(u, CURLUPART_URL, x->call->url, 0) == CURLUE_OK &&
-              curl_url_get(u, CURLUPART_HOST, &host, 0) == CURLUE_OK &&
-              curl_url_get(u, CURLUPART_PORT, &port, CURLU_DEFAULT_PORT) == CURLUE_OK &&
-              curl_url_set(u, CURLUPART_HOST, name, 0) == CURLUE_OK &&
-              curl_url_get(u, CURLUPART_URL, &url, 0) == CURLUE_OK;
-    char *to = ok ? mh_arena_printf(&a, "%s:%s:%s:%s", name, port, host, port) : NULL;
-    x->connect_to = to ? curl_slist_append(NULL, to) : NULL;
-    ok = x->connect_to && curl_easy_setopt(x->easy, CURLOPT_URL, url) == CURLE_OK &&
-         curl_easy_setopt(x->easy, CURLOPT_CONNECT_TO, x->connect_to) == CURLE_OK;
-    mh_arena_release(&a);
-    curl_free(host);
-    curl_free(port);
-    curl_free(url);
-    curl_url_cleanup(u);
-    return ok;
-}
-
-static bool
-set_blob(CURL *e, CURLoption option, const char *pem)
-{
-    struct curl_blob blob = { (void *)(uintptr_t)pem, strlen(pem), CURL_BLOB_COPY };
-    return curl_easy_setopt(e, option, &blob) == CURLE_OK;
-}
-
-static bool
-set_tls(CURL *e, const struct mh_http_tls *t)
-{
-    bool ok = true;
-    curl_easy_setopt(e, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
-    if (!t)
-        return true;
-    curl_easy_setopt(e, CURLOPT_SSL_VERIFYPEER, t->insecure ? 0L : 1L);
-    curl_easy_setopt(e, CURLOPT_SSL_VERIFYHOST, t->insecure || t->any_name ? 0L : 2L);
-    if (t->ca_pem)
-        ok = ok && set_blob(e, CURLOPT_CAINFO_BLOB, t->ca_pem);
-    else if (t->ca_file)
-        ok = ok && curl_easy_setopt(e, CURLOPT_CAINFO, t->ca_file) == CURLE_OK;
-    if (t->ca_pem || t->ca_file) /* these and nobody else */
-        curl_easy_setopt(e, CURLOPT_CAPATH, NULL);
-    if (t->cert_pem)
-        ok = ok && set_blob(e, CURLOPT_SSLCERT_BLOB, t->cert_pem);
-    else if (t->cert_file)
-        ok = ok && curl_easy_setopt(e, CURLOPT_SSLCERT, t->cert_file) == CURLE_OK;
-    if (t->key_pem)
-        ok = ok && set_blob(e, CURLOPT_SSLKEY_BLOB, t->key_pem);
-    else if (t->key_file)
-        ok = ok && curl_easy_setopt(e, CURLOPT_SSLKEY, t->key_file) == CURLE_OK;
-    return ok;
-}
-
-static bool
-set_method(struct xfer *x)
-{
-    struct mh_http_call *c = x->call;
-    CURL *e = x->easy;
-    if (c->body || (strcmp(c->method, "GET") != 0 && strcmp(c->method, "HEAD") != 0 &&
-                    strcmp(c->method, "DELETE") != 0)) {
-        curl_easy_setopt(e, CURLOPT_POST, 1L);
-        curl_easy_setopt(e, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)c->body_len);
-        curl_easy_setopt(e, CURLOPT_READFUNCTION, give_body);
-        curl_easy_setopt(e, CURLOPT_READDATA, x);
-        curl_easy_setopt(e, CURLOPT_SEEKFUNCTION, seek_body);
-        curl_easy_setopt(e, CURLOPT_SEEKDATA, x);
-    }
-    if (strcmp(c->method, "HEAD") == 0)
-        curl_easy_setopt(e, CURLOPT_NOBODY, 1L);
-    return curl_easy_setopt(e, CURLOPT_CUSTOMREQUEST, c->method) == CURLE_OK;
-}
-
-static bool
-set_all(struct xfer *x)
-{
-    struct mh_http_call *c = x->call;
-    CURL *e = x->easy;
-    const char *name = c->tls ? c->tls->server_name : NULL;
-    bool ok = name ? set_url_as(x, name) : curl_easy_setopt(e, CURLOPT_URL, c->url) == CURLE_OK;
-    curl_easy_setopt(e, CURLOPT_PRIVATE, x);
-    curl_easy_setopt(e, CURLOPT_ERRORBUFFER, x->curl_error);
-    curl_easy_setopt(e, CURLOPT_NOSIGNAL, 1L);
-    curl_easy_setopt(e, CURLOPT_PROXY, "");
-    curl_easy_setopt(e, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_2TLS);
-    curl_easy_setopt(e, CURLOPT_PIPEWAIT, 1L);
-    curl_easy_setopt(e, CURLOPT_BUFFERSIZE, c->on_data ? 4096L : 16384L);
-    curl_easy_setopt(e, CURLOPT_WRITEFUNCTION, on_body);
-    curl_easy_setopt(e, CURLOPT_WRITEDATA, x);
-    curl_easy_setopt(e, CURLOPT_SOCKOPTFUNCTION, on_connect);
-    curl_easy_setopt(e, CURLOPT_SOCKOPTDATA, x->http);
-    curl_easy_setopt(e, CURLOPT_CONNECTTIMEOUT_MS,
-                     (long)(c->connect_timeout_ms > 0 ? c->connect_timeout_ms : CONNECT_MS));
-    ok = ok && curl_easy_setopt(e, CURLOPT_PROTOCOLS_STR, "http,https") == CURLE_OK;
-    return ok && set_method(x) && set_tls(e, c->tls) && set_headers(x);
-}
-
 /* --- deadlines ------------------------------------------------------------------------------- */
 
 static int64_t
-next_check(const struct xfer *x)
+next_check(const struct mh_xfer *x)
 {
     int idle = x->call->idle_timeout_ms;
     int64_t at = idle > 0 ? x->last_byte + idle * MH_NS_PER_MS : INT64_MAX;
@@ -454,7 +218,7 @@ next_check(const struct xfer *x)
 static void on_deadline(void *arg);
 
 static bool
-arm(struct xfer *x)
+arm(struct mh_xfer *x)
 {
     struct mh_clock *c = &x->http->clock;
     int64_t at = next_check(x);
@@ -467,7 +231,7 @@ arm(struct xfer *x)
 static void
 on_deadline(void *arg)
 {
-    struct xfer *x = arg;
+    struct mh_xfer *x = arg;
     struct mh_clock *c = &x->http->clock;
     x->timer = NULL;
     if (!x->call || x->state == FINISHED)
@@ -483,7 +247,7 @@ on_deadline(void *arg)
 /* --- results --------------------------------------------------------------------------------- */
 
 static bool
-request_was_sent(struct xfer *x)
+request_was_sent(struct mh_xfer *x)
 {
     long size = 0;
     curl_off_t begun = 0;
@@ -495,7 +259,7 @@ request_was_sent(struct xfer *x)
 }
 
 static enum mh_code
-code_of(struct xfer *x, bool sent)
+code_of(struct mh_xfer *x, bool sent)
 {
     bool reads = strcmp(x->call->method, "GET") == 0 || strcmp(x->call->method, "HEAD") == 0;
     switch (x->result) {
@@ -516,7 +280,7 @@ code_of(struct xfer *x, bool sent)
 }
 
 static void
-fill_result(struct xfer *x)
+fill_result(struct mh_xfer *x)
 {
     struct mh_http_call *c = x->call;
     long status = 0;
@@ -548,7 +312,7 @@ fill_result(struct xfer *x)
 }
 
 static void
-deliver(struct xfer *x)
+deliver(struct mh_xfer *x)
 {
     struct mh_http_call *c = x->call;
     fill_result(x);
@@ -560,16 +324,16 @@ deliver(struct xfer *x)
 }
 
 static void
-begin(struct xfer *x)
+begin(struct mh_xfer *x)
 {
     struct mh_http *h = x->http;
-    struct pool **lane = &h->lanes[x->call->lane];
+    struct mh_pool **lane = &h->lanes[x->call->lane];
     x->state = ACTIVE;
     if (!*lane)
         *lane = new_pool(h);
     x->easy = h->nspare > 0 ? h->spare[--h->nspare] : curl_easy_init();
     x->result = CURLE_OUT_OF_MEMORY;
-    if (*lane && x->easy && arm(x) && set_all(x)) {
+    if (*lane && x->easy && arm(x) && mh_xfer_set_up(x)) {
         CURLMcode m = curl_multi_add_handle((*lane)->multi, x->easy);
         if (m == CURLM_OK) {
             x->pool = *lane;
@@ -593,8 +357,8 @@ work(evutil_socket_t fd, short what, void *arg)
         c->impl = NULL;
         c->done(c);
     }
-    for (struct xfer *x = h->xfers; x;) {
-        struct xfer *next = x->next;
+    for (struct mh_xfer *x = h->xfers; x;) {
+        struct mh_xfer *next = x->next;
         if (!x->call) {
             free_xfer(x);
         } else if (x->state == FINISHED) {
@@ -606,8 +370,8 @@ work(evutil_socket_t fd, short what, void *arg)
         }
         x = next;
     }
-    for (struct pool *p = h->pools; p;) {
-        struct pool *next = p->next;
+    for (struct mh_pool *p = h->pools; p;) {
+        struct mh_pool *next = p->next;
         if (p->retired && p->calls == 0)
             free_pool(p);
         p = next;
@@ -661,7 +425,7 @@ mh_http_start(struct mh_http *h, struct mh_http_call *c)
 {
     int64_t now = h->clock.mono_ns(h->clock.self);
     int ms = c->timeout_ms > 0 ? c->timeout_ms : c->on_data ? 0 : TIMEOUT_MS;
-    struct xfer *x = mh_calloc(1, sizeof(*x));
+    struct mh_xfer *x = mh_calloc(1, sizeof(*x));
     c->status = 0;
     c->retry_after_ms = 0;
     c->body_text = NULL;
@@ -673,7 +437,7 @@ mh_http_start(struct mh_http *h, struct mh_http_call *c)
         h->failed = c;
         return;
     }
-    *x = (struct xfer){ .http = h, .call = c, .prev = h->last, .last_byte = now };
+    *x = (struct mh_xfer){ .http = h, .call = c, .prev = h->last, .last_byte = now };
     x->deadline = ms > 0 ? now + ms * MH_NS_PER_MS : INT64_MAX;
     mh_buf_init(&x->body, c->on_data ? REFUSAL_MAX : c->body_max > 0 ? c->body_max : BODY_MAX);
     if (h->last)
@@ -694,7 +458,7 @@ mh_http_cancel(struct mh_http *h, struct mh_http_call *c)
             return;
         }
     }
-    struct xfer *x = c->impl;
+    struct mh_xfer *x = c->impl;
     if (!x)
         return;
     c->impl = NULL;
