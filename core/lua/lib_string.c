@@ -103,7 +103,7 @@ str_rep(lua_State *L)
     if (n + lsep > block || (size_t)times > block / (n + lsep))
         return luaL_error(L, "resulting string is over the limit of %d bytes", (int)block);
     size_t total = (size_t)times * n + (size_t)(times - 1) * lsep;
-    mh_vm_charge(L, total / 16 + (size_t)times / 4);
+    mh_vm_charge(L, total / 16 + (size_t)times / 16);
     char *out = luaL_buffinitsize(L, &b, total);
     while (times-- > 0) {
         memcpy(out, s, n);

@@ -27,7 +27,8 @@ struct mh_policy_news {
 };
 typedef void (*mh_policy_news_fn)(void *arg, const struct mh_policy_news *news);
 
-/* news comes from the loop, never from inside update. NULL: no memory. */
+/* news comes from the loop, never from inside update, and may not call update or remove itself.
+ * NULL: no memory. */
 struct mh_policies *mh_policies_new(struct event_base *base, struct mh_pool *pool,
                                     const char *operator_namespace, mh_policy_news_fn news,
                                     void *arg);
@@ -59,7 +60,8 @@ struct mh_decision {
  * never from inside. */
 void mh_policies_decide(struct mh_policies *s, struct mh_decision *d);
 void mh_policies_cancel(struct mh_policies *s, struct mh_decision *d);
-/* {"answer":...,"by":"...","error":{...}} for a script's ctx.policy. NULL: no memory. */
+/* {"answer":...,"by":"...","error":"one line","error_record":{...}} for a script's ctx.policy, on
+ * the decision's arena. NULL: no memory. */
 char *mh_decision_json(const struct mh_decision *d, size_t *len);
 /* Who would decide: as `by` above, on the arena. */
 const char *mh_policies_who(struct mh_policies *s, struct mh_arena *a, const char *point,

@@ -1,0 +1,243 @@
+#include "lua/policy_store.h"
+
+#include <string.h>
+
+#include "base/log.h"
+#include "base/str.h"
+#include "lua/policy_entry.h"
+
+/* --- who decides ------------------------------------------------------------------------------ */
+
+/* Does a's claim come before b's? */
+static bool
+is_older(const struct mh_entry *a, const struct mh_entry *b)
+{
+    int c = strcmp(a->map->created, b->map->created);
+    if (c == 0)
+        c = strcmp(a->map->name, b->map->name);
+    if (c == 0)
+        c = strcmp(a->key, b->key);
+    return c < 0;
+}
+
+struct mh_entry *
+mh_policies_claim(struct mh_policies *s, const char *ns, const char *point)
+{
+    struct mh_entry *best = NULL;
+    for (struct mh_map_of *m = s->maps; m; m = m->next) {
+        if (strcmp(m->ns, ns) != 0)
+            continue;
+        for (struct mh_entry *e = m->entries; e; e = e->next) {
+            if (e->active && strcmp(e->active->point, point) == 0 && (!best || is_older(e, best)))
+                best = e;
+        }
+    }
+    return best;
+}
+
+/* For a cluster: its own namespace before the operator's. */
+static struct mh_entry *
+in_charge(struct mh_policies *s, const char *ns, const char *point)
+{
+    struct mh_entry *e = mh_policies_claim(s, ns, point);
+    return e ? e : mh_policies_claim(s, s->operator_namespace, point);
+}
+
+static const char *
+name_of(struct mh_arena *a, const struct mh_entry *e, const struct mh_version *v)
+{
+    return mh_arena_printf(a, "%s/%s/%s@%s", e->map->ns, e->map->name, e->key, v->hash);
+}
+
+const char *
+mh_policies_who(struct mh_policies *s, struct mh_arena *a, const char *point, const char *ns)
+{
+    const struct mh_entry *e = in_charge(s, ns, point);
+    return e ? name_of(a, e, e->active) : "built-in";
+}
+
+/* --- decisions -------------------------------------------------------------------------------- */
+
+struct asked {
+    struct asked *next;
+    struct mh_policies *store;
+    struct mh_decision *d;
+    struct mh_version *version; /* NULL: the built-in one */
+    struct mh_policy_call call;
+};
+
+/* The built-in policy, in this process: it is ours, and nothing can keep it from answering. */
+static void
+ask_built_in(struct mh_decision *d)
+{
+    struct mh_policy_result r;
+    struct mh_policy_job job = { .op = MH_POLICY_DECIDE,
+                                 .point = d->point,
+                                 .input = d->input,
+                                 .input_len = d->input_len };
+    mh_policy_run(d->arena, &job, &r);
+    d->by = "built-in";
+    d->took_us += r.took_us;
+    if (r.ok) {
+        d->answer = r.answer;
+        d->answer_len = r.answer_len;
+    } else if (!d->error) {
+        d->error = mh_policy_error_json(d->arena, &r.error);
+        d->error_text = mh_policy_error_text(d->arena, &r.error);
+    }
+}
+
+static void
+unlink_asked(struct asked *q)
+{
+    for (struct asked **at = &q->store->asked; *at; at = &(*at)->next) {
+        if (*at == q) {
+            *at = q->next;
+            break;
+        }
+    }
+}
+
+/* Everything of q is gone before done runs. */
+static void
+finish(struct asked *q)
+{
+    struct mh_decision *d = q->d;
+    unlink_asked(q);
+    mh_version_unref(q->version);
+    mh_free(q);
+    d->impl = NULL;
+    d->done(d);
+}
+
+static void
+on_answer(struct mh_policy_call *call)
+{
+    struct asked *q = call->arg;
+    struct mh_decision *d = q->d;
+    const struct mh_policy_result *r = &call->result;
+    d->took_us = r->took_us;
+    if (r->ok) {
+        d->answer = r->answer;
+        d->answer_len = r->answer_len;
+    } else {
+        const char *text = mh_policy_error_text(d->arena, &r->error);
+        d->error = mh_policy_error_json(d->arena, &r->error);
+        d->error_text = mh_arena_printf(d->arena, "%s: %s", d->by, text ? text : r->error.message);
+        mh_warn("policy", "policy failed, the built-in one decides", "policy", d->by, "error",
+                d->error_text, "kind", r->error.kind);
+        ask_built_in(d);
+    }
+    finish(q);
+}
+
+/* The answers that need no worker, one turn of the loop later. */
+void
+mh_policies_answer(struct mh_policies *s)
+{
+    struct asked *q = s->asked;
+    while (q) {
+        if (q->version) {
+            q = q->next;
+            continue;
+        }
+        ask_built_in(q->d);
+        finish(q);
+        q = s->asked; /* done may have changed the list */
+    }
+    while (s->failed) {
+        struct mh_decision *d = s->failed;
+        s->failed = d->impl;
+        d->impl = NULL;
+        ask_built_in(d);
+        d->done(d);
+    }
+}
+
+void
+mh_policies_decide(struct mh_policies *s, struct mh_decision *d)
+{
+    struct mh_entry *e = in_charge(s, d->namespace, d->point);
+    struct asked *q = mh_calloc(1, sizeof(*q));
+    d->answer = NULL;
+    d->error = NULL;
+    d->error_text = NULL;
+    d->by = "built-in";
+    d->took_us = 0;
+    if (!q) { /* the built-in one answers, one turn later */
+        d->impl = s->failed;
+        s->failed = d;
+        mh_policies_wake(s);
+        return;
+    }
+    *q = (struct asked){ .store = s, .d = d, .next = s->asked };
+    s->asked = q;
+    d->impl = q;
+    if (!e) {
+        mh_policies_wake(s);
+        return;
+    }
+    q->version = mh_version_ref(e->active);
+    d->by = name_of(d->arena, e, e->active) ?: "policy";
+    q->call = (struct mh_policy_call){ .arena = d->arena, .done = on_answer, .arg = q };
+    mh_version_job(q->version, &q->call.job);
+    q->call.job.op = MH_POLICY_DECIDE;
+    q->call.job.point = d->point;
+    q->call.job.input = d->input;
+    q->call.job.input_len = d->input_len;
+    mh_policy_start(s->pool, &q->call);
+}
+
+void
+mh_policies_cancel(struct mh_policies *s, struct mh_decision *d)
+{
+    for (struct mh_decision **at = &s->failed; *at; at = (struct mh_decision **)&(*at)->impl) {
+        if (*at == d) {
+            *at = d->impl;
+            d->impl = NULL;
+            return;
+        }
+    }
+    struct asked *q = d->impl;
+    if (!q)
+        return;
+    if (q->version)
+        mh_policy_cancel(s->pool, &q->call);
+    unlink_asked(q);
+    mh_version_unref(q->version);
+    mh_free(q);
+    d->impl = NULL;
+}
+
+char *
+mh_decision_json(const struct mh_decision *d, size_t *len)
+{
+    struct mh_buf b;
+    char *out = NULL;
+    mh_buf_init(&b, 2 * MH_POLICY_OUTPUT_MAX);
+    (void)mh_buf_str(&b, "{\"by\":");
+    (void)mh_json_quote(&b, d->by, strlen(d->by));
+    if (d->answer) {
+        (void)mh_buf_str(&b, ",\"answer\":");
+        (void)mh_buf_add(&b, d->answer, d->answer_len);
+    }
+    if (d->error_text) {
+        (void)mh_buf_str(&b, ",\"error\":");
+        (void)mh_json_quote(&b, d->error_text, strlen(d->error_text));
+    }
+    if (d->error)
+        (void)mh_buf_printf(&b, ",\"error_record\":%s", d->error);
+    if (mh_buf_char(&b, '}') && !b.failed) {
+        out = mh_arena_strndup(d->arena, mh_buf_text(&b), b.len);
+        *len = b.len;
+    }
+    mh_buf_release(&b);
+    return out;
+}
+
+void
+mh_policy_check_start(struct mh_policies *s, struct mh_policy_call *call)
+{
+    call->job.op = MH_POLICY_CHECK;
+    mh_policy_start(s->pool, call);
+}

@@ -1,0 +1,326 @@
+/* Workers: locked down, killed past the deadline, never believed. And the store above them. */
+#include <event2/event.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "harness/test.h"
+#include "lua/policy_store.h"
+#include "lua/pool.h"
+
+#define INPUT                                                                                      \
+    "{\"candidates\":[{\"name\":\"pg-2\",\"zone\":\"zone1\",\"sync\":true,\"replay_lag\":0},"      \
+    "{\"name\":\"pg-3\",\"zone\":\"zone3\",\"sync\":true,\"replay_lag\":5}],\"now\":100,"          \
+    "\"cluster\":{\"name\":\"pg\"},\"reason\":\"r\"}"
+#define BUILT_IN "{\"action\":\"promote\",\"order\":[\"pg-2\",\"pg-3\"],\"target\":\"pg-2\"}"
+#define ZONE3 "{\"action\":\"promote\",\"order\":[\"pg-3\",\"pg-2\"],\"target\":\"pg-3\"}"
+#define POLICY(body) "return policy 'failover/v1' { params = { zone = str 'zone3' },\n decide = function(ctx)\n " body " end }"
+#define BY_ZONE                                                                                    \
+    POLICY("local r = {} for _, c in ipairs(ctx.candidates) do r[#r + 1] = { name = c.name,"       \
+           " key = { c.zone == ctx.params.zone } } end"                                            \
+           " if #r == 0 then return hold('Nobody') end return promote(rank(r))")
+
+static struct event_base *base;
+static struct mh_pool *pool;
+static struct mh_arena arena;
+static bool done;
+
+static void
+begin(const char *mode)
+{
+    static const char *argv[3];
+    argv[0] = MH_TEST_WORKER;
+    argv[1] = mode;
+    argv[2] = NULL;
+    base = event_base_new();
+    mh_arena_init(&arena, (size_t)32 << 20);
+    /* Generous for sanitizers on a busy machine; the tests that need a deadline hang on purpose. */
+    pool = mh_pool_new(base, &(struct mh_pool_options){ .argv = argv, .deadline_ms = 400 });
+}
+
+static void
+end(void)
+{
+    mh_pool_free(pool);
+    event_base_free(base);
+    mh_arena_release(&arena);
+}
+
+static bool
+turn_until(const bool *flag, int most_ms)
+{
+    struct timespec a;
+    struct timespec b;
+    (void)clock_gettime(CLOCK_MONOTONIC, &a);
+    while (!*flag) {
+        (void)event_base_loop(base, EVLOOP_ONCE | EVLOOP_NONBLOCK);
+        (void)clock_gettime(CLOCK_MONOTONIC, &b);
+        if ((b.tv_sec - a.tv_sec) * 1000 + (b.tv_nsec - a.tv_nsec) / 1000000 > most_ms)
+            return false;
+        (void)usleep(200);
+    }
+    return true;
+}
+
+static void
+turn_for(int most_ms)
+{
+    bool never = false;
+    (void)turn_until(&never, most_ms);
+}
+
+static bool
+alive(void)
+{
+    for (int i = 0; i < 2000 && mh_pool_alive(pool) == 0; i++)
+        turn_for(5);
+    return mh_pool_alive(pool) > 0;
+}
+
+static void
+on_done(struct mh_policy_call *call)
+{
+    (void)call;
+    done = true;
+}
+
+static struct mh_policy_result
+ask(const char *script)
+{
+    static struct mh_policy_call call;
+    call = (struct mh_policy_call){ .arena = &arena, .done = on_done };
+    call.job = (struct mh_policy_job){ .op = MH_POLICY_DECIDE,
+                                       .point = "failover/v1",
+                                       .name = "failover.lua",
+                                       .script = script,
+                                       .script_len = strlen(script),
+                                       .input = INPUT,
+                                       .input_len = sizeof(INPUT) - 1 };
+    done = false;
+    mh_policy_start(pool, &call);
+    CHECK(!done);
+    CHECK(turn_until(&done, 3000));
+    return call.result;
+}
+
+TEST(a_worker_decides_and_a_runaway_is_ended_by_itself_or_by_its_parent)
+{
+    begin("policy-worker");
+    CHECK(alive());
+    struct mh_policy_result r = ask(BY_ZONE);
+    CHECK_STR(r.answer, ZONE3);
+    r = ask(POLICY("while true do end"));
+    CHECK_STR(r.error.kind, "fuel");
+    CHECK_INT(r.error.line, 3);
+    r = ask(POLICY("local t = {} while true do t[#t + 1] = ('x'):rep(1000) .. #t end"));
+    CHECK_STR(r.error.kind, "memory");
+    r = ask(POLICY("return promote { 'pg-1' }"));
+    CHECK_STR(r.error.kind, "guard");
+    CHECK_INT(mh_pool_kills(pool), 0);
+    end();
+    begin("hang");
+    CHECK(alive());
+    r = ask(BY_ZONE);
+    CHECK_STR(r.error.kind, "wall");
+    CHECK_INT(mh_pool_kills(pool), 1);
+    end();
+}
+
+TEST(what_a_worker_says_is_not_believed)
+{
+    begin("garbage");
+    CHECK(alive());
+    struct mh_policy_result r = ask(BY_ZONE);
+    CHECK(!r.ok);
+    CHECK(r.error.message != NULL);
+    end();
+    begin("dies");
+    r = ask(BY_ZONE);
+    CHECK_STR(r.error.kind, "wall");
+    end();
+}
+
+static int
+probe(const char *what)
+{
+    int status = 0;
+    pid_t pid = fork();
+    if (pid == 0) {
+        (void)execl(MH_TEST_WORKER, MH_TEST_WORKER, "probe", what, (char *)NULL);
+        _exit(127);
+    }
+    CHECK(waitpid(pid, &status, 0) == pid);
+    return WIFSIGNALED(status) ? -WTERMSIG(status) : WEXITSTATUS(status);
+}
+
+TEST(a_locked_worker_dies_at_the_first_call_it_must_not_make)
+{
+    CHECK_INT(probe("nothing"), 0);
+    CHECK_INT(probe("openat"), -SIGSYS);
+    CHECK_INT(probe("socket"), -SIGSYS);
+    CHECK_INT(probe("fork"), -SIGSYS);
+    CHECK_INT(probe("exec"), -SIGSYS);
+    CHECK_INT(probe("map"), -SIGSYS);
+}
+
+/* --- the store -------------------------------------------------------------------------------- */
+
+static char last_annotation[4096];
+static char events[4096];
+static bool told;
+
+static void
+on_news(void *arg, const struct mh_policy_news *n)
+{
+    (void)arg;
+    if (n->annotation) {
+        (void)snprintf(last_annotation, sizeof(last_annotation), "%s/%s %s", n->namespace, n->name,
+                       n->annotation);
+        told = true;
+    }
+    if (n->reason) {
+        size_t at = strlen(events);
+        (void)snprintf(events + at, sizeof(events) - at, "%s %s\n", n->reason, n->note);
+    }
+}
+
+static struct mh_policies *store;
+
+static void
+apply(const char *ns, const char *name, const char *created, const char *key, const char *script)
+{
+    yyjson_mut_doc *doc = mh_json_doc(&arena);
+    yyjson_mut_val *root = yyjson_mut_obj(doc);
+    yyjson_mut_val *meta = yyjson_mut_obj_add_obj(doc, root, "metadata");
+    yyjson_mut_val *labels = yyjson_mut_obj_add_obj(doc, meta, "labels");
+    yyjson_mut_val *data = yyjson_mut_obj_add_obj(doc, root, "data");
+    yyjson_val *v = NULL;
+    yyjson_mut_obj_add_str(doc, meta, "namespace", ns);
+    yyjson_mut_obj_add_str(doc, meta, "name", name);
+    yyjson_mut_obj_add_str(doc, meta, "creationTimestamp", created);
+    yyjson_mut_obj_add_str(doc, labels, "moonherd.io/policy", "");
+    if (key)
+        yyjson_mut_obj_add_str(doc, data, key, script);
+    char *text = mh_json_mut_text(&arena, root, NULL);
+    CHECK(mh_json_parse(&arena, text, strlen(text), &v, NULL) == MH_OK);
+    told = false;
+    events[0] = 0;
+    CHECK(mh_policies_update(store, v, NULL) == MH_OK);
+    CHECK(!told);
+    if (key)
+        CHECK(turn_until(&told, 3000));
+    else
+        turn_for(20);
+}
+
+static void
+on_decided(struct mh_decision *d)
+{
+    (void)d;
+    done = true;
+}
+
+static struct mh_decision
+decide(const char *ns)
+{
+    static struct mh_decision d;
+    d = (struct mh_decision){ .point = "failover/v1", .namespace = ns, .input = INPUT,
+                              .input_len = sizeof(INPUT) - 1, .arena = &arena, .done = on_decided };
+    done = false;
+    mh_policies_decide(store, &d);
+    CHECK(!done);
+    CHECK(turn_until(&done, 3000));
+    return d;
+}
+
+TEST(a_configmap_becomes_active_is_shadowed_rejected_and_removed)
+{
+    begin("policy-worker");
+    store = mh_policies_new(base, pool, "moonherd-system", on_news, NULL);
+    CHECK(alive());
+    struct mh_decision d = decide("app");
+    CHECK_STR(d.answer, BUILT_IN);
+    CHECK_STR(d.by, "built-in");
+
+    apply("moonherd-system", "who-first", "2026-01-01T00:00:00Z", "failover.lua", BY_ZONE);
+    CHECK(strstr(last_annotation, "moonherd-system/who-first {\"failover.lua\":{\"state\":\"Active\",\"hash\":\"") ==
+          last_annotation);
+    CHECK_STR(events, "PolicyActive failover.lua: decides failover/v1 for all clusters\n");
+    d = decide("app");
+    CHECK_STR(d.answer, ZONE3);
+    CHECK(strstr(d.by, "moonherd-system/who-first/failover.lua@") == d.by);
+
+    apply("moonherd-system", "later", "2026-02-01T00:00:00Z", "failover.lua", POLICY("return hold('Later')"));
+    CHECK(strstr(last_annotation, "\"state\":\"Checked\"") != NULL);
+    CHECK_STR(events, "PolicyShadowed failover.lua: who-first/failover.lua is older and decides failover/v1\n");
+    d = decide("app");
+    CHECK_STR(d.answer, ZONE3);
+
+    apply("app", "mine", "2026-03-01T00:00:00Z", "f.lua", POLICY("return hold('Mine')"));
+    d = decide("app");
+    CHECK_STR(d.answer, "{\"action\":\"hold\",\"at\":130,\"reason\":\"Mine\",\"until_s\":30}");
+    d = decide("other");
+    CHECK_STR(d.answer, ZONE3);
+
+    apply("app", "mine", "2026-03-01T00:00:00Z", "f.lua", POLICY("return promot('Mine')"));
+    CHECK(strstr(last_annotation, "\"state\":\"Rejected\"") != NULL);
+    CHECK(strstr(events, "PolicyRejected f.lua: f.lua:3: undefined name 'promot'; version ") == events);
+    CHECK(strstr(events, "stays in charge") != NULL);
+    d = decide("app");
+    CHECK_STR(d.answer, "{\"action\":\"hold\",\"at\":130,\"reason\":\"Mine\",\"until_s\":30}");
+
+    apply("app", "mine", "2026-03-01T00:00:00Z", NULL, NULL);
+    CHECK_STR(events, "PolicyRemoved f.lua is gone: it no longer decides failover/v1\n");
+    d = decide("app");
+    CHECK_STR(d.answer, ZONE3);
+
+    mh_policies_remove(store, "moonherd-system", "who-first");
+    turn_for(20);
+    CHECK(strstr(last_annotation, "moonherd-system/later {\"failover.lua\":{\"state\":\"Active\"") != NULL);
+    d = decide("app");
+    CHECK(strstr(d.answer, "Later") != NULL);
+    mh_policies_free(store);
+    end();
+}
+
+TEST(a_policy_that_fails_while_deciding_leaves_the_built_in_in_charge)
+{
+    begin("policy-worker");
+    store = mh_policies_new(base, pool, "moonherd-system", on_news, NULL);
+    /* Passes its check, fails for pg-3 only. */
+    apply("app", "bad", "2026-01-01T00:00:00Z", "failover.lua",
+          POLICY("local c = ctx.candidates[1]\n if c and c.zone == 'zone1' and ctx.now == 100 then\n"
+                 " return c.nothing.there end return hold('Fine')"));
+    CHECK(strstr(last_annotation, "Active") != NULL);
+    struct mh_decision d = decide("app");
+    CHECK_STR(d.answer, BUILT_IN);
+    CHECK_STR(d.by, "built-in");
+    CHECK(d.error_text && strstr(d.error_text, "failover.lua:5: attempt to index a nil value") != NULL);
+    CHECK(d.error && strstr(d.error, "\"kind\":\"runtime\"") != NULL);
+    CHECK(strstr(d.error, "traceback") != NULL);
+    size_t len;
+    char *text = mh_decision_json(&d, &len);
+    CHECK(strstr(text, "{\"by\":\"built-in\",\"answer\":" BUILT_IN ",\"error\":\"app/bad/failover.lua@") == text);
+    mh_policies_free(store);
+    end();
+}
+
+TEST(a_worker_that_hangs_costs_a_decision_its_deadline_only)
+{
+    begin("hang");
+    store = mh_policies_new(base, pool, "moonherd-system", on_news, NULL);
+    CHECK(alive());
+    struct mh_decision d = decide("app");
+    CHECK_STR(d.answer, BUILT_IN); /* no policy: no worker is asked */
+    done = false;
+    d = (struct mh_decision){ .point = "failover/v1", .namespace = "app", .input = INPUT,
+                              .input_len = sizeof(INPUT) - 1, .arena = &arena, .done = on_decided };
+    mh_policies_decide(store, &d);
+    mh_policies_cancel(store, &d);
+    turn_for(20);
+    CHECK(!done);
+    mh_policies_free(store);
+    end();
+}
