@@ -8,6 +8,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/str.h"
+
 static enum mh_code
 io_fail(struct mh_err *err, int e, const char *what, const char *path)
 {
@@ -100,14 +102,7 @@ sync_folder(const char *path)
     size_t n = slash ? (size_t)(slash - path) : 0;
     if (n >= sizeof(folder))
         return ENAMETOOLONG;
-    if (!slash)
-        strcpy(folder, ".");
-    else if (n == 0)
-        strcpy(folder, "/");
-    else {
-        memcpy(folder, path, n);
-        folder[n] = '\0';
-    }
+    mh_str_copy(folder, n > 0 ? n + 1 : 2, n > 0 ? path : slash ? "/" : ".");
     int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (fd < 0)
         return errno;
@@ -238,7 +233,7 @@ fs_mkdir(void *self, const char *path, int mode, struct mh_err *err)
         return e == 0 ? MH_OK : io_fail(err, e, "make folder", path);
     if (strlen(path) >= sizeof(part))
         return io_fail(err, ENAMETOOLONG, "make folder", path);
-    strcpy(part, path);
+    mh_str_copy(part, sizeof(part), path);
     for (char *p = part + 1; *p; p++) {
         if (*p != '/')
             continue;

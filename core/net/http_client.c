@@ -168,7 +168,7 @@ free_xfer(struct mh_xfer *x)
         if (--x->pool->calls == 0 && x->pool->retired)
             wake(h);
     }
-    if (x->easy && h->nspare < SPARE_MAX) {
+    if (x->easy && h->nspare < MH_HTTP_SPARE_MAX) {
         curl_easy_reset(x->easy);
         h->spare[h->nspare++] = x->easy;
     } else if (x->easy) {

@@ -8,7 +8,7 @@
 #include "io/loop.h"
 #include "net/http_client.h"
 
-#define SPARE_MAX 8
+#define MH_HTTP_SPARE_MAX 8
 
 /* One connection pool: a curl multi handle. Each lane has one in use; one that is out of use lives
  * until its last call is gone. */
@@ -53,7 +53,7 @@ struct mh_http {
     struct mh_xfer *xfers; /* in the order of their starts */
     struct mh_xfer *last;
     struct mh_http_call *failed; /* calls that found no memory, linked by impl */
-    CURL *spare[SPARE_MAX];
+    CURL *spare[MH_HTTP_SPARE_MAX];
     int nspare;
     int depth; /* inside curl */
     unsigned long connections;
