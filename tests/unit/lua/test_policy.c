@@ -145,7 +145,7 @@ TEST(limits_end_a_decision)
     CHECK_STR(decide("return policy 'failover/v1' { decide = function()\n while true do end end }", NULL),
               "fuel: failover.lua:2: used more than 1000000 units of fuel");
     CHECK_STR(decide("return policy 'failover/v1' { decide = function()\n"
-                     "local t = {} while true do t[#t + 1] = ('x'):rep(1000) .. #t end end }", NULL),
+                     "local t = {} while true do t[#t + 1] = ('x'):rep(900000) .. #t end end }", NULL),
               "memory: failover.lua: needs more memory than 4096 KiB, or one value of more than 1024 KiB");
     CHECK_STR(decide("return policy 'failover/v1' { decide = function()\n"
                      "return { action = 'hold', reason = 'X', until_s = 1, message = ('x'):rep(70000) } end }", NULL),

@@ -114,7 +114,7 @@ TEST(a_worker_decides_and_a_runaway_is_ended_by_itself_or_by_its_parent)
     r = ask(POLICY("while true do end"));
     CHECK_STR(r.error.kind, "fuel");
     CHECK_INT(r.error.line, 3);
-    r = ask(POLICY("local t = {} while true do t[#t + 1] = ('x'):rep(1000) .. #t end"));
+    r = ask(POLICY("local t = {} while true do t[#t + 1] = ('x'):rep(900000) .. #t end"));
     CHECK_STR(r.error.kind, "memory");
     r = ask(POLICY("return promote { 'pg-1' }"));
     CHECK_STR(r.error.kind, "guard");

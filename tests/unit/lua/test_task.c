@@ -7,7 +7,7 @@ static const char script[] =
     "  owns = {'Pod', 'Service'}, watches = {{kind = 'Secret'}},\n"
     "  observe = function(ctx, obj)\n"
     "    if obj.mode == 'loop' then while true do end end\n"
-    "    if obj.mode == 'eat' then local t = {} while true do t[#t + 1] = ('x'):rep(1000) .. #t end end\n"
+    "    if obj.mode == 'eat' then local t = {} while true do t[#t + 1] = ('x'):rep(4000000) .. #t end end\n"
     "    if obj.mode == 'keep' then error 'no' end\n"
     "    local a = ctx.read('Secret', 'ns', obj.name)\n"
     "    local ok, b = pcall(ctx.read, 'Secret', 'ns', 'second')\n"
