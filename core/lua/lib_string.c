@@ -103,15 +103,15 @@ str_rep(lua_State *L)
     if (n + lsep > block || (size_t)times > block / (n + lsep))
         return luaL_error(L, "resulting string is over the limit of %d bytes", (int)block);
     size_t total = (size_t)times * n + (size_t)(times - 1) * lsep;
-    mh_vm_charge(L, total / 16 + (size_t)times / 16);
+    mh_vm_charge(L, total / 16);
     char *out = luaL_buffinitsize(L, &b, total);
-    while (times-- > 0) {
-        memcpy(out, s, n);
-        out += n;
-        if (times > 0) {
-            memcpy(out, sep, lsep);
-            out += lsep;
-        }
+    size_t done = n + lsep < total ? n + lsep : total;
+    memcpy(out, s, n);
+    memcpy(out + n, sep, done - n);
+    while (done < total) { /* what is there twice as often */
+        size_t more = done < total - done ? done : total - done;
+        memcpy(out + done, out, more);
+        done += more;
     }
     luaL_pushresultsize(&b, total);
     return 1;
