@@ -111,7 +111,7 @@ TEST(a_worker_decides_and_a_runaway_is_ended_by_itself_or_by_its_parent)
     CHECK(alive());
     struct mh_policy_result r = ask(BY_ZONE);
     CHECK_STR(r.answer, ZONE3);
-    r = ask(POLICY("while true do end"));
+    r = ask(POLICY("while true do string.rep('x', 1000000) end"));
     CHECK_STR(r.error.kind, "fuel");
     CHECK_INT(r.error.line, 3);
     r = ask(POLICY("local t = {} while true do t[#t + 1] = ('x'):rep(900000) .. #t end"));
