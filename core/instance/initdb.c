@@ -248,9 +248,11 @@ start_server(struct mh_initdb *j)
         (void)mh_fail(&j->job.err, MH_E_NOTFOUND, "postgres: no such program in PATH");
         return false;
     }
-    j->server = (struct mh_child){
-        .argv = j->server_argv, .name = "postgres", .on_exit = on_server_exit, .arg = j
-    };
+    j->server = (struct mh_child){ .argv = j->server_argv,
+                                   .name = "postgres",
+                                   .on_line = mh_job_log_line,
+                                   .on_exit = on_server_exit,
+                                   .arg = j };
     if (w->fs.mkdir(w->fs.self, j->spec.id.run_dir, 0700, &j->job.err) != MH_OK ||
         w->proc.start(w->proc.self, &j->server, &j->job.err) != MH_OK)
         return false;

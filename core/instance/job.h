@@ -65,6 +65,8 @@ void mh_job_get_secret(struct mh_job *j, const char *name,
                        void (*got)(void *arg, yyjson_val *object));
 /* The decoded value of a Secret's key, NUL-terminated on the arena; NULL if absent or with a NUL. */
 const char *mh_job_secret_value(struct mh_job *j, yyjson_val *secret, const char *key);
+/* on_line of children: the line under the child's own name, with field pipe. */
+void mh_job_log_line(struct mh_child *c, int fd, const char *line, size_t len);
 /* Runs j->argv (argv[0] is a program's name; on_line NULL: logged). False: j->err says why. */
 bool mh_job_exec(struct mh_job *j, void (*on_line)(struct mh_child *, int, const char *, size_t),
                  void (*ended)(void *arg, int exit_code));

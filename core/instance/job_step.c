@@ -109,6 +109,17 @@ on_exit_(struct mh_child *c)
     j->ended(j->arg, c->exit_code);
 }
 
+void
+mh_job_log_line(struct mh_child *c, int fd, const char *line, size_t len)
+{
+    char text[4096];
+    size_t n = len < sizeof(text) - 1 ? len : sizeof(text) - 1;
+    memcpy(text, line, n);
+    text[n] = '\0';
+    if (text[strspn(text, " \t\r")])
+        mh_log_at(MH_LOG_INFO, c->name, text, "pipe", fd == 1 ? "stdout" : "stderr", NULL);
+}
+
 bool
 mh_job_exec(struct mh_job *j, void (*on_line)(struct mh_child *, int, const char *, size_t),
             void (*ended)(void *arg, int exit_code))
@@ -120,9 +131,11 @@ mh_job_exec(struct mh_job *j, void (*on_line)(struct mh_child *, int, const char
         return false;
     }
     j->ended = ended;
-    j->child = (struct mh_child){
-        .argv = j->argv, .name = name, .on_line = on_line, .on_exit = on_exit_, .arg = j
-    };
+    j->child = (struct mh_child){ .argv = j->argv,
+                                  .name = name,
+                                  .on_line = on_line ? on_line : mh_job_log_line,
+                                  .on_exit = on_exit_,
+                                  .arg = j };
     mh_info("job", "program started", "program", name);
     return j->w->proc.start(j->w->proc.self, &j->child, &j->err) == MH_OK;
 }
@@ -183,7 +196,9 @@ mh_job_make_room(struct mh_job *j, const char *half, bool discard, void (*room)(
     }
     for (int i = 3; i < n; i++)
         mh_warn("job", "unfinished or unwanted data is removed", "folder", j->argv[i]);
-    j->child = (struct mh_child){ .argv = j->argv, .name = "rm", .on_exit = on_rm_exit, .arg = j };
+    j->child = (struct mh_child){
+        .argv = j->argv, .name = "rm", .on_line = mh_job_log_line, .on_exit = on_rm_exit, .arg = j
+    };
     if (j->w->proc.start(j->w->proc.self, &j->child, &j->err) != MH_OK)
         room(j->arg);
 }

@@ -91,17 +91,13 @@ on_line(struct mh_child *c, int fd, const char *line, size_t len)
     struct mh_job *job = c->arg;
     struct join *j = job->arg;
     struct mh_world *w = job->w;
-    char text[1024];
-    size_t n = len < sizeof(text) - 1 ? len : sizeof(text) - 1;
-    memcpy(text, line, n);
-    text[n] = '\0';
-    if (strstr(text, " kB (") && !strstr(text, "(100%)")) {
+    if (memmem(line, len, " kB (", 5) && !memmem(line, len, "(100%)", 6)) {
         int64_t now = w->clock.mono_ns(w->clock.self);
         if (j->progress_ns && now - j->progress_ns < PROGRESS_NS)
             return;
         j->progress_ns = now;
     }
-    mh_info("pg_basebackup", "output", "pipe", fd == 1 ? "stdout" : "stderr", "text", text);
+    mh_job_log_line(c, fd, line, len);
 }
 
 static void

@@ -89,7 +89,7 @@ add_users(struct mh_params_build *b)
         const char *value = yyjson_get_str(yyjson_obj_iter_get_val(k));
         if (!value || !is_name(name) || is_reserved(name))
             continue;
-        if (!mh_pg_conf_value(b->a, value)) {
+        if (strpbrk(value, "\r\n")) { /* JSON's texts are valid UTF-8 */
             mh_warn("params", "parameter left out: its value cannot be written", "name", name);
             continue;
         }

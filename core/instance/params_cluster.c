@@ -174,6 +174,7 @@ standby_slots(struct mh_params_build *b)
         const char *name = yyjson_get_str(yyjson_arr_get(names, i));
         const char *slot =
             name && !mh_str_eq(name, primary) ? mh_params_slot(b->a, cluster, name) : "";
+        b->failed = b->failed || !slot;
         if (slot && *slot)
             add_word(&buf, ",", slot);
     }

@@ -359,3 +359,33 @@ TEST(who_shares_the_primarys_failure_domain_is_left_out)
     CHECK_STR(o.names[0], "demo-3");
     end();
 }
+
+TEST(without_memory_they_fail_and_nothing_breaks)
+{
+    static const char text[] =
+        "{\"metadata\":{\"name\":\"demo\"},\"spec\":{\"replicationSlots\":{\"highAvailability\":{"
+        "\"synchronizeLogicalDecoding\":true}},\"postgresql\":{\"pg_hba\":[\"host a a a md5\"],"
+        "\"synchronous\":{\"method\":\"any\",\"number\":1},\"parameters\":{\"work_mem\":\"4MB\"}}},"
+        "\"status\":{\"instanceNames\":[\"demo-1\",\"demo-2\"]}}";
+    bool more = true;
+    for (int n = 0; more && n < 500; n++) {
+        struct mh_arena a;
+        begin();
+        struct mh_params_in in = { .cluster = json(text), .major = 17 };
+        struct mh_hba_in hba = { in.cluster, 17, true, NULL };
+        struct mh_sync_in sync = { in.cluster, "demo-1", three, 3 };
+        struct mh_sync_names names_out;
+        const char *out = NULL;
+        mh_arena_init(&a, 16 << 20);
+        mh_mem_fail_after(n);
+        enum mh_code one = mh_params_custom(&a, &in, &out, NULL, NULL);
+        char *two = mh_hba_text(&a, &hba);
+        enum mh_code third = mh_sync_names(&a, &sync, &names_out, NULL);
+        more = mh_mem_failed();
+        mh_mem_fail_after(-1);
+        CHECK_INT(one == MH_OK && two && third == MH_OK, !more);
+        mh_arena_release(&a);
+        end();
+    }
+    CHECK(!more);
+}
