@@ -91,6 +91,7 @@ mh_ha_lease_read(struct mh_arena *a, yyjson_val *object, struct mh_ha_lease *out
     yyjson_val *list = NULL;
     if (mh_json_parse(a, text, strlen(text), &list, err))
         return mh_wrap(err, "lease annotation moonherd.io/configs");
+    out->configs_known = true;
     return read_configs(list, out, err);
 }
 

@@ -43,6 +43,7 @@ struct mh_ha_lease {
     const char *candidate;   /* switching: who is to take over; fencing: whom the policy prefers */
     struct mh_ha_config configs[2]; /* the possible ones: a write may have been acknowledged by any */
     int nconfigs;
+    bool configs_known; /* false: the annotation is absent, which is not the same as asynchronous */
 };
 
 /* Reads a Lease object; NULL gives exists = false. What the annotations hold as JSON is parsed into

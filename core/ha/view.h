@@ -25,6 +25,7 @@ struct mh_ha_member {
     const char *name;
     const char *uid;     /* of the pod */
     const char *address; /* of the pod, NULL if it has none */
+    const char *incarnation; /* of its volume, "" without one; NULL: it does not say */
     bool connected;      /* its manager answers now */
     int64_t lost_ms;     /* since it last answered; 0 while connected, -1: it never did */
     bool stopped_for_kubelet; /* a live kubelet reports that the container is not running */
