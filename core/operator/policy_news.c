@@ -100,8 +100,8 @@ void
 mh_policy_writer_news(void *arg, const struct mh_policy_news *news)
 {
     struct mh_policy_writer *w = arg;
-    mh_info("policy", "state of policies", "namespace", news->namespace, "name", news->name,
-            "reason", news->reason, "note", news->note);
+    mh_log(news->reason ? MH_LOG_INFO : MH_LOG_DEBUG, "policy", "state of policies", "namespace",
+           news->namespace, "name", news->name, "reason", news->reason, "note", news->note);
     if (w->may_write && !w->may_write(w->arg))
         return;
     if (news->annotation && !annotate(w, news))

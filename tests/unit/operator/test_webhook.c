@@ -1,0 +1,191 @@
+/* Admission reviews: bytes in, bytes out, hostile ones too. */
+#include "base/log.h"
+#include "harness/test.h"
+#include "net/crypto.h"
+#include "operator/webhook.h"
+
+static struct mh_arena arena;
+
+static yyjson_val *
+parse(const char *text)
+{
+    yyjson_val *v = NULL;
+    CHECK(text != NULL);
+    if (text)
+        CHECK_INT(mh_json_parse(&arena, text, strlen(text), &v, NULL), MH_OK);
+    return v;
+}
+
+#define REVIEW(more)                                                                               \
+    "{\"apiVersion\":\"admission.k8s.io/v1\",\"kind\":\"AdmissionReview\",\"request\":{"           \
+    "\"uid\":\"u\",\"operation\":\"CREATE\"" more "}}"
+#define CLUSTER(spec)                                                                              \
+    ",\"object\":{\"apiVersion\":\"postgresql.cnpg.io/v1\",\"kind\":\"Cluster\",\"metadata\":{"    \
+    "\"name\":\"c\",\"namespace\":\"ns\"},\"spec\":" spec "}"
+
+static struct mh_webhook *
+begin(void)
+{
+    static const char *const groups[] = { "postgresql.cnpg.io", NULL };
+    static const char *const names[] = { "cluster", NULL };
+    static const struct mh_webhook_conf conf = { .groups = groups,
+                                                 .names = names,
+                                                 .env = "{\"default_image\":\"img:15\"}" };
+    struct mh_webhook *w = NULL;
+    struct mh_err err = { .code = MH_OK };
+    mh_log_set_fd(-1);
+    mh_arena_init(&arena, (size_t)16 << 20);
+    CHECK_INT(mh_webhook_new(&conf, &w, &err), MH_OK);
+    if (!w)
+        printf("# %s\n", err.msg);
+    return w;
+}
+
+static void
+finish(struct mh_webhook *w)
+{
+    mh_webhook_free(w);
+    mh_arena_release(&arena);
+}
+
+static yyjson_val *
+answer(struct mh_webhook *w, const char *text, bool mutate)
+{
+    struct mh_review review;
+    struct mh_err err;
+    bool allowed;
+    CHECK_INT(mh_review_parse(&arena, text, strlen(text), &review, &err), MH_OK);
+    yyjson_val *v = parse(mh_webhook_review(w, &arena, "cluster", mutate, &review, &allowed));
+    yyjson_val *response = mh_json_get(v, "response", NULL);
+    CHECK_STR(mh_json_str(response, "uid", NULL), "u");
+    CHECK(mh_json_bool(response, !allowed, "allowed", NULL) == allowed);
+    return response;
+}
+
+TEST(a_mutation_answers_with_a_patch)
+{
+    struct mh_webhook *w = begin();
+    yyjson_val *r =
+        answer(w, REVIEW(CLUSTER("{\"instances\":1,\"storage\":{\"size\":\"1Gi\"}}")), true);
+    CHECK_STR(mh_json_str(r, "patchType", NULL), "JSONPatch");
+    const char *b64 = mh_json_str(r, "patch", NULL);
+    CHECK(b64 != NULL);
+    char *text = mh_base64_decode(&arena, b64, strlen(b64), NULL);
+    CHECK(yyjson_is_arr(parse(text)));
+    CHECK(strstr(text, "img:15"));
+    finish(w);
+}
+
+TEST(a_bad_cluster_is_refused_with_the_paths)
+{
+    struct mh_webhook *w = begin();
+    yyjson_val *r =
+        answer(w, REVIEW(CLUSTER("{\"instances\":0,\"storage\":{\"size\":\"-1Gi\"}}")), false);
+    const char *message = mh_json_str(r, "status", "message", NULL);
+    CHECK(!mh_json_bool(r, true, "allowed", NULL));
+    CHECK(message && strstr(message, "spec.instances") && strstr(message, "spec.storage.size"));
+    finish(w);
+}
+
+TEST(a_shrinking_volume_is_refused_on_update_only)
+{
+    struct mh_webhook *w = begin();
+    yyjson_val *r = answer(
+        w,
+        REVIEW(CLUSTER(
+            "{\"instances\":1,\"storage\":{\"size\":\"1Gi\"}}") ",\"oldObject\":{\"apiVersion\":"
+                                                                "\"postgresql.cnpg.io/v1\","
+                                                                "\"kind\":\"Cluster\",\"metadata\":"
+                                                                "{\"name\":\"c\"},\"spec\":{"
+                                                                "\"instances\":1,\"storage\":{"
+                                                                "\"size\":\"2Gi\"}}}"),
+        false);
+    CHECK(!mh_json_bool(r, true, "allowed", NULL));
+    r = answer(w, REVIEW(CLUSTER("{\"instances\":1,\"storage\":{\"size\":\"1Gi\"}}")), false);
+    CHECK(mh_json_bool(r, false, "allowed", NULL));
+    finish(w);
+}
+
+TEST(a_deletion_is_let_through)
+{
+    struct mh_webhook *w = begin();
+    yyjson_val *r = answer(w, REVIEW(",\"object\":null,\"oldObject\":{}"), false);
+    CHECK(mh_json_bool(r, false, "allowed", NULL));
+    finish(w);
+}
+
+TEST(odd_objects_never_break_the_webhook)
+{
+    static const char *const odd[] = {
+        REVIEW(",\"object\":{}"),
+        REVIEW(",\"object\":{\"spec\":7}"),
+        REVIEW(",\"object\":{\"spec\":[]}"),
+        REVIEW(",\"object\":{\"metadata\":[],\"spec\":{\"storage\":\"x\",\"instances\":\"3\"}}"),
+        REVIEW(",\"object\":{\"metadata\":{\"name\":7,\"annotations\":[1]},\"spec\":{\"bootstrap\":"
+               "[],\"postgresql\":{\"parameters\":[1,2]},\"tablespaces\":{\"a\":1}}}"),
+        REVIEW(CLUSTER("{\"instances\":18446744073709551615,\"storage\":{\"size\":{}}}")),
+        REVIEW(CLUSTER("{\"affinity\":null,\"bootstrap\":null,\"postgresql\":null}")),
+        REVIEW(CLUSTER("{\"instances\":1,\"storage\":{\"size\":\"1Gi\"}}") ",\"oldObject\":[]"),
+    };
+    for (size_t i = 0; i < sizeof(odd) / sizeof(odd[0]); i++) {
+        struct mh_webhook *w = begin();
+        answer(w, odd[i], true);
+        answer(w, odd[i], false);
+        finish(w);
+    }
+}
+
+TEST(what_is_no_review_is_refused)
+{
+    static const char *const bad[] = {
+        "",
+        "garbage",
+        "[]",
+        "{}",
+        "null",
+        "{\"apiVersion\":\"admission.k8s.io/v1\"}",
+        "{\"apiVersion\":\"admission.k8s.io/v1\",\"request\":{\"uid\":3,\"operation\":\"X\"}}",
+        "{\"apiVersion\":\"admission.k8s.io/v1beta1\",\"request\":{\"uid\":\"u\",\"operation\":"
+        "\"CREATE\"}}",
+        "{\"apiVersion\":\"admission.k8s.io/v1\",\"request\":{\"uid\":\"u\"}}",
+        REVIEW("") "x",
+    };
+    mh_arena_init(&arena, (size_t)16 << 20);
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+        struct mh_review review;
+        struct mh_err err = { .code = MH_OK };
+        CHECK_INT(mh_review_parse(&arena, bad[i], strlen(bad[i]), &review, &err), MH_E_INVALID);
+    }
+    mh_arena_release(&arena);
+}
+
+TEST(a_deep_or_large_review_is_refused)
+{
+    struct mh_buf b;
+    struct mh_review review;
+    struct mh_err err;
+    mh_arena_init(&arena, (size_t)64 << 20);
+    mh_buf_init(&b, (size_t)8 << 20);
+    mh_buf_str(&b, "{\"apiVersion\":\"admission.k8s.io/v1\",\"request\":{\"object\":");
+    for (int i = 0; i < 100000; i++)
+        mh_buf_char(&b, '[');
+    CHECK(mh_review_parse(&arena, b.data, b.len, &review, &err) != MH_OK);
+    mh_buf_reset(&b);
+    for (int i = 0; i < 5 << 20; i++)
+        mh_buf_char(&b, ' ');
+    CHECK(mh_review_parse(&arena, b.data, b.len, &review, &err) != MH_OK);
+    mh_buf_release(&b);
+    mh_arena_release(&arena);
+}
+
+TEST(messages_are_valid_text_of_bounded_length)
+{
+    struct mh_review review = { .uid = "u" };
+    static char longest[100000];
+    mh_arena_init(&arena, (size_t)16 << 20);
+    memset(longest, '\xff', sizeof(longest) - 1);
+    char *text = mh_review_answer(&arena, &review, longest, NULL, NULL);
+    CHECK(text && strlen(text) < 64000);
+    parse(text);
+    mh_arena_release(&arena);
+}
