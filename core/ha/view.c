@@ -76,10 +76,13 @@ find(const struct mh_ha_view *view, const char *name)
 
 /* --- fence ----------------------------------------------------------------------------------- */
 
+/* Its log must be seen too: the quorum says that some member of it has each commit, and the election
+ * has to find that one. */
 static bool
 is_fenced(const struct mh_ha_member *m, uint64_t term)
 {
-    return m->connected && m->known && m->promise >= term && m->fenced && m->role != MH_HA_PRIMARY;
+    return m->connected && m->known && m->promise >= term && m->fenced &&
+           m->role == MH_HA_STANDBY && m->pg_up && m->flush_lsn > 0;
 }
 
 /* How a set of standbys stands to the fence. */
@@ -90,26 +93,26 @@ struct fence {
     int need;
 };
 
-/* Rule 1(a). The holder is never a standby of its own set. A set smaller than W could never
- * acknowledge, so it has no quorum either: proof must come from elsewhere. */
+/* Rule 1(a). The sets are those of the last primary that opened its gate. A holder that never did is
+ * one of them: what only it acknowledged is not on the others, so it counts in |S|, never as fenced.
+ * A set smaller than W could never acknowledge, so it has no quorum either, and neither has one that
+ * is not known: proof must come from elsewhere. */
 static struct fence
 look_at_fence(const struct mh_ha_view *view)
 {
     const struct mh_ha_lease *l = &view->lease;
-    struct fence f = { .synchronous = l->nconfigs > 0, .quorum = l->nconfigs > 0 };
+    struct fence f = { .synchronous = l->nconfigs > 0 || !l->configs_known,
+                       .quorum = l->nconfigs > 0 };
     for (int c = 0; c < l->nconfigs; c++) {
-        struct mh_ha_config others = { .number = l->configs[c].number };
+        const struct mh_ha_config *set = &l->configs[c];
         int have = 0;
-        for (int j = 0; j < l->configs[c].nnames; j++) {
-            const char *name = l->configs[c].names[j];
-            int m = find(view, name);
-            if (mh_str_eq(name, l->holder))
-                continue;
-            others.names[others.nnames++] = name;
-            have += m >= 0 && is_fenced(&view->members[m], l->term);
+        for (int j = 0; j < set->nnames; j++) {
+            int m = find(view, set->names[j]);
+            have += m >= 0 && !mh_str_eq(set->names[j], l->holder) &&
+                    is_fenced(&view->members[m], l->term);
         }
-        int need = mh_ha_fence_quorum(&others);
-        bool enough = others.number >= 1 && need >= 1 && have >= need;
+        int need = mh_ha_fence_quorum(set);
+        bool enough = set->number >= 1 && need >= 1 && have >= need;
         if (c == 0 || !enough) {
             f.have = have;
             f.need = need;
@@ -117,6 +120,14 @@ look_at_fence(const struct mh_ha_view *view)
         f.quorum = f.quorum && enough;
     }
     return f;
+}
+
+/* The name is the holder's, the data is not (E10, E12, D14). */
+static bool
+is_other_volume(const struct mh_ha_lease *l, const struct mh_ha_member *m)
+{
+    return l->incarnation && *l->incarnation && m->incarnation &&
+           strcmp(l->incarnation, m->incarnation) != 0;
 }
 
 /* Rule 1(b), first half: the old primary itself says that it stopped under this term's promise.
@@ -127,7 +138,7 @@ holder_says_stopped(const struct mh_ha_view *view)
     int h = find(view, view->lease.holder);
     const struct mh_ha_member *m = h < 0 ? NULL : &view->members[h];
     return m && m->connected && m->known && m->promise >= view->lease.term && !m->pg_up &&
-           m->role != MH_HA_PRIMARY;
+           m->role != MH_HA_PRIMARY && !is_other_volume(&view->lease, m);
 }
 
 /* Rule 1(b), second half: a live kubelet says that the container does not run. Only meaningful after
@@ -153,9 +164,7 @@ lease_ran_out(const struct mh_ha_view *view)
 static bool
 is_candidate(const struct mh_ha_view *view, const struct mh_ha_member *m)
 {
-    if (!is_fenced(m, view->lease.term) || mh_str_eq(m->name, view->lease.holder))
-        return false;
-    return m->pg_up && m->role == MH_HA_STANDBY && m->flush_lsn > 0;
+    return is_fenced(m, view->lease.term) && !mh_str_eq(m->name, view->lease.holder);
 }
 
 static bool
@@ -247,7 +256,7 @@ elect(const struct mh_ha_view *view, struct mh_ha_verdict *v, int winner)
                                  .phase = MH_HA_PROMOTING,
                                  .address = m->address ? m->address : "",
                                  .candidate = "",
-                                 .incarnation = "" };
+                                 .incarnation = m->incarnation ? m->incarnation : "" };
     say(v, MH_HA_ST_PROMOTING, "%s is elected for term %llu", m->name,
         (unsigned long long)view->lease.term);
 }
@@ -272,7 +281,10 @@ wait_for_proof(const struct mh_ha_view *view, struct mh_ha_verdict *v, const str
     bool blocked = view->lease_unchanged_ms > 10000;
     enum mh_ha_state state = blocked ? MH_HA_ST_BLOCKED : MH_HA_ST_FENCING;
     const char *holder = l->holder ? l->holder : "the old primary";
-    if (f->synchronous)
+    if (f->synchronous && !l->configs_known)
+        say(v, state, "term %llu waits for %s: the Lease does not say who acknowledged its commits",
+            (unsigned long long)l->term, holder);
+    else if (f->synchronous)
         say(v, state,
             "term %llu waits: %d of the %d synchronous standbys that must promise it have done so, "
             "and %s is not back",
@@ -388,6 +400,12 @@ holder_failed(const struct mh_ha_view *view, int64_t *since_ms, const char **why
     }
     const struct mh_ha_member *m = &view->members[h];
     if (m->connected && m->known) {
+        /* Claimed and not yet started is term 1 with data of term 0. */
+        if (is_other_volume(&view->lease, m) ||
+            (view->lease.term > 1 && m->term < view->lease.term)) {
+            *why = "it has another volume than the one that served this term";
+            return true;
+        }
         *why = "its manager asks for a hand-over";
         return m->gave_up || (m->stopped_clean && !m->pg_up);
     }
@@ -470,15 +488,17 @@ assess_switching(const struct mh_ha_view *view, struct mh_ha_verdict *v)
         say(v, MH_HA_ST_FENCING, "%s was lost while it handed over", l->holder ? l->holder : "?");
         return;
     }
-    bool stopped = old->connected && old->promise >= l->term && old->stopped_clean && !old->pg_up;
+    bool down = old->connected && old->promise >= l->term && !old->pg_up &&
+                old->role == MH_HA_NONE;
+    bool stopped = down && old->stopped_clean;
     bool caught_up = heir && heir->connected && heir->pg_up && heir->role == MH_HA_STANDBY &&
-                     heir->flush_lsn >= old->shutdown_lsn;
+                     heir->timeline == old->timeline && heir->flush_lsn >= old->shutdown_lsn;
     if (stopped && caught_up) {
         elect(view, v, c);
         return;
     }
     bool late = view->lease_unchanged_ms > view->switchover_delay_ms ||
-                (stopped && view->lease_unchanged_ms > 10000) || !heir || !heir->connected;
+                (down && view->lease_unchanged_ms > 10000) || !heir || !heir->connected;
     if (!late) {
         say(v, MH_HA_ST_SWITCHING,
             stopped ? "%s stopped, %s fetches the end of its log" : "%s stops in favour of %s",
@@ -527,8 +547,10 @@ assess_empty_lease(const struct mh_ha_view *view, struct mh_ha_verdict *v)
 {
     uint64_t top = 0;
     int owner = -1;
+    bool all = true;
     for (int i = 0; i < view->nmembers; i++) {
         const struct mh_ha_member *m = &view->members[i];
+        all = all && m->connected && m->known;
         if (!m->known)
             continue;
         if (m->promise > top)
@@ -542,11 +564,12 @@ assess_empty_lease(const struct mh_ha_view *view, struct mh_ha_verdict *v)
         say(v, MH_HA_ST_BOOTSTRAPPING, "no instance was primary yet");
         return;
     }
-    if (owner < 0 || view->members[owner].term < top || !view->lease.exists) {
+    if (owner < 0 || view->members[owner].term < top || !view->lease.exists || !all) {
         say(v, MH_HA_ST_BLOCKED,
-            "the Lease is empty but instances have seen term %llu: no single running primary of it "
-            "answers",
-            (unsigned long long)top);
+            "the Lease is empty but instances have seen term %llu: %s",
+            (unsigned long long)top,
+            all ? "no single running primary of it answers"
+                : "all must answer before one of them gets it back");
         v->look_again_ms = 2000;
         return;
     }
@@ -554,7 +577,8 @@ assess_empty_lease(const struct mh_ha_view *view, struct mh_ha_verdict *v)
     v->to = (struct mh_ha_swap){ .holder = view->members[owner].name,
                                  .term = top + 1,
                                  .phase = MH_HA_PROMOTING,
-                                 .address = view->members[owner].address };
+                                 .address = view->members[owner].address,
+                                 .incarnation = view->members[owner].incarnation };
     say(v, MH_HA_ST_PROMOTING, "the Lease was lost: %s gets it back", view->members[owner].name);
 }
 

@@ -115,6 +115,7 @@ TEST(a_winner_that_was_lost_before_its_gate_still_counts_in_the_old_set)
     struct mh_ha_view v = th_fencing();
     v.lease.term = 6;
     v.lease.holder = "b"; /* elected in term 5, a's set {b, c} stands */
+    v.lease.incarnation = "vol-b";
     th_lose(&v, B, 5000);
     th_fence(&v, C, 90);
     struct mh_ha_verdict d = th_assess(&v);
