@@ -37,7 +37,8 @@ is_primary_now(const struct mh_ha_self_in *in)
 static void
 without_holder(const struct mh_ha_self_in *in, struct mh_ha_self_out *out)
 {
-    if (in->own.term > 0 || in->own.promise > 0 || in->lease->term > 0) {
+    /* A promise of term 1 without data of it is a claim that was not answered (A5). */
+    if (in->own.term > 0 || in->own.promise > 1 || in->lease->term > 0) {
         /* H4: the Lease was removed. A running primary goes on (rule: no restart for a lost Lease),
          * a stopped one does not start. */
         give(out, MH_HA_WAIT, in->own.promise,
@@ -47,7 +48,7 @@ without_holder(const struct mh_ha_self_in *in, struct mh_ha_self_out *out)
     if (in->has_data && in->data_primary)
         give(out, MH_HA_CLAIM, 1, "first primary of a new cluster");
     else
-        give(out, MH_HA_WAIT, 0, "no primary yet");
+        give(out, MH_HA_WAIT, in->own.promise, "no primary yet");
 }
 
 static void
@@ -65,12 +66,19 @@ as_holder(const struct mh_ha_self_in *in, struct mh_ha_self_out *out)
             give(out, MH_HA_FENCE, in->own.promise, "a higher term is promised already");
             return;
         }
+        if (l->incarnation && *l->incarnation && !mh_str_eq(l->incarnation, in->own.incarnation)) {
+            give(out, is_primary_now(in) ? MH_HA_QUIT : MH_HA_HALT, l->term,
+                 "this instance was elected, but with another volume");
+            return;
+        }
         give(out, MH_HA_SERVE, l->term, "elected");
         out->adopt = is_primary_now(in);
         return;
     case MH_HA_STABLE:
     case MH_HA_SUSPECT:
-        if (in->own.term == l->term && mh_str_eq(l->incarnation, in->own.incarnation)) {
+        /* The claim of term 1 is stored as a promise; the data is of term 1 from its first start. */
+        if ((in->own.term == l->term || (in->own.term == 0 && l->term == 1)) &&
+            mh_str_eq(l->incarnation, in->own.incarnation)) {
             give(out, MH_HA_SERVE, l->term, "holds the lease");
         } else {
             /* Another volume under the same name (E10, E12, D14): whoever served this term, it was
