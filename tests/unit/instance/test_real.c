@@ -364,7 +364,8 @@ TEST(init_and_join_make_a_primary_and_a_standby)
     CHECK_INT(job_code, 0);
     CHECK(exists("one/PG_VERSION") && exists("one/.check-empty-wal-archive") && !exists("one.new"));
     CHECK(!exists("one/postmaster.pid"));
-    const char *local = mh_arena_printf(&arena, "host=%s user=postgres dbname=postgres", at("one-run"));
+    const char *local =
+        mh_arena_printf(&arena, "host=%s user=postgres dbname=postgres", at("one-run"));
     server_start(&one, "one", ONE);
     wait_for(local, "SELECT 'up'", "up");
     check_primary(local);

@@ -53,19 +53,8 @@ TEST(base64_goes_there_and_back)
 
 TEST(base64_refuses_what_no_encoder_makes)
 {
-    static const char *const bad[] = { "a",
-                                       "ab",
-                                       "abc",
-                                       "a===",
-                                       "ab=c",
-                                       "abc=d",
-                                       "====",
-                                       "ab==ab==",
-                                       "a b=",
-                                       "abc-",
-                                       "abd="
-                                       "x",
-                                       "aB==" };
+    static const char *const bad[] = { "a",    "ab",       "abc",  "a===", "ab=c",  "abc=d",
+                                       "====", "ab==ab==", "a b=", "abc-", "abd=x", "aB==" };
     struct mh_arena a;
     mh_arena_init(&a, 1 << 20);
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
