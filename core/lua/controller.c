@@ -144,8 +144,10 @@ read_kinds(struct mh_arena *a, yyjson_val *list)
     const char **out = mh_arena_alloc(a, (yyjson_arr_size(list) + 1) * sizeof(*out));
     if (!out)
         return NULL;
-    yyjson_arr_foreach(list, i, max, item) {
-        const char *kind = yyjson_is_str(item) ? yyjson_get_str(item) : mh_json_str(item, "kind", NULL);
+    yyjson_arr_foreach(list, i, max, item)
+    {
+        const char *kind =
+            yyjson_is_str(item) ? yyjson_get_str(item) : mh_json_str(item, "kind", NULL);
         if (kind)
             out[n++] = kind;
     }
@@ -383,6 +385,7 @@ run_call(struct mh_vm *vm, struct mh_arena *a, struct call *call, struct mh_scri
     return code;
 }
 
+/* lint: allow size: as mh_controller_plan, and the name of the function */
 enum mh_code
 mh_controller_call(struct mh_controller *c, struct mh_arena *a, const char *field, const char *arg,
                    size_t len, const char **out, size_t *out_len, struct mh_script_error *se,

@@ -82,7 +82,7 @@ mh_frame_get_job(const char *data, size_t len, struct mh_policy_job *job)
     *job = (struct mh_policy_job){ .op = MH_POLICY_CHECK };
     if (p >= end || (*p != MH_POLICY_CHECK && *p != MH_POLICY_DECIDE))
         return false;
-    job->op = (enum mh_policy_op)*p++;
+    job->op = (enum mh_policy_op) * p++;
     return get_text(&p, end, &job->point, &n) && get_text(&p, end, &job->name, &n) &&
            get_text(&p, end, &job->script, &job->script_len) &&
            get_text(&p, end, &job->params, &job->params_len) &&

@@ -32,7 +32,8 @@ only_keys(struct guard *g, const char *path, yyjson_val *v, const char *const *a
     yyjson_val *item;
     if (!yyjson_is_obj(v))
         return mh_fail(g->err, MH_E_REFUSED, "%s: want a table with named fields", path);
-    yyjson_obj_foreach(v, i, max, key, item) {
+    yyjson_obj_foreach(v, i, max, key, item)
+    {
         (void)item;
         if (!is_one_of(yyjson_get_str(key), allowed))
             return mh_fail(g->err, MH_E_REFUSED, "%s: unknown key '%.60s'", path,
@@ -65,8 +66,9 @@ reason(struct guard *g, yyjson_val *v)
     const char *s = yyjson_get_str(v);
     size_t n = s ? strspn(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789") : 0;
     if (!s || n != yyjson_get_len(v) || n == 0 || n > 64 || *s < 'A' || *s > 'Z')
-        return mh_fail(g->err, MH_E_REFUSED,
-                       "decision.reason: want one word that begins with a capital, at most 64 letters");
+        return mh_fail(
+            g->err, MH_E_REFUSED,
+            "decision.reason: want one word that begins with a capital, at most 64 letters");
     return MH_OK;
 }
 
@@ -78,7 +80,8 @@ is_candidate(yyjson_val *input, const char *name)
     size_t i;
     size_t max;
     yyjson_val *c;
-    yyjson_arr_foreach(yyjson_obj_get(input, "candidates"), i, max, c) {
+    yyjson_arr_foreach(yyjson_obj_get(input, "candidates"), i, max, c)
+    {
         if (mh_str_eq(mh_json_str(c, "name", NULL), name))
             return true;
     }
@@ -94,14 +97,16 @@ order(struct guard *g, yyjson_val *list)
     yyjson_val *earlier;
     if (!yyjson_is_arr(list) || yyjson_arr_size(list) == 0)
         return mh_fail(g->err, MH_E_REFUSED, "decision.order: want a list of names");
-    yyjson_arr_foreach(list, i, max, item) {
+    yyjson_arr_foreach(list, i, max, item)
+    {
         const char *name = yyjson_get_str(item);
         if (!name || !is_candidate(g->input, name))
             return mh_fail(g->err, MH_E_REFUSED, "decision.order[%zu]: '%.60s' is no candidate",
                            i + 1, name ? name : "?");
         size_t j;
         size_t n;
-        yyjson_arr_foreach(list, j, n, earlier) {
+        yyjson_arr_foreach(list, j, n, earlier)
+        {
             if (j >= i)
                 break;
             if (mh_str_eq(yyjson_get_str(earlier), name))
@@ -188,7 +193,8 @@ node_term(struct guard *g, const char *path, yyjson_val *node)
     size_t i;
     size_t max;
     yyjson_val *item;
-    yyjson_arr_foreach(values, i, max, item) {
+    yyjson_arr_foreach(values, i, max, item)
+    {
         if (!yyjson_is_str(item) || yyjson_get_len(item) > 63)
             return mh_fail(g->err, MH_E_REFUSED, "%s.values[%zu]: want a text of at most 63 bytes",
                            path, i + 1);
@@ -207,7 +213,8 @@ terms(struct guard *g, const char *name, yyjson_val *list, bool weighted)
     if (list && (!yyjson_is_arr(list) || yyjson_arr_size(list) > TERMS_MAX))
         return mh_fail(g->err, MH_E_REFUSED, "decision.%s: want a list of at most %d", name,
                        TERMS_MAX);
-    yyjson_arr_foreach(list, i, max, item) {
+    yyjson_arr_foreach(list, i, max, item)
+    {
         char path[80];
         (void)snprintf(path, sizeof(path), "decision.%s[%zu]", name, i + 1);
         enum mh_code code = only_keys(g, path, item, weighted ? weighted_keys : keys);
@@ -235,7 +242,8 @@ spread(struct guard *g, yyjson_val *list)
     if (list && (!yyjson_is_arr(list) || yyjson_arr_size(list) > TERMS_MAX))
         return mh_fail(g->err, MH_E_REFUSED, "decision.spread: want a list of at most %d",
                        TERMS_MAX);
-    yyjson_arr_foreach(list, i, max, item) {
+    yyjson_arr_foreach(list, i, max, item)
+    {
         char path[80];
         (void)snprintf(path, sizeof(path), "decision.spread[%zu]", i + 1);
         enum mh_code code = only_keys(g, path, item, keys);
@@ -265,7 +273,8 @@ node_selector(struct guard *g, yyjson_val *v)
     if (!yyjson_is_obj(v) || yyjson_obj_size(v) > TERMS_MAX)
         return mh_fail(g->err, MH_E_REFUSED, "decision.node_selector: want at most %d labels",
                        TERMS_MAX);
-    yyjson_obj_foreach(v, i, max, key, item) {
+    yyjson_obj_foreach(v, i, max, key, item)
+    {
         if (yyjson_get_len(key) == 0 || yyjson_get_len(key) > 317 || !yyjson_is_str(item) ||
             yyjson_get_len(item) > 63)
             return mh_fail(g->err, MH_E_REFUSED, "decision.node_selector: '%.60s' is no label",

@@ -6,8 +6,9 @@
 #ifndef MH_LUA_GUARD_H
 #define MH_LUA_GUARD_H
 
-#include "base/json.h"
 #include "moonherd/err.h"
+
+#include "base/json.h"
 
 #define MH_HOLD_MAX_S 30
 

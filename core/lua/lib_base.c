@@ -346,12 +346,17 @@ base_select(lua_State *L)
 void
 mh_lib_base_open(lua_State *L)
 {
-    static const char *const taken[] = { "assert", "error",    "ipairs", "type",  "getmetatable",
-                                         "rawequal", "rawlen", "rawget" };
+    static const char *const taken[] = { "assert",       "error",    "ipairs", "type",
+                                         "getmetatable", "rawequal", "rawlen", "rawget" };
     static const luaL_Reg own[] = {
-        { "pcall", base_pcall },     { "xpcall", base_xpcall }, { "setmetatable", base_setmetatable },
-        { "pairs", base_pairs },     { "next", base_next },     { "tostring", base_tostring },
-        { "select", base_select },   { NULL, NULL },
+        { "pcall", base_pcall },
+        { "xpcall", base_xpcall },
+        { "setmetatable", base_setmetatable },
+        { "pairs", base_pairs },
+        { "next", base_next },
+        { "tostring", base_tostring },
+        { "select", base_select },
+        { NULL, NULL },
     };
     lua_pushcfunction(L, luaopen_base);
     lua_call(L, 0, 1); /* the state's own _G, which no script sees */

@@ -550,7 +550,8 @@ mh_lib_gsub(lua_State *L)
     const char *s = luaL_checklstring(L, 1, &ls);
     const char *p = luaL_checklstring(L, 2, &lp);
     int t = lua_type(L, 3);
-    luaL_argexpected(L, t == LUA_TNUMBER || t == LUA_TSTRING || t == LUA_TFUNCTION || t == LUA_TTABLE,
+    luaL_argexpected(L,
+                     t == LUA_TNUMBER || t == LUA_TSTRING || t == LUA_TFUNCTION || t == LUA_TTABLE,
                      3, "string/function/table");
     if (t == LUA_TNUMBER)
         (void)lua_tolstring(L, 3, NULL);

@@ -156,10 +156,12 @@ void
 mh_lib_string_open(lua_State *L)
 {
     static const luaL_Reg fns[] = {
-        { "len", str_len },        { "sub", str_sub },          { "lower", str_lower },
-        { "upper", str_upper },    { "reverse", str_reverse },  { "rep", str_rep },
-        { "byte", str_byte },      { "char", str_char },        { "find", mh_lib_find },
-        { "match", mh_lib_match }, { "gmatch", mh_lib_gmatch }, { "gsub", mh_lib_gsub },
+        { "len", str_len },          { "sub", str_sub },
+        { "lower", str_lower },      { "upper", str_upper },
+        { "reverse", str_reverse },  { "rep", str_rep },
+        { "byte", str_byte },        { "char", str_char },
+        { "find", mh_lib_find },     { "match", mh_lib_match },
+        { "gmatch", mh_lib_gmatch }, { "gsub", mh_lib_gsub },
         { "format", mh_lib_format }, { NULL, NULL },
     };
     /* Two tables: what a script does to `string` does not reach ("x"):method(). */

@@ -127,7 +127,8 @@ tab_move(lua_State *L)
     luaL_checktype(L, 1, LUA_TTABLE);
     luaL_checktype(L, dest, LUA_TTABLE);
     if (last >= first) {
-        luaL_argcheck(L, first > 0 || last < LUA_MAXINTEGER + first, 3, "too many elements to move");
+        luaL_argcheck(L, first > 0 || last < LUA_MAXINTEGER + first, 3,
+                      "too many elements to move");
         lua_Integer n = last - first + 1;
         luaL_argcheck(L, at <= LUA_MAXINTEGER - n + 1, 4, "destination wrap around");
         mh_vm_charge(L, (size_t)n); /* the whole bill first: a huge n dies here */

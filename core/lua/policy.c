@@ -92,7 +92,8 @@ run_script(lua_State *L, struct mh_policy_run *run)
         const char *bad = mh_vm_undefined(L, &line);
         vm->kind = "contract";
         if (bad)
-            luaL_error(L, "%s:%d: undefined name '%s'", job->name, line, bad); /* C called: no place */
+            luaL_error(L, "%s:%d: undefined name '%s'", job->name, line,
+                       bad); /* C called: no place */
     }
     vm->kind = "runtime";
     lua_call(L, 0, 1);
@@ -130,10 +131,9 @@ set_error(struct mh_policy_result *r, const char *kind, const char *file, int li
           const char *message)
 {
     r->ok = false;
-    r->error = (struct mh_script_error){ .kind = kind,
-                                         .file = file,
-                                         .line = line,
-                                         .message = message ? message : "no memory" };
+    r->error = (struct mh_script_error){
+        .kind = kind, .file = file, .line = line, .message = message ? message : "no memory"
+    };
 }
 
 static bool
@@ -166,16 +166,16 @@ prepare(struct mh_policy_run *run, struct mh_policy_job *job, struct mh_policy_r
         const char *name = slash ? mh_arena_printf(run->arena, "policies/%.*s",
                                                    (int)(slash - job->point), job->point)
                                  : NULL;
-        const struct mh_script *s = name && mh_policy_point_known(job->point)
-                                        ? mh_script_find(run->arena, name)
-                                        : NULL;
+        const struct mh_script *s =
+            name && mh_policy_point_known(job->point) ? mh_script_find(run->arena, name) : NULL;
         if (!s) {
             set_error(r, "contract", NULL, 0, "there is no such decision point");
             return false;
         }
         job->script = s->text;
         job->script_len = s->len;
-        job->name = job->name ? job->name : mh_arena_printf(run->arena, "%s.lua", strchr(name, '/') + 1);
+        job->name =
+            job->name ? job->name : mh_arena_printf(run->arena, "%s.lua", strchr(name, '/') + 1);
     }
     if (!job->name)
         job->name = "policy.lua";
@@ -188,8 +188,8 @@ prepare(struct mh_policy_run *run, struct mh_policy_job *job, struct mh_policy_r
     if (job->params_len > MH_POLICY_PARAMS_MAX)
         (void)mh_fail(&err, MH_E_LIMIT, "parameters are over %zu bytes", MH_POLICY_PARAMS_MAX);
     else
-        (void)mh_yaml_parse(run->arena, job->params ? job->params : "", job->params_len, &run->params,
-                            &line, &err);
+        (void)mh_yaml_parse(run->arena, job->params ? job->params : "", job->params_len,
+                            &run->params, &line, &err);
     if (err.code == MH_OK && yyjson_is_null(run->params))
         (void)mh_json_parse(run->arena, "{}", 2, &run->params, &err);
     if (err.code == MH_OK && !yyjson_is_obj(run->params) && (line = 1))
@@ -202,7 +202,8 @@ prepare(struct mh_policy_run *run, struct mh_policy_job *job, struct mh_policy_r
         (job->input_len > MH_POLICY_INPUT_MAX ||
          mh_json_parse(run->arena, job->input, job->input_len, &run->input, &err) != MH_OK ||
          !yyjson_is_obj(run->input))) {
-        set_error(r, "contract", NULL, 0, "the input of the decision is no JSON object of 512 KiB at most");
+        set_error(r, "contract", NULL, 0,
+                  "the input of the decision is no JSON object of 512 KiB at most");
         return false;
     }
     return true;

@@ -33,10 +33,10 @@ struct mh_policy_job {
 
 struct mh_policy_result {
     bool ok;
-    const char *point;       /* which decision point the script declares; may be NULL on failure */
-    const char *answer;      /* of a decision: canonical JSON that passed the guard */
+    const char *point;  /* which decision point the script declares; may be NULL on failure */
+    const char *answer; /* of a decision: canonical JSON that passed the guard */
     size_t answer_len;
-    int cases;               /* of a check: own cases and fixtures that ran */
+    int cases;                    /* of a check: own cases and fixtures that ran */
     struct mh_script_error error; /* when !ok; kind and message are always set then */
     int64_t fuel;
     int64_t took_us;

@@ -23,11 +23,11 @@ struct mh_entry {
     struct mh_entry *next;
     struct mh_map_of *map;
     char *key;
-    struct mh_version *latest;  /* as the ConfigMap has it */
-    struct mh_version *active;  /* the last one that passed; NULL: none did */
-    struct mh_checking *check;  /* of `latest`, NULL when it is over */
-    char *refusal;              /* why `latest` was rejected; NULL: it was not */
-    enum mh_policy_state told;  /* in the last event */
+    struct mh_version *latest; /* as the ConfigMap has it */
+    struct mh_version *active; /* the last one that passed; NULL: none did */
+    struct mh_checking *check; /* of `latest`, NULL when it is over */
+    char *refusal;             /* why `latest` was rejected; NULL: it was not */
+    enum mh_policy_state told; /* in the last event */
     char told_hash[MH_POLICY_HASH];
     bool seen; /* during an update */
 };

@@ -156,10 +156,11 @@ void
 mh_policy_push_host(lua_State *L, struct mh_policy_run *run)
 {
     static const luaL_Reg fns[] = {
-        { "set", host_set },           { "declared", host_declared }, { "fail", host_fail },
-        { "kind", host_kind },         { "step", host_step },         { "guard", host_guard },
-        { "remember", host_remember }, { "is_array", host_is_array }, { "copy", host_copy },
-        { NULL, NULL },
+        { "set", host_set },           { "declared", host_declared },
+        { "fail", host_fail },         { "kind", host_kind },
+        { "step", host_step },         { "guard", host_guard },
+        { "remember", host_remember }, { "is_array", host_is_array },
+        { "copy", host_copy },         { NULL, NULL },
     };
     lua_createtable(L, 0, 24);
     lua_pushlightuserdata(L, run);

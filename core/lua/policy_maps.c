@@ -66,7 +66,8 @@ same_text(const struct mh_version *v, const char *script, size_t len, yyjson_val
 {
     const char *p = yyjson_get_str(params);
     return v->script_len == len && memcmp(v->script, script, len) == 0 && !v->params == !p &&
-           (!p || (v->params_len == yyjson_get_len(params) && memcmp(v->params, p, v->params_len) == 0));
+           (!p ||
+            (v->params_len == yyjson_get_len(params) && memcmp(v->params, p, v->params_len) == 0));
 }
 
 static bool
@@ -162,7 +163,6 @@ add_map(struct mh_policies *s, struct mh_map_of **at, const char *ns, const char
     return m;
 }
 
-
 enum mh_code
 mh_policies_update(struct mh_policies *s, yyjson_val *object, struct mh_err *err)
 {
@@ -191,7 +191,8 @@ mh_policies_update(struct mh_policies *s, yyjson_val *object, struct mh_err *err
     yyjson_val *data = yyjson_obj_get(object, "data");
     for (struct mh_entry *e = m->entries; e; e = e->next)
         e->seen = false;
-    yyjson_obj_foreach(data, i, max, key, text) {
+    yyjson_obj_foreach(data, i, max, key, text)
+    {
         const char *k = yyjson_get_str(key);
         if (mh_str_ends(k, ".lua") && yyjson_is_str(text) && n++ < KEYS_MAX)
             ok = update_entry(s, m, k, text, params_of(data, k)) && ok;
@@ -228,7 +229,8 @@ struct verdict {
 static void
 judge(struct mh_policies *s, struct mh_entry *e, struct verdict *v)
 {
-    const struct mh_entry *first = e->active ? mh_policies_claim(s, e->map->ns, e->active->point) : NULL;
+    const struct mh_entry *first =
+        e->active ? mh_policies_claim(s, e->map->ns, e->active->point) : NULL;
     if (e->check) {
         v->state = MH_RECEIVED;
         (void)snprintf(v->message, sizeof(v->message), "is being checked");
@@ -243,8 +245,9 @@ judge(struct mh_policies *s, struct mh_entry *e, struct verdict *v)
     } else if (first == e) {
         v->state = MH_ACTIVE;
         (void)snprintf(v->message, sizeof(v->message), "decides %s for %s", e->active->point,
-                       mh_str_eq(e->map->ns, s->operator_namespace) ? "all clusters"
-                                                                    : "the clusters of its namespace");
+                       mh_str_eq(e->map->ns, s->operator_namespace)
+                           ? "all clusters"
+                           : "the clusters of its namespace");
     } else {
         v->state = MH_CHECKED;
         (void)snprintf(v->message, sizeof(v->message), "%s/%s is older and decides %s",
@@ -265,7 +268,8 @@ annotation_of(struct mh_policies *s, struct mh_map_of *m)
         if (e != m->entries)
             (void)mh_buf_char(&b, ',');
         (void)mh_json_quote(&b, e->key, strlen(e->key));
-        (void)mh_buf_printf(&b, ":{\"state\":\"%s\",\"hash\":\"%s\",\"message\":", state_names[v.state],
+        (void)mh_buf_printf(&b,
+                            ":{\"state\":\"%s\",\"hash\":\"%s\",\"message\":", state_names[v.state],
                             e->latest ? e->latest->hash : "");
         (void)mh_json_quote(&b, v.message, strlen(v.message));
         (void)mh_buf_char(&b, '}');
@@ -282,7 +286,8 @@ static bool
 event_of(struct mh_policies *s, struct mh_entry *e, bool quiet, struct mh_policy_news *news,
          char *note, size_t size)
 {
-    static const char *const reasons[] = { NULL, "PolicyShadowed", "PolicyActive", "PolicyRejected" };
+    static const char *const reasons[] = { NULL, "PolicyShadowed", "PolicyActive",
+                                           "PolicyRejected" };
     struct verdict v;
     judge(s, e, &v);
     const char *hash = e->latest ? e->latest->hash : "";
@@ -303,8 +308,11 @@ tell_map(struct mh_policies *s, struct mh_map_of *m)
 {
     char note[1024];
     if (m->removed) {
-        struct mh_policy_news news = { .namespace = m->ns, .name = m->name, .uid = m->uid,
-                                       .event_type = "Warning", .reason = "PolicyRemoved",
+        struct mh_policy_news news = { .namespace = m->ns,
+                                       .name = m->name,
+                                       .uid = m->uid,
+                                       .event_type = "Warning",
+                                       .reason = "PolicyRemoved",
                                        .note = note };
         (void)snprintf(note, sizeof(note), "%.200s is gone: it no longer decides %s", m->removed,
                        m->removed_point);

@@ -71,10 +71,9 @@ static void
 ask_built_in(struct mh_decision *d)
 {
     struct mh_policy_result r;
-    struct mh_policy_job job = { .op = MH_POLICY_DECIDE,
-                                 .point = d->point,
-                                 .input = d->input,
-                                 .input_len = d->input_len };
+    struct mh_policy_job job = {
+        .op = MH_POLICY_DECIDE, .point = d->point, .input = d->input, .input_len = d->input_len
+    };
     mh_policy_run(d->arena, &job, &r);
     d->by = "built-in";
     d->took_us += r.took_us;

@@ -49,8 +49,8 @@ struct mh_decision {
     /* set before done */
     const char *answer; /* canonical JSON, past the guard; NULL only if the built-in failed too */
     size_t answer_len;
-    const char *by; /* "built-in" or "NAMESPACE/CONFIGMAP/KEY@HASH" */
-    const char *error; /* error record of the policy that failed, JSON; NULL: none */
+    const char *by;         /* "built-in" or "NAMESPACE/CONFIGMAP/KEY@HASH" */
+    const char *error;      /* error record of the policy that failed, JSON; NULL: none */
     const char *error_text; /* one line of it: "who-first/failover.lua:8: ..."; NULL: none */
     int64_t took_us;
     void *impl;

@@ -373,7 +373,8 @@ mh_pool_new(struct event_base *base, const struct mh_pool_options *opt)
         return NULL;
     p->base = base;
     p->argv = opt && opt->argv ? opt->argv : default_argv;
-    p->most = opt && opt->workers > 0 && opt->workers < WORKERS_MAX ? opt->workers : WORKERS_DEFAULT;
+    p->most =
+        opt && opt->workers > 0 && opt->workers < WORKERS_MAX ? opt->workers : WORKERS_DEFAULT;
     p->deadline_ms = opt && opt->deadline_ms > 0 ? opt->deadline_ms : DEADLINE_MS;
     if (!make_events(p)) {
         mh_pool_free(p);
@@ -434,7 +435,8 @@ mh_policy_start(struct mh_pool *p, struct mh_policy_call *call)
     struct event *timer = j ? evtimer_new(p->base, on_waited, j) : NULL;
     if (!timer) { /* no memory even for this: the loop's next turn says so */
         mh_free(j);
-        call->result = (struct mh_policy_result){ .error = { .kind = "memory", .message = "no memory" } };
+        call->result =
+            (struct mh_policy_result){ .error = { .kind = "memory", .message = "no memory" } };
         call->impl = p->failed;
         p->failed = call;
         wake(p, 0);
@@ -455,7 +457,8 @@ mh_policy_start(struct mh_pool *p, struct mh_policy_call *call)
 void
 mh_policy_cancel(struct mh_pool *p, struct mh_policy_call *call)
 {
-    for (struct mh_policy_call **at = &p->failed; *at; at = (struct mh_policy_call **)&(*at)->impl) {
+    for (struct mh_policy_call **at = &p->failed; *at;
+         at = (struct mh_policy_call **)&(*at)->impl) {
         if (*at == call) {
             *at = call->impl;
             call->impl = NULL;

@@ -10,10 +10,11 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "moonherd/err.h"
+
 #include "base/json.h"
 #include "base/mem.h"
 #include "lua/vm.h"
-#include "moonherd/err.h"
 
 #define MH_SEEN_MAX ((size_t)2 << 20)
 #define MH_PLAN_MAX ((size_t)1 << 20)
@@ -30,9 +31,9 @@ struct mh_effect_call {
     struct mh_arena *arena;     /* of the pass: answers are made here */
     yyjson_val *args;           /* JSON array of the arguments; trailing absent ones are missing */
     /* the answer; the first that is set counts; none is nil */
-    struct mh_err err;         /* code != MH_OK: raised in the script */
-    yyjson_val *value;         /* one value */
-    yyjson_val *const *items;  /* or a list of nitems values (items may be NULL if empty) */
+    struct mh_err err;        /* code != MH_OK: raised in the script */
+    yyjson_val *value;        /* one value */
+    yyjson_val *const *items; /* or a list of nitems values (items may be NULL if empty) */
     size_t nitems;
     bool is_list;
     const char *text; /* or JSON text */

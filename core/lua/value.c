@@ -45,7 +45,9 @@ null_index(lua_State *L)
 void
 mh_value_open(lua_State *L)
 {
-    static const luaL_Reg methods[] = { { "add", array_add }, { "has", array_has }, { NULL, NULL } };
+    static const luaL_Reg methods[] = { { "add", array_add },
+                                        { "has", array_has },
+                                        { NULL, NULL } };
     lua_createtable(L, 0, 2);
     luaL_newlib(L, methods);
     lua_setfield(L, -2, "__index");
@@ -101,7 +103,8 @@ push_array(lua_State *L, yyjson_val *v)
     yyjson_val *item;
     lua_createtable(L, yyjson_arr_size(v) > 1 << 20 ? 0 : (int)yyjson_arr_size(v), 0);
     mh_value_tag_array(L);
-    yyjson_arr_foreach(v, i, max, item) {
+    yyjson_arr_foreach(v, i, max, item)
+    {
         mh_value_push(L, item);
         lua_rawseti(L, -2, (lua_Integer)i + 1);
     }
@@ -115,7 +118,8 @@ push_object(lua_State *L, yyjson_val *v)
     yyjson_val *key;
     yyjson_val *item;
     lua_createtable(L, 0, yyjson_obj_size(v) > 1 << 20 ? 0 : (int)yyjson_obj_size(v));
-    yyjson_obj_foreach(v, i, max, key, item) {
+    yyjson_obj_foreach(v, i, max, key, item)
+    {
         if (yyjson_is_null(item))
             continue;
         lua_pushlstring(L, yyjson_get_str(key), yyjson_get_len(key));

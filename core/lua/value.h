@@ -9,9 +9,10 @@
 
 #include <lua.h>
 
+#include "moonherd/err.h"
+
 #include "base/buf.h"
 #include "base/json.h"
-#include "moonherd/err.h"
 
 /* Makes the array metatable and null of a new VM. Raises. */
 void mh_value_open(lua_State *L);

@@ -363,8 +363,7 @@ kill_message(const struct mh_vm *vm, struct mh_arena *a, const char **kind)
     switch (vm->dead) {
     case MH_KILL_FUEL:
         *kind = "fuel";
-        return mh_arena_printf(a, "used more than %lld units of fuel",
-                               (long long)vm->limits.fuel);
+        return mh_arena_printf(a, "used more than %lld units of fuel", (long long)vm->limits.fuel);
     case MH_KILL_WALL:
         *kind = "wall";
         return mh_arena_printf(a, "ran longer than %lld ms",

@@ -6,14 +6,14 @@
 #ifndef MH_LUA_VM_H
 #define MH_LUA_VM_H
 
+#include <lua.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
-#include <lua.h>
+#include "moonherd/err.h"
 
 #include "base/mem.h"
-#include "moonherd/err.h"
 
 struct mh_task;
 
@@ -29,12 +29,7 @@ struct mh_vm_limits {
 extern const struct mh_vm_limits mh_limits_policy;     /* 1 M, 50 ms, 4 MiB, 1 MiB */
 extern const struct mh_vm_limits mh_limits_controller; /* 50 M, 200 ms, 16 MiB, 4 MiB */
 
-enum mh_kill {
-    MH_KILL_NONE,
-    MH_KILL_FUEL,
-    MH_KILL_WALL,
-    MH_KILL_MEMORY
-};
+enum mh_kill { MH_KILL_NONE, MH_KILL_FUEL, MH_KILL_WALL, MH_KILL_MEMORY };
 
 /* What a failed script leaves behind. Texts are on the arena that the call was given. */
 struct mh_script_error {
@@ -53,10 +48,10 @@ struct mh_vm {
     int64_t fuel;     /* used since mh_vm_begin */
     int64_t began_ns; /* CLOCK_MONOTONIC */
     enum mh_kill dead;
-    bool broken;      /* killed for memory: close it */
-    int full;         /* times the heap was full since mh_vm_begin */
-    const char *kind; /* what a plain error means now: "syntax", "contract", "runtime" */
-    char where[80];   /* of the kill: "failover.lua:8" */
+    bool broken;             /* killed for memory: close it */
+    int full;                /* times the heap was full since mh_vm_begin */
+    const char *kind;        /* what a plain error means now: "syntax", "contract", "runtime" */
+    char where[80];          /* of the kill: "failover.lua:8" */
     struct mh_task *running; /* of the step that runs, NULL outside */
 };
 

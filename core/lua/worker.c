@@ -22,12 +22,24 @@
 
 /* Without arguments to look at. At most 25 with mmap and mprotect. */
 static const int allowed[] = {
-    SCMP_SYS(read),          SCMP_SYS(write),        SCMP_SYS(exit),         SCMP_SYS(exit_group),
-    SCMP_SYS(brk),           SCMP_SYS(munmap),       SCMP_SYS(mremap),       SCMP_SYS(madvise),
-    SCMP_SYS(futex),         SCMP_SYS(clock_gettime), SCMP_SYS(rt_sigreturn), SCMP_SYS(rt_sigprocmask),
-    SCMP_SYS(restart_syscall), SCMP_SYS(sysinfo),
+    SCMP_SYS(read),
+    SCMP_SYS(write),
+    SCMP_SYS(exit),
+    SCMP_SYS(exit_group),
+    SCMP_SYS(brk),
+    SCMP_SYS(munmap),
+    SCMP_SYS(mremap),
+    SCMP_SYS(madvise),
+    SCMP_SYS(futex),
+    SCMP_SYS(clock_gettime),
+    SCMP_SYS(rt_sigreturn),
+    SCMP_SYS(rt_sigprocmask),
+    SCMP_SYS(restart_syscall),
+    SCMP_SYS(sysinfo),
 #ifdef __SANITIZE_ADDRESS__
-    SCMP_SYS(sigaltstack),   SCMP_SYS(getpid),       SCMP_SYS(sched_yield),
+    SCMP_SYS(sigaltstack),
+    SCMP_SYS(getpid),
+    SCMP_SYS(sched_yield),
 #endif
 };
 
@@ -72,11 +84,14 @@ set_limits(struct mh_err *err)
         int what;
         rlim_t most;
     } limits[] = {
-        { RLIMIT_CORE, 0 }, { RLIMIT_FSIZE, 0 }, { RLIMIT_NPROC, 0 }, { RLIMIT_NOFILE, 4 },
+        { RLIMIT_CORE, 0 },
+        { RLIMIT_FSIZE, 0 },
+        { RLIMIT_NPROC, 0 },
+        { RLIMIT_NOFILE, 4 },
     };
     for (size_t i = 0; i < sizeof(limits) / sizeof(*limits); i++) {
         struct rlimit r = { limits[i].most, limits[i].most };
-        if (setrlimit((__rlimit_resource_t)limits[i].what, &r) != 0)
+        if (setrlimit(limits[i].what, &r) != 0)
             return mh_fail(err, MH_E_IO, "resource limit refused: %s", strerror(errno));
     }
 #ifndef __SANITIZE_ADDRESS__ /* which reserves terabytes */

@@ -75,9 +75,8 @@ read_scalar(struct reader *r, yyjson_mut_val **out)
     size_t n = r->event.data.scalar.length;
     if (memchr(s, 0, n))
         return refuse(r, "a text has a zero byte");
-    *out = r->event.data.scalar.style == YAML_PLAIN_SCALAR_STYLE
-               ? plain(r, s)
-               : yyjson_mut_strncpy(r->doc, s, n);
+    *out = r->event.data.scalar.style == YAML_PLAIN_SCALAR_STYLE ? plain(r, s)
+                                                                 : yyjson_mut_strncpy(r->doc, s, n);
     return *out ? MH_OK : mh_fail(r->err, MH_E_NOMEM, "no memory for YAML");
 }
 

@@ -2,8 +2,9 @@
 #ifndef MH_LUA_YAML_H
 #define MH_LUA_YAML_H
 
-#include "base/json.h"
 #include "moonherd/err.h"
+
+#include "base/json.h"
 
 #define MH_YAML_DEPTH_MAX 16
 

@@ -1,4 +1,5 @@
 -- Who becomes primary: no data loss first, then the wish of the user (priority), then the least lag.
+-- luacheck: read globals policy promote hold rank
 -- This is the built-in policy. It is in charge where no ConfigMap says otherwise, and whenever one fails.
 return policy "failover/v1" {
   decide = function(ctx)

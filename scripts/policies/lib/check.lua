@@ -36,7 +36,10 @@ function host.check_definition(definition, returned)
 end
 
 local function show(value)
-  return type(value) == "string" and format("%q", value) or type(value) == "table" and "a table" or tostring(value)
+  if type(value) == "string" then
+    return format("%q", value)
+  end
+  return type(value) == "table" and "a table" or tostring(value)
 end
 
 local function compare(want, got, path)

@@ -14,7 +14,8 @@ function host.ask(definition, input, params)
   if type(answer) ~= "table" then
     fail("decide returned a %s, want a table", type(answer))
   end
-  if answer.action == "hold" and host.point == "failover/v1" and host.math_type(answer.until_s) == "integer" then
+  local is_hold = answer.action == "hold" and host.point == "failover/v1"
+  if is_hold and host.math_type(answer.until_s) == "integer" then
     answer.at = input.now + answer.until_s
   end
   host.guard(host.point, answer)

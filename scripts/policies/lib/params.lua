@@ -1,3 +1,4 @@
+-- luacheck: read globals array
 --- Parameters of a policy: the declared types against what NAME.params.yaml says.
 local host = ...
 local ipairs, pairs, type, tostring, rawget, rawlen = ipairs, pairs, type, tostring, rawget, rawlen

@@ -1,3 +1,4 @@
+-- luacheck: read globals array
 --- The decision points: what a context holds, and inputs that every policy has to survive.
 local host = ...
 local ipairs, pairs, format = ipairs, pairs, string.format
@@ -10,7 +11,9 @@ local function cluster()
 end
 
 local function candidate(fields)
-  local out = { sync = false, timeline = 1, flush_lsn = "0/3000000", replay_lag = 0, ready = true, priority = 0 }
+  local out = {
+    sync = false, timeline = 1, flush_lsn = "0/3000000", replay_lag = 0, ready = true, priority = 0,
+  }
   for key, value in pairs(fields) do
     out[key] = value
   end
@@ -70,8 +73,10 @@ failover.fixtures = {
 
 local function nodes(count)
   return many(count, function(i)
-    return { name = format("node%d", i), zone = format("zone%d", i % 3 + 1), ready = true, schedulable = true,
-      labels = {} }
+    return {
+      name = format("node%d", i), zone = format("zone%d", i % 3 + 1), ready = true, schedulable = true,
+      labels = {},
+    }
   end)
 end
 
@@ -82,8 +87,10 @@ local placement = {
 }
 
 function placement.defaults(given)
-  local out = { cluster = cluster(), instance = { name = "pg-1", ordinal = 1, is_new = true }, zones = array {},
-    nodes = array {}, now = NOW }
+  local out = {
+    cluster = cluster(), instance = { name = "pg-1", ordinal = 1, is_new = true }, zones = array {},
+    nodes = array {}, now = NOW,
+  }
   for key, value in pairs(given) do
     out[key] = value
   end

@@ -1,7 +1,9 @@
---- The words that a policy is written in: types of parameters, results, rank. Loaded by the core before the
---- script of a user; the script sees the words as globals and nothing else of this file.
+-- luacheck: read globals array null
+--- The words that a policy is written in: types of parameters, results, rank. Loaded by the core before
+--- the script of a user; the script sees the words as globals and nothing else of this file.
 local host = ...
-local ipairs, setmetatable, tostring, type, error, select = ipairs, setmetatable, tostring, type, error, select
+local ipairs, setmetatable, tostring, type = ipairs, setmetatable, tostring, type
+local error, select = error, select
 local math_type, sort, format, match = math.type, table.sort, string.format, string.match
 local sub, tonumber, rawget, rawlen, floor = string.sub, tonumber, rawget, rawlen, math.floor
 local array, null = array, null
@@ -75,7 +77,9 @@ end)
 --- hold(reason, message, ...) or hold { reason =, message =, until_s = }
 host.set("hold", function(reason, message, ...)
   if type(reason) == "table" then
-    return { action = "hold", reason = reason.reason, message = reason.message, until_s = reason.until_s or 30 }
+    return {
+      action = "hold", reason = reason.reason, message = reason.message, until_s = reason.until_s or 30,
+    }
   end
   return { action = "hold", reason = reason, message = text_of(message, ...), until_s = 30 }
 end)
@@ -88,7 +92,8 @@ local RANK = { boolean = 1, number = 2, string = 3 }
 local function less(a, b, at)
   local x, y = a.key[at], b.key[at]
   if RANK[type(x)] == nil or type(x) ~= type(y) then
-    error(format("rank: element %d of the keys of %s and %s: want two numbers, texts or flags", at, a.name, b.name), 0)
+    error(format("rank: element %d of the keys of %s and %s: want two numbers, texts or flags", at, a.name,
+      b.name), 0)
   elseif x == y then
     return nil
   elseif type(x) == "boolean" then

@@ -42,7 +42,8 @@ decide(const char *script, const char *params)
 {
     struct mh_policy_result r = run_on(MH_POLICY_DECIDE, script, params, INPUT, "failover/v1");
     return r.ok ? r.answer
-                : mh_arena_printf(&arena, "%s: %s", r.error.kind, mh_policy_error_text(&arena, &r.error));
+                : mh_arena_printf(&arena, "%s: %s", r.error.kind,
+                                  mh_policy_error_text(&arena, &r.error));
 }
 
 static const char zone_policy[] =
@@ -51,7 +52,8 @@ static const char zone_policy[] =
     "  decide = function(ctx)\n"
     "    local ranked = {}\n"
     "    for _, c in ipairs(ctx.candidates) do\n"
-    "      ranked[#ranked + 1] = { name = c.name, key = { c.zone == ctx.params.zone, -c.replay_lag } }\n"
+    "      ranked[#ranked + 1] = { name = c.name, key = { c.zone == ctx.params.zone, -c.replay_lag "
+    "} }\n"
     "    end\n"
     "    if #ranked == 0 then return hold('Nobody', 'none of %d', 0) end\n"
     "    return promote(rank(ranked))\n"
@@ -69,7 +71,8 @@ TEST(the_built_in_policies_pass_their_own_check)
     r = run_on(MH_POLICY_CHECK, NULL, NULL, NULL, "placement/v1");
     CHECK_STR(r.ok ? "ok" : mh_policy_error_text(&arena, &r.error), "ok");
     r = run_on(MH_POLICY_DECIDE, NULL, NULL, INPUT, "failover/v1");
-    CHECK_STR(r.answer, "{\"action\":\"promote\",\"order\":[\"pg-2\",\"pg-3\"],\"target\":\"pg-2\"}");
+    CHECK_STR(r.answer,
+              "{\"action\":\"promote\",\"order\":[\"pg-2\",\"pg-3\"],\"target\":\"pg-2\"}");
     r = run_on(MH_POLICY_DECIDE, NULL, NULL, "{\"zones\":[\"a\",\"b\"],\"nodes\":[],\"now\":1}",
                "placement/v1");
     CHECK_STR(r.answer, "{\"preferred\":[],\"required\":[],\"spread\":[{\"key\":"
@@ -91,23 +94,31 @@ TEST(parameters_are_checked_and_typed)
 {
     static const char script[] =
         "return policy 'failover/v1' { params = { lag = bytes '16MiB', wait = duration '5s',\n"
-        " never = list(str), how = choice('a', 'b'), n = int(3), f = flag(true), o = optional(str), x = num(1.5) },\n"
+        " never = list(str), how = choice('a', 'b'), n = int(3), f = flag(true), o = "
+        "optional(str), x = num(1.5) },\n"
         " decide = function(ctx) local p = ctx.params\n"
-        " return hold('P', '%d %d %d %s %d %s %s %s', p.lag, p.wait, #p.never, p.how, p.n, p.f, p.o, p.x) end }";
-    CHECK_STR(decide(script, NULL), "{\"action\":\"hold\",\"at\":130,\"message\":\"16777216 5 0 a 3 true nil 1.5\","
-                                    "\"reason\":\"P\",\"until_s\":30}");
-    CHECK_STR(decide(script, "lag: 1KiB\nwait: 60\nnever: [x, y]\nhow: b\nf: false\no: 'true'\nx: 2\n"),
-              "{\"action\":\"hold\",\"at\":130,\"message\":\"1024 60 2 b 3 false true 2\",\"reason\":\"P\","
-              "\"until_s\":30}");
+        " return hold('P', '%d %d %d %s %d %s %s %s', p.lag, p.wait, #p.never, p.how, p.n, p.f, "
+        "p.o, p.x) end }";
+    CHECK_STR(decide(script, NULL),
+              "{\"action\":\"hold\",\"at\":130,\"message\":\"16777216 5 0 a 3 true nil 1.5\","
+              "\"reason\":\"P\",\"until_s\":30}");
+    CHECK_STR(
+        decide(script, "lag: 1KiB\nwait: 60\nnever: [x, y]\nhow: b\nf: false\no: 'true'\nx: 2\n"),
+        "{\"action\":\"hold\",\"at\":130,\"message\":\"1024 60 2 b 3 false true "
+        "2\",\"reason\":\"P\","
+        "\"until_s\":30}");
     CHECK_STR(decide(script, "lag: soon"),
               "contract: failover.lua:1: params.lag: want a size as in \"16MiB\", got \"soon\"");
-    CHECK_STR(decide(script, "how: c"), "contract: failover.lua:1: params.how: want one of a, b, got \"c\"");
-    CHECK_STR(decide(script, "never: [1]"), "contract: failover.lua:1: params.never[1]: want a text, got 1");
+    CHECK_STR(decide(script, "how: c"),
+              "contract: failover.lua:1: params.how: want one of a, b, got \"c\"");
+    CHECK_STR(decide(script, "never: [1]"),
+              "contract: failover.lua:1: params.never[1]: want a text, got 1");
     CHECK_STR(decide(script, "zone: x"),
               "contract: failover.lua:1: params.zone is not declared by the policy");
     CHECK_STR(decide(script, "a: &x 1\nb: *x"),
               "contract: failover.params.yaml:1: anchors, aliases and tags are not allowed");
-    CHECK_STR(decide(script, "n: 1\nn: 2"), "contract: failover.params.yaml:2: key 'n' is there twice");
+    CHECK_STR(decide(script, "n: 1\nn: 2"),
+              "contract: failover.params.yaml:2: key 'n' is there twice");
     CHECK_STR(decide(script, "- 1"),
               "contract: failover.params.yaml:1: want names and values, as in 'zone: zone3'");
     CHECK(strstr(decide(script, "n: [1"), "failover.params.yaml:") != NULL);
@@ -115,47 +126,64 @@ TEST(parameters_are_checked_and_typed)
 
 TEST(mistakes_are_named_with_file_and_line)
 {
-    CHECK_STR(check("return policy 'failover/v1' {\n  decide = function(ctx)\n    return promot(ctx)\n  end }", NULL),
+    CHECK_STR(check("return policy 'failover/v1' {\n  decide = function(ctx)\n    return "
+                    "promot(ctx)\n  end }",
+                    NULL),
               "failover.lua:3: undefined name 'promot'");
-    CHECK_STR(check("return policy 'failover/v1' {\n decide = function(ctx) return promote( end }", NULL),
-              "failover.lua:2: unexpected symbol near 'end'");
-    CHECK_STR(check("local x = 1", NULL),
-              "failover.lua:1: the script declares nothing: want return policy \"failover/v1\" { ... }");
+    CHECK_STR(
+        check("return policy 'failover/v1' {\n decide = function(ctx) return promote( end }", NULL),
+        "failover.lua:2: unexpected symbol near 'end'");
+    CHECK_STR(
+        check("local x = 1", NULL),
+        "failover.lua:1: the script declares nothing: want return policy \"failover/v1\" { ... }");
     CHECK_STR(check("\nreturn policy 'retention/v1' { decide = function() end }", NULL),
               "failover.lua:2: there is no decision point 'retention/v1'");
     CHECK_STR(check("return policy 'failover/v1' { decid = function() end }", NULL),
               "failover.lua:1: policy: unknown key 'decid'");
     const char *got = check("return policy 'failover/v1' { decide = function(ctx)\n"
-                            " return promote(ctx.candidates[1].name) end }", NULL);
+                            " return promote(ctx.candidates[1].name) end }",
+                            NULL);
     CHECK(strstr(got, "failover.lua:2: attempt to index a nil value (field '") == got);
     CHECK(strstr(got, "(in fixture 'no candidate')") != NULL);
-    CHECK_STR(check("return policy 'failover/v1' { decide = function(ctx) return hold('X', 'y') end,\n"
-                    "cases = { { name = 'c', given = { candidate = {} } } } }", NULL),
-              "failover.lua:1: given: 'candidate' is no field of failover/v1 (in case 'c')");
-    CHECK_STR(check("return policy 'failover/v1' { decide = function(ctx) return hold('X', 'y') end,\n"
-                    "cases = { { name = 'c', expect = { action = 'promote' } } } }", NULL),
-              "failover.lua:1: decision.action: want \"promote\", got \"hold\" (in case 'c')");
+    CHECK_STR(
+        check("return policy 'failover/v1' { decide = function(ctx) return hold('X', 'y') end,\n"
+              "cases = { { name = 'c', given = { candidate = {} } } } }",
+              NULL),
+        "failover.lua:1: given: 'candidate' is no field of failover/v1 (in case 'c')");
+    CHECK_STR(
+        check("return policy 'failover/v1' { decide = function(ctx) return hold('X', 'y') end,\n"
+              "cases = { { name = 'c', expect = { action = 'promote' } } } }",
+              NULL),
+        "failover.lua:1: decision.action: want \"promote\", got \"hold\" (in case 'c')");
     CHECK_STR(check("\x1bLua", NULL), "failover.lua:1: bytecode is refused");
-    CHECK_STR(check("return policy 'failover/v1' { decide = function() return hold('X') end } -- \xff", NULL),
-              "failover.lua:1: the text is not UTF-8");
+    CHECK_STR(
+        check("return policy 'failover/v1' { decide = function() return hold('X') end } -- \xff",
+              NULL),
+        "failover.lua:1: the text is not UTF-8");
 }
 
 TEST(limits_end_a_decision)
 {
     CHECK_STR(decide("return policy 'failover/v1' { decide = function()\n"
-                     " while true do string.rep('x', 1000000) end end }", NULL),
+                     " while true do string.rep('x', 1000000) end end }",
+                     NULL),
               "fuel: failover.lua:2: used more than 1000000 units of fuel");
     CHECK_STR(decide("return policy 'failover/v1' { decide = function()\n"
-                     "local t = {} while true do t[#t + 1] = ('x'):rep(900000) .. #t end end }", NULL),
-              "memory: failover.lua: needs more memory than 4096 KiB, or one value of more than 1024 KiB");
+                     "local t = {} while true do t[#t + 1] = ('x'):rep(900000) .. #t end end }",
+                     NULL),
+              "memory: failover.lua: needs more memory than 4096 KiB, or one value of more than "
+              "1024 KiB");
     CHECK_STR(decide("return policy 'failover/v1' { decide = function()\n"
-                     "return { action = 'hold', reason = 'X', until_s = 1, message = ('x'):rep(70000) } end }", NULL),
+                     "return { action = 'hold', reason = 'X', until_s = 1, message = "
+                     "('x'):rep(70000) } end }",
+                     NULL),
               "output: failover.lua:1: decision.message makes the whole too large (over 64 KiB)");
 }
 
 TEST(an_answer_outside_the_safe_set_is_refused)
 {
-#define DECIDE(body) decide("return policy 'failover/v1' { decide = function(ctx) " body " end }", NULL)
+#define DECIDE(body)                                                                               \
+    decide("return policy 'failover/v1' { decide = function(ctx) " body " end }", NULL)
     CHECK_STR(DECIDE("return promote { 'pg-1' }"),
               "guard: failover.lua:1: decision.order[1]: 'pg-1' is no candidate");
     CHECK_STR(DECIDE("ctx.candidates:add { name = 'pg-1' } return promote { 'pg-1' }"),
@@ -166,8 +194,9 @@ TEST(an_answer_outside_the_safe_set_is_refused)
               "guard: failover.lua:1: decision.until_s: want 0 to 30 seconds");
     CHECK_STR(DECIDE("return { action = 'promote', order = { 'pg-2' }, target = 'pg-3' }"),
               "guard: failover.lua:1: decision.target: want the first of the order");
-    CHECK_STR(DECIDE("return { action = 'promote', order = { 'pg-2' }, target = 'pg-2', force = true }"),
-              "guard: failover.lua:1: decision: unknown key 'force'");
+    CHECK_STR(
+        DECIDE("return { action = 'promote', order = { 'pg-2' }, target = 'pg-2', force = true }"),
+        "guard: failover.lua:1: decision: unknown key 'force'");
     CHECK_STR(DECIDE("return 1"), "output: failover.lua:1: decide returned a number, want a table");
     CHECK_STR(DECIDE("local t = {} t.t = t return t"),
               "output: failover.lua:1: decision.t contains itself");
@@ -189,7 +218,9 @@ guard(const char *answer)
 TEST(a_placement_is_bounded)
 {
     CHECK_STR(guard("{}"), "ok");
-    CHECK_STR(guard("{\"required\":[{\"node\":{\"key\":\"z\",\"op\":\"In\",\"values\":[\"zone3\"]}}]}"), "ok");
+    CHECK_STR(
+        guard("{\"required\":[{\"node\":{\"key\":\"z\",\"op\":\"In\",\"values\":[\"zone3\"]}}]}"),
+        "ok");
     CHECK_STR(guard("{\"required\":[{\"node\":{\"key\":\"z\",\"op\":\"In\"}}]}"),
               "decision.required[1].node.values: wrong number of values for In");
     CHECK_STR(guard("{\"preferred\":[{\"node\":{\"key\":\"z\",\"op\":\"Exists\"}}]}"),
@@ -214,7 +245,8 @@ TEST(every_failed_allocation_leaves_an_error_and_no_wrong_answer)
         bool failed = mh_mem_failed();
         mh_mem_fail_after(-1);
         if (r.ok)
-            CHECK_STR(r.answer, "{\"action\":\"promote\",\"order\":[\"pg-3\",\"pg-2\"],\"target\":\"pg-3\"}");
+            CHECK_STR(r.answer,
+                      "{\"action\":\"promote\",\"order\":[\"pg-3\",\"pg-2\"],\"target\":\"pg-3\"}");
         else
             CHECK(r.error.kind && r.error.message);
         mh_arena_release(&arena);

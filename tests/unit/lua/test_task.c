@@ -7,7 +7,8 @@ static const char script[] =
     "  owns = {'Pod', 'Service'}, watches = {{kind = 'Secret'}},\n"
     "  observe = function(ctx, obj)\n"
     "    if obj.mode == 'loop' then while true do end end\n"
-    "    if obj.mode == 'eat' then local t = {} while true do t[#t + 1] = ('x'):rep(4000000) .. #t end end\n"
+    "    if obj.mode == 'eat' then local t = {} while true do t[#t + 1] = ('x'):rep(4000000) .. #t "
+    "end end\n"
     "    if obj.mode == 'keep' then error 'no' end\n"
     "    local a = ctx.read('Secret', 'ns', obj.name)\n"
     "    local ok, b = pcall(ctx.read, 'Secret', 'ns', 'second')\n"
@@ -53,9 +54,9 @@ fx_list(struct mh_effect_call *call)
     return MH_EFFECT_DONE;
 }
 
-static const struct mh_effect effects[] = {
-    { "read", fx_read }, { "list", fx_list }, { NULL, NULL }
-};
+static const struct mh_effect effects[] = { { "read", fx_read },
+                                            { "list", fx_list },
+                                            { NULL, NULL } };
 static int done_count;
 
 static void
@@ -82,8 +83,9 @@ start(struct mh_controller *c, struct mh_arena *a, struct mh_observe *o, const c
     yyjson_val *ctx = NULL;
     CHECK(mh_json_parse(a, object, strlen(object), &obj, NULL) == MH_OK);
     CHECK(mh_json_parse(a, "{\"now\":5}", 9, &ctx, NULL) == MH_OK);
-    *o = (struct mh_observe){ .arena = a, .object = obj, .ctx = ctx, .effects = effects,
-                              .done = on_done };
+    *o = (struct mh_observe){
+        .arena = a, .object = obj, .ctx = ctx, .effects = effects, .done = on_done
+    };
     done_count = 0;
     return mh_observe_start(c, o);
 }
@@ -108,8 +110,9 @@ TEST(an_observe_waits_for_effects_and_its_result_feeds_plan)
     (void)mh_fail(&waiting->err, MH_E_UNREACHABLE, "nobody there");
     mh_effect_finish(waiting);
     CHECK_INT(done_count, 1);
-    CHECK_STR(o.seen, "{\"a\":{\"v\":7},\"b\":\"ctx.read: nobody there\",\"list\":[{\"n\":1},{\"n\":1}],"
-                      "\"now\":5,\"ok\":false}");
+    CHECK_STR(o.seen,
+              "{\"a\":{\"v\":7},\"b\":\"ctx.read: nobody there\",\"list\":[{\"n\":1},{\"n\":1}],"
+              "\"now\":5,\"ok\":false}");
     const char *plan = NULL;
     size_t len;
     CHECK(mh_controller_plan(c, &a, o.seen, o.seen_len, &plan, &len, NULL, NULL) == MH_OK);
@@ -189,7 +192,8 @@ TEST(waiting_inside_sort_is_an_error_that_says_so)
     CHECK_INT(start(c, &a, &o, "{\"mode\":\"sort\"}"), MH_STEP_WAIT);
     mh_effect_finish(waiting);
     mh_effect_finish(waiting);
-    CHECK_STR(o.err.msg, "thing.lua:9: ctx.read cannot wait here: inside table.sort or string.gsub");
+    CHECK_STR(o.err.msg,
+              "thing.lua:9: ctx.read cannot wait here: inside table.sort or string.gsub");
     mh_arena_release(&a);
     mh_controller_free(c);
 }

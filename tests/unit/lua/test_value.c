@@ -44,8 +44,8 @@ eval(const char *text, const char *input)
             err = r.encode;
         result = err.code == MH_OK ? mh_buf_text(&r.out) : err.msg;
         static char text_out[65536];
-        (void)snprintf(text_out, sizeof(text_out), "%s%s", err.code == MH_OK ? "" : "error: ",
-                       result);
+        (void)snprintf(text_out, sizeof(text_out), "%s%s",
+                       err.code == MH_OK ? "" : "error: ", result);
         result = text_out;
     }
     mh_buf_release(&r.out);
@@ -59,16 +59,25 @@ eval(const char *text, const char *input)
 TEST(json_comes_back_the_same_with_sorted_keys)
 {
     static const char *const same[] = {
-        "{}", "[]", "[[],{}]", "{\"a\":{},\"b\":[]}", "7312345678901234567", "-9223372036854775808",
-        "1.5", "0.1", "1.0", "\"\\u0001 \xc3\xa9 \\\"\"", "[1,null,3]", "true",
+        "{}",
+        "[]",
+        "[[],{}]",
+        "{\"a\":{},\"b\":[]}",
+        "7312345678901234567",
+        "-9223372036854775808",
+        "1.5",
+        "0.1",
+        "1.0",
+        "\"\\u0001 \xc3\xa9 \\\"\"",
+        "[1,null,3]",
+        "true",
         "{\"a\":[{\"x\":1},{\"y\":[]}]}",
     };
     for (size_t i = 0; i < sizeof(same) / sizeof(*same); i++)
         CHECK_STR(eval("return ...", same[i]), same[i]);
     CHECK_STR(eval("return ...", "{\"b\":1,\"a\":2,\"aa\":3,\"A\":null}"),
               "{\"a\":2,\"aa\":3,\"b\":1}");
-    CHECK_STR(eval("return ...", "18446744073709551615"),
-              "error: an integer is outside 64 bits");
+    CHECK_STR(eval("return ...", "18446744073709551615"), "error: an integer is outside 64 bits");
 }
 
 TEST(what_json_has_not_is_an_error_that_names_the_path)
@@ -79,7 +88,8 @@ TEST(what_json_has_not_is_an_error_that_names_the_path)
     EVAL("return {x = {1, y = 2}}", "error: out.x is neither a list without holes nor an object");
     EVAL("return array {1, nil, 3}", "error: out is an array with a hole or a named field");
     EVAL("return {[1e9 // 1 | 0] = 1}", "error: out is neither a list without holes nor an object");
-    EVAL("return {a = {{b = 0/0}}}", "error: out.a[1].b is no number that JSON has (NaN or infinite)");
+    EVAL("return {a = {{b = 0/0}}}",
+         "error: out.a[1].b is no number that JSON has (NaN or infinite)");
     EVAL("return {1/0}", "error: out[1] is no number that JSON has (NaN or infinite)");
     EVAL("return {f = print == nil}", "error: t.lua:1: undefined name 'print'");
     EVAL("return {f = pairs}", "error: out.f is a function or userdata");
@@ -90,14 +100,16 @@ TEST(what_json_has_not_is_an_error_that_names_the_path)
          "[1][1][1][1][1][1][1][1][1][1][1][1][1][1][1][1]"
          "[1][1][1][1][1][1][1][1][1][1][1][1][1][1][1][1]"
          "[1][1][1][1][1][1][1][1][1][1][1][1][1][1][1][1]"
-         "[1][1][1][1][1][1][1][1][1][1][1][1][1][1][1][1]" " is nested deeper than 64");
+         "[1][1][1][1][1][1][1][1][1][1][1][1][1][1][1][1]"
+         " is nested deeper than 64");
     EVAL("return {[true] = 1}", "error: out is neither a list without holes nor an object");
     EVAL("return {1, null, array {}, {}}", "[1,null,[],{}]");
 }
 
 TEST(iteration_is_sorted_and_texts_have_no_addresses)
 {
-    EVAL("local k = array {} for key in pairs {b = 1, a = 2, [3] = 1, [1] = 1, [2.5] = 1, [true] = 1} "
+    EVAL("local k = array {} for key in pairs {b = 1, a = 2, [3] = 1, [1] = 1, [2.5] = 1, [true] = "
+         "1} "
          "do k:add(tostring(key)) end return k",
          "[\"1\",\"2.5\",\"3\",\"a\",\"b\",\"true\"]");
     EVAL("local t = {z = 1, y = 2} return {next(t), next(t, 'y'), (next(t, 'z')), next {} == nil}",
@@ -131,7 +143,8 @@ TEST(strings_and_patterns_work_as_in_lua)
     EVAL("return {('a-b]c'):gsub('[%-%]]', '.')}", "[\"a.b.c\",2]");
     EVAL("return {('x=1,y=2'):gsub('(%w)=(%w)', '%2=%1')}", "[\"1=x,2=y\",2]");
     EVAL("return {('abcabc'):match('(abc)%1')}", "[\"abc\"]");
-    EVAL("return {('  trim '):match('^%s*(.-)%s*$'), ('x'):rep(3, ','), ('abc'):sub(-2), ('abc'):byte(1, -1)}",
+    EVAL("return {('  trim '):match('^%s*(.-)%s*$'), ('x'):rep(3, ','), ('abc'):sub(-2), "
+         "('abc'):byte(1, -1)}",
          "[\"trim\",\"x,x,x\",\"bc\",97,98,99]");
     EVAL("return {('%5.2f|%-4d|%04x|%s|%q|%%'):format(1.239, 7, 255, true, 'a\\nb')}",
          "[\" 1.24|7   |00ff|true|\\\"a\\\\\\nb\\\"|%\"]");
@@ -139,10 +152,13 @@ TEST(strings_and_patterns_work_as_in_lua)
     EVAL("return ('a'):match('[a')", "error: t.lua:1: pattern has a '[' without ']'");
     EVAL("return ('a'):match('a%')", "error: t.lua:1: pattern ends with '%'");
     EVAL("return ('aaa'):find('a', -2) .. '' .. tostring(('a.b'):find('.', 1, true))", "\"22\"");
-    EVAL("return {table.unpack({1, 2, 3}, 2), table.concat({1, 'a', 2.5}, '-')}", "[2,\"1-a-2.5\"]");
+    EVAL("return {table.unpack({1, 2, 3}, 2), table.concat({1, 'a', 2.5}, '-')}",
+         "[2,\"1-a-2.5\"]");
     EVAL("local t = {1, 2, 3} table.insert(t, 1, 0) table.insert(t, 4) table.remove(t, 2) "
-         "return table.move(t, 1, 2, 2)", "[0,0,2,4]");
-    EVAL("return {utf8.len('\xc3\xa9x'), utf8.char(233, 8364), utf8.codepoint('\xe2\x82\xac'), utf8.offset('\xc3\xa9x', 2)}",
+         "return table.move(t, 1, 2, 2)",
+         "[0,0,2,4]");
+    EVAL("return {utf8.len('\xc3\xa9x'), utf8.char(233, 8364), utf8.codepoint('\xe2\x82\xac'), "
+         "utf8.offset('\xc3\xa9x', 2)}",
          "[2,\"\xc3\xa9\xe2\x82\xac\",8364,3]");
     EVAL("local o = array {} for p, c in utf8.codes('\xc3\xa9x') do o:add(p):add(c) end return o",
          "[1,233,3,120]");
@@ -160,7 +176,8 @@ TEST(a_kill_is_not_caught_and_errors_are)
          "error: t.lua:1: used more than 1000000 units of fuel");
     EVAL("x = 1", "error: t.lua:1: global 'x' cannot be set: declare it local");
     EVAL("return setmetatable({}, {__gc = 1})", "error: t.lua:1: a metatable with __gc is refused");
-    EVAL("return setmetatable(array {}, {})", "error: t.lua:1: cannot change a protected metatable");
+    EVAL("return setmetatable(array {}, {})",
+         "error: t.lua:1: cannot change a protected metatable");
     EVAL("return getmetatable('')", "false");
     EVAL("string.rep = nil return ('x'):rep(2)", "\"xx\"");
 }
@@ -198,7 +215,8 @@ undefined_fn(lua_State *L)
 TEST(undefined_globals_are_found_without_running)
 {
     struct mh_vm *vm = mh_vm_new(&mh_limits_policy);
-    const char *io[2] = { "local a = 1\nreturn function()\n  return string.rep(a, lenght)\nend", NULL };
+    const char *io[2] = { "local a = 1\nreturn function()\n  return string.rep(a, lenght)\nend",
+                          NULL };
     CHECK(mh_vm_call(vm, NULL, undefined_fn, io, NULL, NULL) == MH_OK);
     CHECK_STR(io[1], "lenght:3");
     io[0] = "for k in pairs({}) do local x = k end";
@@ -212,7 +230,8 @@ TEST(every_failed_allocation_is_survived)
     for (int n = 0; n < 3000; n++) {
         mh_mem_fail_after(n);
         const char *got = eval("local t = {} for i = 1, 20 do t[i] = ('x'):rep(i) end "
-                               "return {n = #t, s = table.concat(t)}", "{\"a\":[1,2]}");
+                               "return {n = #t, s = table.concat(t)}",
+                               "{\"a\":[1,2]}");
         bool failed = mh_mem_failed();
         mh_mem_fail_after(-1);
         if (!failed) {
