@@ -123,9 +123,13 @@ mh_records_file(struct mh_records *r, const char *key, const char *seen, const c
     for (char *p = name; *p; p++)
         if (*p == '\n' || *p == '/')
             *p = '_';
-    int n = snprintf(path, sizeof(path), "%s/%06llu-%s.json", r->dir,
+    int n;
+    do /* never over a file of an earlier run */
+        n = snprintf(path, sizeof(path), "%s/%06llu-%s.json", r->dir,
                      (unsigned long long)++r->files, name);
-    if (n < 0 || (size_t)n >= sizeof(path))
+    while (n > 0 && (size_t)n < sizeof(path) && r->files < FILES_MAX &&
+           r->fs.exists(r->fs.self, path));
+    if (n < 0 || (size_t)n >= sizeof(path) || r->files >= FILES_MAX)
         return;
     struct mh_buf b;
     struct mh_err err;
