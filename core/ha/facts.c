@@ -89,6 +89,7 @@ mh_ha_member_read(yyjson_val *status, struct mh_ha_member *m)
     if (!role)
         return false;
     m->known = true;
+    m->pod_uid = mh_json_str(v, "podUID", NULL);
     m->incarnation = mh_json_str(v, "incarnation", NULL);
     m->role = strcmp(role, "primary") == 0   ? MH_HA_PRIMARY
               : strcmp(role, "standby") == 0 ? MH_HA_STANDBY

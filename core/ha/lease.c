@@ -76,6 +76,11 @@ mh_ha_lease_read(struct mh_arena *a, yyjson_val *object, struct mh_ha_lease *out
     out->incarnation = mh_json_str(notes, "moonherd.io/incarnation", NULL);
     out->address = mh_json_str(notes, "moonherd.io/address", NULL);
     out->candidate = mh_json_str(notes, "moonherd.io/candidate", NULL);
+    out->holder_uid = mh_json_str(notes, "moonherd.io/holder-uid", NULL);
+    if (out->incarnation && !*out->incarnation)
+        out->incarnation = NULL;
+    if (out->holder_uid && !*out->holder_uid)
+        out->holder_uid = NULL;
     if (out->address && !*out->address)
         out->address = NULL;
     if (out->candidate && !*out->candidate)

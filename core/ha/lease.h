@@ -40,6 +40,7 @@ struct mh_ha_lease {
     enum mh_ha_phase phase;
     const char *incarnation; /* of the holder's volume */
     const char *address;     /* of the holder; NULL if unknown */
+    const char *holder_uid;  /* of the holder's pod; NULL if unknown */
     const char *candidate;   /* switching: who is to take over; fencing: whom the policy prefers */
     struct mh_ha_config configs[2]; /* the possible ones: a write may have been acknowledged by any */
     int nconfigs;

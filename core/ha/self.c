@@ -33,6 +33,23 @@ is_primary_now(const struct mh_ha_self_in *in)
     return in->running && in->role == MH_HA_PRIMARY;
 }
 
+static bool
+is_set(const char *s)
+{
+    return s && *s;
+}
+
+/* The Lease names this volume, and the term that it served last; or its own claim of the first term,
+ * whose outcome stayed unknown. */
+static bool
+is_own_log(const struct mh_ha_self_in *in)
+{
+    const struct mh_ha_lease *l = in->lease;
+    bool claimed = l->term == 1 && in->own.term == 0 && in->own.promise <= 1;
+    return is_set(in->own.incarnation) && mh_str_eq(l->incarnation, in->own.incarnation) &&
+           (in->own.term == l->term || claimed);
+}
+
 /* Nobody holds the Lease. */
 static void
 without_holder(const struct mh_ha_self_in *in, struct mh_ha_self_out *out)
@@ -62,10 +79,6 @@ as_holder(const struct mh_ha_self_in *in, struct mh_ha_self_out *out)
     switch (l->phase) {
     case MH_HA_PROMOTING:
         /* Elected. The log that was elected is this volume's: it promised the term before. */
-        if (in->own.promise > l->term) {
-            give(out, MH_HA_FENCE, in->own.promise, "a higher term is promised already");
-            return;
-        }
         if (l->incarnation && *l->incarnation && !mh_str_eq(l->incarnation, in->own.incarnation)) {
             give(out, is_primary_now(in) ? MH_HA_QUIT : MH_HA_HALT, l->term,
                  "this instance was elected, but with another volume");
@@ -77,8 +90,11 @@ as_holder(const struct mh_ha_self_in *in, struct mh_ha_self_out *out)
     case MH_HA_STABLE:
     case MH_HA_SUSPECT:
         /* The claim of term 1 is stored as a promise; the data is of term 1 from its first start. */
-        if ((in->own.term == l->term || (in->own.term == 0 && l->term == 1)) &&
-            mh_str_eq(l->incarnation, in->own.incarnation)) {
+        if (is_primary_now(in) && is_set(in->pod_uid) && is_set(l->holder_uid) &&
+            strcmp(in->pod_uid, l->holder_uid) != 0) {
+            /* A newer pod of this name has taken over (D14). */
+            give(out, MH_HA_QUIT, l->term, "the lease names another pod of this name");
+        } else if (is_own_log(in)) {
             give(out, MH_HA_SERVE, l->term, "holds the lease");
         } else {
             /* Another volume under the same name (E10, E12, D14): whoever served this term, it was

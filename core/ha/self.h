@@ -29,6 +29,7 @@ enum mh_ha_order {
 
 struct mh_ha_self_in {
     const char *name;
+    const char *pod_uid; /* NULL or "": unknown */
     const char *cluster_uid;
     const struct mh_ha_lease *lease; /* NULL: not read since the start */
     struct mh_ha_term own;

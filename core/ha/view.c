@@ -137,8 +137,13 @@ holder_says_stopped(const struct mh_ha_view *view)
 {
     int h = find(view, view->lease.holder);
     const struct mh_ha_member *m = h < 0 ? NULL : &view->members[h];
-    return m && m->connected && m->known && m->promise >= view->lease.term && !m->pg_up &&
-           m->role != MH_HA_PRIMARY && !is_other_volume(&view->lease, m);
+    if (!m || !m->connected || !m->known || m->promise < view->lease.term || m->pg_up ||
+        m->role != MH_HA_NONE || is_other_volume(&view->lease, m))
+        return false;
+    /* Another pod of that name knows nothing of the old one's process. */
+    return !view->lease.holder_uid || !m->pod_uid ||
+           mh_str_eq(view->lease.holder_uid, m->pod_uid) ||
+           view->lease_unchanged_ms >= view->lease_ms;
 }
 
 /* Rule 1(b), second half: a live kubelet says that the container does not run. Only meaningful after
@@ -269,6 +274,7 @@ give_back(const struct mh_ha_view *view, struct mh_ha_verdict *v)
     if (!holder_says_stopped(view) || view->members[h].gave_up)
         return false;
     elect(view, v, h);
+    v->to.incarnation = NULL; /* only this volume */
     say(v, MH_HA_ST_PROMOTING, "%s came back with the whole log and takes term %llu",
         view->members[h].name, (unsigned long long)view->lease.term);
     return true;
@@ -373,16 +379,14 @@ standbys_agree(const struct mh_ha_view *view, int *silent, int *hearing)
         return *silent > 0 && *hearing == 0;
     for (int c = 0; c < l->nconfigs; c++) {
         int n = 0;
-        int members = 0;
         for (int i = 0; i < view->nmembers; i++) {
             const struct mh_ha_member *m = &view->members[i];
-            if (mh_str_eq(m->name, l->holder) || !mh_ha_config_has(&l->configs[c], m->name))
+            if (!mh_ha_config_has(&l->configs[c], m->name))
                 continue;
-            members++;
             n += m->connected && m->known && m->pg_up &&
                  !(m->receiving && m->quiet_ms >= 0 && m->quiet_ms < QUIET_MS);
         }
-        if (n < members - l->configs[c].number + 1 || n == 0)
+        if (n < mh_ha_fence_quorum(&l->configs[c]) || n == 0)
             return false;
     }
     return true;
@@ -532,7 +536,9 @@ assess_promoting(const struct mh_ha_view *view, struct mh_ha_verdict *v)
     tell_all(view, v, true);
     bool lost = !m || (!m->connected && (m->lost_ms < 0 || m->lost_ms > 3000)) ||
                 (m->connected && m->known && m->gave_up);
-    if (lost || view->lease_unchanged_ms > PROMOTE_MS) {
+    /* A gate that waits for standbys is no failure. */
+    bool working = m && m->connected && m->pg_up && m->role == MH_HA_PRIMARY;
+    if (lost || (!working && view->lease_unchanged_ms > PROMOTE_MS)) {
         raise_term(view, v);
         say(v, MH_HA_ST_FENCING, "%s did not finish its promotion", l->holder ? l->holder : "?");
         return;

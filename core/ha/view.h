@@ -39,6 +39,7 @@ struct mh_ha_member {
     bool receiving;      /* a WAL receiver is connected */
     int64_t quiet_ms;    /* since the last message from the primary, -1 without one */
     bool replay_paused;
+    const char *pod_uid;     /* as the manager says */
     bool stopped_clean;  /* PostgreSQL is stopped after a clean shutdown under `promise` */
     uint64_t shutdown_lsn;
     uint32_t timeline;

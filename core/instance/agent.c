@@ -9,6 +9,7 @@
 #include "base/str.h"
 #include "base/time.h"
 #include "instance/paths.h"
+#include "instance/standby.h"
 
 #define TICK_NS (200 * MH_NS_PER_MS)
 #define WAKE_NS (1 * MH_NS_PER_MS)
@@ -81,8 +82,20 @@ serve(struct mh_agent *g)
     struct mh_err err;
     if (!g->know.certs_ready)
         return;
+    if (mh_rewind_is_marked(g)) {
+        mh_agent_fail(g, "the data folder is half rewound: it cannot be primary");
+        return;
+    }
     if (g->pm.state == MH_PG_DOWN) {
         bool changed;
+        const struct mh_ha_lease *l = &g->know.lease;
+        if (l->phase == MH_HA_STABLE && (!mh_str_eq(l->address, g->id.address) ||
+                                         !mh_str_eq(l->holder_uid ? l->holder_uid : "",
+                                                    g->id.pod_uid))) {
+            /* Standbys must find this pod, and an older pod of this name must find out. */
+            (void)mh_primary_swap(g, NULL, -1, NULL);
+            return;
+        }
         mh_gate_close(g);
         mh_sync_adopt(g);
         if (mh_conf_write(g, &changed, &err) == MH_OK)
@@ -129,11 +142,21 @@ carry_out(struct mh_agent *g)
         break;
     case MH_HA_QUIT:
         /* Stop first: a disk that does not take the promise must not keep a deposed primary up. */
-        if (g->pm.state != MH_PG_STOPPING)
-            mh_postmaster_stop(g, MH_STOP_IMMEDIATE, 0);
+        mh_postmaster_stop(g, MH_STOP_IMMEDIATE, 0);
         (void)promise(g);
         break;
     }
+}
+
+/* The Lease that the order's texts come from is replaced at each renewal; the order outlives it. */
+static void
+keep_texts(struct mh_agent *g)
+{
+    struct mh_ha_self_out *o = &g->order;
+    mh_str_copy(g->order_address, sizeof(g->order_address), o->address);
+    mh_str_copy(g->order_follow, sizeof(g->order_follow), o->follow);
+    o->address = o->address ? g->order_address : NULL;
+    o->follow = o->follow ? g->order_follow : NULL;
 }
 
 static void
@@ -141,6 +164,7 @@ decide(struct mh_agent *g)
 {
     struct mh_ha_self_in in = {
         .name = g->id.name,
+        .pod_uid = g->id.pod_uid,
         .cluster_uid = mh_json_str(g->know.cluster, "metadata", "uid", NULL),
         .lease = g->know.lease_known && !g->know.lease_bad ? &g->know.lease : NULL,
         .own = g->own,
@@ -162,11 +186,14 @@ decide(struct mh_agent *g)
                 out.reason);
         mh_status_changed(g);
     }
-    if (out.order != MH_HA_FENCE)
+    if (out.order != MH_HA_FENCE || out.term != g->order.term) {
         g->standby.fenced = false;
+        g->pg.settled = 0;
+    }
     if (out.order != MH_HA_HALT && out.order != g->order.order)
         g->failure[0] = '\0';
     g->order = out;
+    keep_texts(g);
     carry_out(g);
 }
 
@@ -182,7 +209,11 @@ terminate(struct mh_agent *g)
     if (p->state != MH_PG_DOWN) {
         if (mh_agent_is_primary(g) && mh_agent_instances(g) > 1)
             p->hand_over = true;
-        if (p->state != MH_PG_STOPPING)
+        bool deposed = g->know.lease_known && (g->know.lease.phase == MH_HA_FENCING ||
+                                               !mh_str_eq(g->know.lease.holder, g->id.name));
+        if (mh_agent_is_primary(g) && deposed)
+            mh_postmaster_stop(g, MH_STOP_IMMEDIATE, 0);
+        else
             mh_postmaster_stop(g, MH_STOP_FAST, seconds_of(g, "stopDelay", 1800));
         g->terminate_ns = now;
         return;
@@ -208,7 +239,7 @@ look(struct mh_agent *g)
         terminate(g);
         return;
     }
-    if (!g->know.cluster)
+    if (!g->know.cluster || !g->ready)
         return;
     if (mh_selfstop_due(g)) {
         mh_postmaster_stop(g, MH_STOP_IMMEDIATE, 0);
@@ -219,10 +250,14 @@ look(struct mh_agent *g)
     decide(g);
     if (g->conf_dirty && g->has_data && g->know.certs_ready) {
         g->conf_dirty = false;
-        if (mh_conf_write(g, &changed, &err))
+        bool renewed = g->know.certs_version != g->certs_loaded;
+        if (mh_conf_write(g, &changed, &err)) {
             mh_agent_fail(g, err.msg);
-        else if (changed)
+            g->conf_dirty = true;
+        } else if (changed || renewed) {
+            g->certs_loaded = g->know.certs_version;
             mh_postmaster_reload(g);
+        }
     }
 }
 

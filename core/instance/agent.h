@@ -14,6 +14,7 @@
 
 struct event_base;
 struct mh_http;
+struct mh_pglog;
 struct mh_server;
 struct mh_status;
 
@@ -65,6 +66,9 @@ struct mh_postmaster {
     enum mh_pg_state state;
     bool as_primary;     /* how it was started, or what it was promoted to */
     bool wanted_stop;    /* we asked for it */
+    bool quitting;       /* immediate shutdown is under way */
+    bool sweeping;       /* the postmaster is gone, its children not yet */
+    int exit_code;
     bool clean;          /* the last stop was clean */
     uint64_t shutdown_lsn;
     int crashes;         /* unexpected ends since the start */
@@ -93,7 +97,7 @@ struct mh_pgview {
     bool replay_paused;
     bool pending_restart;
     char config_hash[65];
-    char sync_names[1024];
+    char sync_names[4096];
     struct mh_ha_history history[MH_HA_HISTORY_MAX];
     int nhistory;
     uint32_t history_of; /* timeline whose history file was read */
@@ -118,12 +122,17 @@ struct mh_primary {
     int64_t opened_ns;
     struct mh_ha_config sync; /* written into the configuration now; names in sync_arena */
     struct mh_arena sync_arena;
-    char sync_text[2048];     /* its synchronous_standby_names */
+    char sync_text[4096];     /* its synchronous_standby_names */
     char sync_meta[2048];     /* what cnpg.synchronous_standby_names_metadata says of it */
     bool preferred;           /* dataDurability: preferred */
     bool strict_health;       /* only who streams now counts (preferred) */
     int64_t wait_ns;          /* since when the gate waits for standbys */
     int sync_step;            /* of a change: sync.c */
+    struct mh_ha_config sync_next; /* what the Lease has beside it; names in next_arena */
+    struct mh_arena next_arena;
+    char next_text[4096];
+    bool barrier;             /* every backend waits for standbys from now on */
+    bool barrier_asked;
     uint64_t sync_marker;
     int64_t replication_ns;   /* when pg_stat_replication was read last */
     bool asking;
@@ -143,6 +152,8 @@ struct mh_primary {
     int nconfirmed;
     int64_t next_poll_ns;
     bool checkpointed;
+    int64_t next_checkpoint_ns;
+    int64_t next_publish_ns;
 };
 
 struct mh_peer_info {
@@ -152,6 +163,7 @@ struct mh_peer_info {
     int nhistory;
     bool serving; /* primary with an open gate */
     int64_t at_ns;
+    char of[64]; /* the address that was asked */
 };
 
 /* As standby (standby.c). */
@@ -180,12 +192,16 @@ struct mh_agent {
     struct mh_ha_term own;
     bool has_data;
     bool data_primary;
-    struct mh_ha_self_out order;
+    struct mh_ha_self_out order; /* its texts are the two below */
+    char order_address[64];
+    char order_follow[64];
+    bool ready;                  /* the volume is ours and the term file was read */
     struct mh_postmaster pm;
     struct mh_pgview pg;
     struct mh_primary primary;
     struct mh_standby standby;
     struct mh_server *server;
+    struct mh_pglog *pglog;
     struct mh_status *status;
     bool terminating;
     int64_t terminate_ns;
@@ -193,6 +209,7 @@ struct mh_agent {
     struct mh_timer *wake_timer;
     struct mh_timer *tick_timer;
     bool conf_dirty;     /* files changed: reload wanted */
+    int certs_loaded;    /* know.certs_version that PostgreSQL has read */
     bool monitoring;
     char conf_hash[65];  /* of custom.conf as written last */
     char failure[200];   /* shown in status */
@@ -232,6 +249,7 @@ bool mh_postmaster_sweep(struct mh_agent *g);
 /* monitor.c */
 void mh_monitor_tick(struct mh_agent *g);
 const char *mh_local_conninfo(const struct mh_agent *g);
+const char *mh_slow_conninfo(const struct mh_agent *g);
 
 /* conf.c: files of PGDATA and certificates */
 enum mh_code mh_conf_write(struct mh_agent *g, bool *changed, struct mh_err *err);
@@ -253,13 +271,16 @@ void mh_replication_look(struct mh_agent *g, int64_t max_age_ns);
 /* How many of c's standbys report that they have flushed `lsn`; read after since_ns. */
 int mh_replication_past(const struct mh_agent *g, const struct mh_ha_config *c, uint64_t lsn);
 int mh_replication_streaming(const struct mh_agent *g, const struct mh_ha_config *c);
+/* Ends all client sessions but the manager's own. */
+extern const char mh_end_sessions_sql[];
 void mh_sync_tick(struct mh_agent *g);
 /* Takes what the Cluster asks for as the configuration in force, before the gate opens. */
 void mh_sync_adopt(struct mh_agent *g);
 void mh_slots_tick(struct mh_agent *g);
 /* Runs one statement on the local server; the result is only logged when it fails. done may be
- * NULL. */
+ * NULL. mh_slow_sql has a session of its own, so that nobody waits behind it. */
 void mh_local_sql(struct mh_agent *g, const char *sql, void (*done)(struct mh_agent *g, bool ok));
+void mh_slow_sql(struct mh_agent *g, const char *sql, void (*done)(struct mh_agent *g, bool ok));
 void mh_primary_reset(struct mh_agent *g);
 void mh_primary_claim(struct mh_agent *g);
 void mh_primary_publish(struct mh_agent *g);

@@ -43,11 +43,19 @@ mh_conf_write(struct mh_agent *g, bool *changed, struct mh_err *err)
     const char *text = NULL;
     int major = mh_paths_major(g);
     bool serves = g->primary.gate != MH_GATE_NONE;
+    struct mh_ha_config as_primary;
+    const char *names = "";
+    struct mh_arena wanted;
+    mh_arena_init(&wanted, 1 << 20);
+    /* A standby has the names that it would need: backends learn only from the checkpointer that
+     * there is anybody to wait for, which may be late after a promotion. */
+    if (!serves)
+        (void)mh_conf_sync_wanted(g, &wanted, &as_primary, &names);
     struct mh_params_in in = { .cluster = g->know.cluster,
                                .major = major,
-                               .sync_names = serves ? g->primary.sync_text : "",
+                               .sync_names = serves ? g->primary.sync_text : names,
                                .sync_metadata =
-                                   serves && g->primary.sync_meta[0] ? g->primary.sync_meta : NULL };
+                                   g->primary.sync_meta[0] ? g->primary.sync_meta : NULL };
     struct mh_hba_in hba = { .cluster = g->know.cluster, .major = major, .gate_open = gate_admits(g) };
     *changed = false;
     mh_arena_init(&a, CONF_ARENA);
@@ -67,6 +75,7 @@ mh_conf_write(struct mh_agent *g, bool *changed, struct mh_err *err)
     }
     if (code == MH_OK)
         code = mh_job_includes(&g->w, g->id.pgdata, err);
+    mh_arena_release(&wanted);
     mh_arena_release(&a);
     return code;
 }
@@ -159,7 +168,8 @@ mh_conf_sync_wanted(struct mh_agent *g, struct mh_arena *a, struct mh_ha_config 
             list[in.ninstances++] =
                 (struct mh_sync_instance){ .name = name, .healthy = !strict || streams(g, name) };
     }
-    if (mh_sync_names(a, &in, &names, &err) || names.nnames > MH_HA_MEMBERS_MAX) {
+    if (mh_sync_names(a, &in, &names, &err) || names.nnames > MH_HA_MEMBERS_MAX ||
+        strlen(names.text) >= sizeof(g->primary.sync_text)) {
         mh_log_err(MH_LOG_ERROR, "sync", "synchronous standbys cannot be computed", &err);
         return false;
     }

@@ -145,9 +145,9 @@ on_term_confirmed(struct mh_agent *g, bool ok)
     open_now(g);
 }
 
-static const char end_old_sessions[] =
+const char mh_end_sessions_sql[] =
     "select count(pg_terminate_backend(pid)) from pg_stat_activity where backend_type = 'client "
-    "backend' and pid <> pg_backend_pid() and application_name <> 'moonherd'";
+    "backend' and pid <> pg_backend_pid() and application_name not like 'moonherd%'";
 
 static void
 sessions_ended(struct mh_agent *g, bool ok)
@@ -157,6 +157,28 @@ sessions_ended(struct mh_agent *g, bool ok)
     int n = g->primary.sync.number > 0 || g->primary.sync.nnames > 0 ? 1 : 0;
     if (!ok || !mh_primary_swap(g, &g->primary.sync, n, on_term_confirmed))
         g->primary.gate = MH_GATE_WAIT;
+}
+
+/* Behind the closed gate nothing was acknowledged yet, so the set may still change: what the Cluster
+ * asks for now is taken, and published by the swap that opens the gate. */
+static void
+refresh(struct mh_agent *g)
+{
+    struct mh_primary *p = &g->primary;
+    struct mh_arena a;
+    struct mh_ha_config wanted;
+    struct mh_err err;
+    const char *text = "";
+    bool changed = false;
+    mh_arena_init(&a, 1 << 20);
+    bool differs = mh_conf_sync_wanted(g, &a, &wanted, &text) &&
+                   (!mh_ha_config_equal(&p->sync, &wanted) || strcmp(text, p->sync_text) != 0);
+    mh_arena_release(&a);
+    if (!differs)
+        return;
+    mh_sync_adopt(g);
+    if (mh_conf_write(g, &changed, &err) == MH_OK && changed)
+        mh_postmaster_reload(g);
 }
 
 /* dataDurability: preferred does not wait for ever for standbys that do not come. */
@@ -201,6 +223,7 @@ mh_gate_tick(struct mh_agent *g)
         return;
     case MH_GATE_WAIT:
         p->gate_term = g->order.term;
+        refresh(g);
         if (p->sync.number > 0 &&
             mh_replication_past(g, &p->sync, p->marker) < p->sync.number) {
             mh_replication_look(g, 30 * MH_NS_PER_MS);
@@ -210,7 +233,7 @@ mh_gate_tick(struct mh_agent *g)
         }
         p->wait_ns = 0;
         p->gate = MH_GATE_READ;
-        mh_local_sql(g, end_old_sessions, sessions_ended);
+        mh_local_sql(g, mh_end_sessions_sql, sessions_ended);
         return;
     case MH_GATE_READ:
     case MH_GATE_OPEN:

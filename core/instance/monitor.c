@@ -25,6 +25,8 @@ enum {
     C_SYNC,
     C_SEGMENT_TLI,
     C_ALONE,
+    C_RECEIVER,
+    C_AT_END,
     C_COUNT
 };
 
@@ -47,7 +49,12 @@ static const char question[] =
     "current_setting('synchronous_standby_names'), "
     "case when v.rec and r.status is null then (select max(substr(name,1,8)) from pg_ls_waldir() "
     "where name ~ '^[0-9A-F]{24}$') else '' end, "
-    "(current_setting('primary_conninfo')='')::text "
+    "(current_setting('primary_conninfo')='')::text, "
+    /* pg_stat_wal_receiver hides one that connects; and only a startup process that has read all
+     * there is waits for more. */
+    "exists(select 1 from pg_stat_activity where backend_type='walreceiver')::text, "
+    "exists(select 1 from pg_stat_activity where backend_type='startup' and wait_event in "
+    "('RecoveryRetrieveRetryInterval','RecoveryWalStream'))::text "
     "from (select pg_is_in_recovery() as rec) v left join pg_stat_wal_receiver r on true";
 
 struct asking {
@@ -140,9 +147,10 @@ note(struct mh_agent *g, const struct mh_pg_call *c)
     p->control_timeline = number(cell(c, C_CONTROL_TLI), "%u");
     p->timeline = timeline_of(c, p->in_recovery);
     p->receiving = strcmp(cell(c, C_STATUS), "streaming") == 0;
-    p->has_receiver = *cell(c, C_STATUS) != '\0';
+    p->has_receiver = *cell(c, C_STATUS) != '\0' || truth(c, C_RECEIVER);
     p->follows_nobody = truth(c, C_ALONE);
-    p->settled = p->has_receiver || !p->follows_nobody ? 0 : p->settled + 1;
+    bool still = !p->has_receiver && p->follows_nobody && truth(c, C_AT_END);
+    p->settled = still ? p->settled + 1 : 0;
     p->replay_paused = truth(c, C_PAUSED);
     p->pending_restart = truth(c, C_PENDING);
     mh_str_copy(p->system_id, sizeof(p->system_id), cell(c, C_SYSTEM));
@@ -212,6 +220,18 @@ mh_monitor_tick(struct mh_agent *g)
                                    .arg = a };
     g->monitoring = true;
     g->w.pg.start(g->w.pg.self, &a->call);
+}
+
+const char *
+mh_slow_conninfo(const struct mh_agent *g)
+{
+    static char text[MH_PATH + 200];
+    if (!text[0])
+        (void)snprintf(text, sizeof(text),
+                       "host=%s port=5432 user=postgres dbname=postgres "
+                       "application_name=moonherd-slow options='-c synchronous_commit=local'",
+                       g->id.run_dir);
+    return text;
 }
 
 /* The manager's own commits wait for nobody: the gate is what protects them. */

@@ -1,5 +1,6 @@
 #include "instance/paths.h"
 
+#include <dirent.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -52,6 +53,25 @@ mh_paths_look(struct mh_agent *g)
 {
     g->has_data = holds(g, "PG_VERSION") && holds(g, "global/pg_control");
     g->data_primary = g->has_data && !holds(g, "standby.signal") && !holds(g, "recovery.signal");
+}
+
+uint32_t
+mh_paths_newest_timeline(struct mh_agent *g)
+{
+    char path[MH_PATH];
+    uint32_t newest = 0;
+    (void)snprintf(path, sizeof(path), "%s/pg_wal", g->id.pgdata);
+    DIR *d = opendir(path);
+    const struct dirent *e;
+    while (d && (e = readdir(d))) {
+        unsigned tli = 0;
+        if (strlen(e->d_name) == 24 && strspn(e->d_name, "0123456789ABCDEF") == 24 &&
+            sscanf(e->d_name, "%8X", &tli) == 1 && tli > newest)
+            newest = tli;
+    }
+    if (d)
+        (void)closedir(d);
+    return newest;
 }
 
 int

@@ -8,6 +8,8 @@
 const char *mh_paths_bin(struct mh_agent *g, const char *name);
 /* Sets has_data and data_primary from what PGDATA holds. */
 void mh_paths_look(struct mh_agent *g);
+/* The newest timeline of which PGDATA holds a WAL segment; 0 without. */
+uint32_t mh_paths_newest_timeline(struct mh_agent *g);
 /* Major version in PG_VERSION; 0 without. */
 int mh_paths_major(struct mh_agent *g);
 /* Starts pg_controldata and notes where the shutdown checkpoint ends (pm.shutdown_lsn); a state

@@ -94,6 +94,9 @@ on_primary(struct question *q, yyjson_val *reply)
 {
     struct mh_standby *s = &q->g->standby;
     s->asking = false;
+    if (!mh_str_starts(q->call.url + strlen("https://"), s->peer.of) ||
+        q->call.url[strlen("https://") + strlen(s->peer.of)] != ':')
+        return; /* the answer of an earlier holder */
     s->peer.valid = reply != NULL;
     if (!reply)
         return;
@@ -111,6 +114,10 @@ mh_peer_ask(struct mh_agent *g, const char *address)
     int64_t now = mh_agent_now(g);
     if (!address || s->asking || now < s->next_ask_ns)
         return;
+    if (strcmp(s->peer.of, address) != 0) {
+        s->peer = (struct mh_peer_info){ 0 }; /* another holder */
+        mh_str_copy(s->peer.of, sizeof(s->peer.of), address);
+    }
     s->next_ask_ns = now + ASK_NS;
     s->asking = ask(g, address, "", 2000, on_primary);
 }

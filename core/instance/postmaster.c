@@ -16,10 +16,12 @@
 #include "base/time.h"
 #include "instance/agent.h"
 #include "instance/paths.h"
+#include "instance/pglog.h"
 
 #define CRASH_WINDOW_NS (60 * MH_NS_PER_S)
 #define DISK_FULL_EXIT 4
 #define MIN_FREE_BYTES (16u << 20)
+#define SWEEP_NS (5 * MH_NS_PER_MS)
 
 static void
 on_line(struct mh_child *c, int fd, const char *line, size_t len)
@@ -50,20 +52,28 @@ note_crash(struct mh_agent *g)
     p->retry_ns = now + (loop ? 5 * MH_NS_PER_S : 0);
 }
 
+/* The postmaster is gone; PostgreSQL has ended when none of its processes lives: an orphaned backend
+ * could still acknowledge. */
 static void
-on_exit_(struct mh_child *c)
+ended(void *arg)
 {
-    struct mh_agent *g = c->arg;
+    struct mh_agent *g = arg;
     struct mh_postmaster *p = &g->pm;
     char code[16];
-    (void)snprintf(code, sizeof(code), "%d", c->exit_code);
-    g->w.clock.cancel(g->w.clock.self, p->timer);
     p->timer = NULL;
-    g->w.pg.disconnect(g->w.pg.self, NULL);
-    p->clean = p->wanted_stop && c->exit_code == 0;
+    if (!mh_postmaster_sweep(g)) {
+        p->timer = g->w.clock.after(g->w.clock.self, SWEEP_NS, ended, g);
+        if (p->timer)
+            return;
+    }
+    (void)snprintf(code, sizeof(code), "%d", p->exit_code);
+    p->sweeping = false;
+    p->clean = p->wanted_stop && p->exit_code == 0;
     p->state = MH_PG_DOWN;
     g->pg.valid = false;
     g->pg.receiving = false;
+    g->pg.settled = 0;
+    g->standby.fenced = false;
     g->primary.promoting = false;
     g->monitoring = false;
     if (p->wanted_stop) {
@@ -78,6 +88,20 @@ on_exit_(struct mh_child *c)
         mh_control_read(g);
     mh_status_changed(g);
     mh_agent_wake(g);
+}
+
+static void
+on_exit_(struct mh_child *c)
+{
+    struct mh_agent *g = c->arg;
+    struct mh_postmaster *p = &g->pm;
+    g->w.clock.cancel(g->w.clock.self, p->timer);
+    p->timer = NULL;
+    p->exit_code = c->exit_code;
+    p->state = MH_PG_STOPPING;
+    p->sweeping = true;
+    g->w.pg.disconnect(g->w.pg.self, NULL);
+    ended(g);
 }
 
 /* Disk full is exit code 4 and never a reason for a failover into the same condition. */
@@ -120,6 +144,7 @@ mh_postmaster_start(struct mh_agent *g, bool as_primary)
     }
     check_space(g);
     remove_leftovers(g);
+    mh_pglog_restarted(g->pglog);
     argv[0] = mh_paths_bin(g, "postgres");
     argv[1] = "-D";
     argv[2] = g->id.pgdata;
@@ -128,6 +153,7 @@ mh_postmaster_start(struct mh_agent *g, bool as_primary)
         .argv = argv, .name = "postgres", .on_line = on_line, .on_exit = on_exit_, .arg = g
     };
     p->wanted_stop = false;
+    p->quitting = false;
     p->clean = false;
     p->as_primary = as_primary;
     p->started_ns = now;
@@ -168,16 +194,15 @@ void
 mh_postmaster_stop(struct mh_agent *g, enum mh_pg_stop how, int64_t timeout_ns)
 {
     struct mh_postmaster *p = &g->pm;
-    if (p->state == MH_PG_DOWN)
+    if (p->state == MH_PG_DOWN || p->sweeping)
         return;
-    if (p->state == MH_PG_STOPPING && how == MH_STOP_FAST)
+    if (p->state == MH_PG_STOPPING && (how == MH_STOP_FAST || p->quitting))
         return;
     g->w.clock.cancel(g->w.clock.self, p->timer);
-    bool already = p->state == MH_PG_STOPPING && p->wanted_stop && timeout_ns < 0;
+    p->quitting = how == MH_STOP_IMMEDIATE;
     p->wanted_stop = true;
     p->state = MH_PG_STOPPING;
-    if (!already)
-        g->w.proc.kill(g->w.proc.self, &p->child, how == MH_STOP_FAST ? SIGINT : SIGQUIT);
+    g->w.proc.kill(g->w.proc.self, &p->child, how == MH_STOP_FAST ? SIGINT : SIGQUIT);
     if (how == MH_STOP_FAST)
         p->timer = g->w.clock.after(g->w.clock.self, timeout_ns, quit_now, g);
     else /* rule 5: SIGQUIT, then SIGKILL to every process */

@@ -157,7 +157,15 @@ bool
 mh_primary_swap(struct mh_agent *g, const struct mh_ha_config *configs, int n,
                 void (*done)(struct mh_agent *g, bool ok))
 {
-    return swap_to(g, g->know.lease.term, configs, n, done);
+    const struct mh_ha_lease *l = &g->know.lease;
+    /* Only what is ours is renewed: not a Lease that is being fenced, was emptied, or came back from
+     * the past, even if that arrived after the last look. */
+    bool claimed = l->term == 1 && g->own.term == 0 && g->own.promise <= 1;
+    if (g->know.lease_bad || g->order.order != MH_HA_SERVE || !mh_str_eq(l->holder, g->id.name) ||
+        (l->term != g->own.term && !claimed) || l->phase == MH_HA_FENCING ||
+        l->phase == MH_HA_SWITCHING)
+        return false;
+    return swap_to(g, l->term, configs, n, done);
 }
 
 /* --- first primary ever ---------------------------------------------------------------------- */
@@ -168,12 +176,12 @@ mh_primary_claim(struct mh_agent *g)
     struct mh_err err;
     if (!g->know.certs_ready || !g->know.lease.exists || g->primary.renewing)
         return;
-    if (mh_term_store(g, 1, 1, &err)) {
+    if (mh_term_store(g, 1, 0, &err)) {
         mh_agent_fail(g, err.msg);
         return;
     }
-    /* The own term is 1 from here on: if the swap's outcome stays unknown, reading the Lease tells
-     * whether this volume is the one that it names. */
+    /* If the swap's outcome stays unknown, reading the Lease tells whether this volume is the one
+     * that it names; if it failed, the claim is repeated. */
     (void)swap_to(g, 1, NULL, 0, NULL);
 }
 
@@ -185,6 +193,16 @@ on_promoted(struct mh_agent *g, bool ok)
     if (!ok)
         g->primary.promoting = false; /* tried again at the next look */
     mh_agent_wake(g);
+}
+
+/* Read-only sessions of before must not become writers. */
+static void
+on_sessions_ended(struct mh_agent *g, bool ok)
+{
+    if (ok && g->order.order == MH_HA_SERVE && mh_agent_pg_up(g))
+        mh_local_sql(g, "select pg_promote(false)", on_promoted);
+    else
+        on_promoted(g, false);
 }
 
 static void
@@ -205,7 +223,7 @@ on_confirmed(struct mh_api_call *call)
         return;
     }
     mh_info("primary", "promotion begins");
-    mh_local_sql(g, "select pg_promote(false)", on_promoted);
+    mh_local_sql(g, mh_end_sessions_sql, on_sessions_ended);
 }
 
 /* A quorum read of the Lease right before (3.2 step 5); gate and synchronous names are in the files
@@ -306,7 +324,10 @@ mh_primary_publish(struct mh_agent *g)
     char now[MH_TIME_TEXT];
     char path[MH_PATH];
     const char *before = mh_json_str(g->know.cluster, "status", "currentPrimary", NULL);
+    if (mh_agent_now(g) < g->primary.next_publish_ns)
+        return;
     g->primary.published = true;
+    g->primary.next_publish_ns = mh_agent_now(g) + MH_NS_PER_S;
     label_pod(g, g->id.name, "primary");
     if (before && *before && strcmp(before, g->id.name) != 0)
         label_pod(g, before, "replica");
@@ -336,6 +357,10 @@ mh_primary_reset(struct mh_agent *g)
     p->nreplicas = 0;
     p->asking = false;
     p->checkpointed = false;
+    p->next_checkpoint_ns = 0;
+    p->next_publish_ns = 0;
+    p->barrier = false;
+    p->barrier_asked = false;
     p->strict_health = false;
     p->wait_ns = 0;
 }
@@ -344,6 +369,7 @@ static void
 checkpointed(struct mh_agent *g, bool ok)
 {
     g->primary.checkpointed = ok;
+    g->primary.next_checkpoint_ns = mh_agent_now(g) + 10 * MH_NS_PER_S;
 }
 
 void
@@ -374,8 +400,9 @@ mh_primary_tick(struct mh_agent *g)
     mh_replication_look(g, MH_NS_PER_S);
     mh_sync_tick(g);
     mh_slots_tick(g);
-    if (!p->checkpointed && g->pg.control_timeline != g->pg.timeline) {
+    if (!p->checkpointed && g->pg.control_timeline != g->pg.timeline &&
+        now >= p->next_checkpoint_ns) {
         p->checkpointed = true;
-        mh_local_sql(g, "checkpoint", checkpointed);
+        mh_slow_sql(g, "checkpoint", checkpointed);
     }
 }

@@ -55,8 +55,9 @@ on_statement(struct mh_pg_call *c)
         done(g, ok);
 }
 
-void
-mh_local_sql(struct mh_agent *g, const char *sql, void (*done)(struct mh_agent *g, bool ok))
+static void
+run_sql(struct mh_agent *g, const char *conninfo, int timeout_ms, const char *sql,
+        void (*done)(struct mh_agent *g, bool ok))
 {
     struct ask *k = ask_new(g, 256 << 10, on_statement);
     if (!k) {
@@ -65,9 +66,22 @@ mh_local_sql(struct mh_agent *g, const char *sql, void (*done)(struct mh_agent *
         return;
     }
     k->call.sql = mh_arena_strdup(&k->arena, sql);
-    k->call.timeout_ms = 30000;
+    k->call.conninfo = conninfo;
+    k->call.timeout_ms = timeout_ms;
     k->done = done;
     g->w.pg.start(g->w.pg.self, &k->call);
+}
+
+void
+mh_local_sql(struct mh_agent *g, const char *sql, void (*done)(struct mh_agent *g, bool ok))
+{
+    run_sql(g, mh_local_conninfo(g), 30000, sql, done);
+}
+
+void
+mh_slow_sql(struct mh_agent *g, const char *sql, void (*done)(struct mh_agent *g, bool ok))
+{
+    run_sql(g, mh_slow_conninfo(g), 600000, sql, done);
 }
 
 /* --- pg_stat_replication --------------------------------------------------------------------- */

@@ -30,14 +30,17 @@ mh_rewind_is_marked(struct mh_agent *g)
     return g->w.fs.exists(g->w.fs.self, path);
 }
 
-void
+bool
 mh_rewind_mark(struct mh_agent *g)
 {
     struct mh_err err;
     char path[MH_PATH];
     marker(g, path);
-    if (g->w.fs.write(g->w.fs.self, path, "rewinding\n", 10, 0600, true, NULL, &err))
-        mh_log_err(MH_LOG_ERROR, "pg_rewind", "the marker cannot be written", &err);
+    if (g->w.fs.write(g->w.fs.self, path, "rewinding\n", 10, 0600, true, NULL, &err) == MH_OK)
+        return true;
+    mh_log_err(MH_LOG_ERROR, "pg_rewind", "the marker cannot be written", &err);
+    mh_agent_fail(g, err.msg);
+    return false;
 }
 
 static void
@@ -75,7 +78,9 @@ swap_folders(struct mh_agent *g)
     char old[MH_PATH];
     side_path(g, "new", fresh);
     side_path(g, "old", old);
-    if (g->w.fs.rename(g->w.fs.self, g->id.pgdata, old, &err) ||
+    if (g->has_data)
+        (void)nftw(old, remove_one, 16, FTW_DEPTH | FTW_PHYS); /* of an earlier try */
+    if ((g->has_data && g->w.fs.rename(g->w.fs.self, g->id.pgdata, old, &err)) ||
         g->w.fs.rename(g->w.fs.self, fresh, g->id.pgdata, &err)) {
         mh_log_err(MH_LOG_ERROR, "pg_basebackup", "the new copy cannot take its place", &err);
         return false;
@@ -189,7 +194,7 @@ start_copy(struct mh_agent *g, char *conninfo)
     argv[8] = "fast";
     argv[9] = "-w";
     argv[10] = NULL;
-    mh_warn("pg_basebackup", "a new copy is made: pg_rewind failed three times", "source",
+    mh_warn("pg_basebackup", "a new copy is made", "source",
             g->order.follow);
     start(g, argv, "pg_basebackup", on_copied);
 }
@@ -205,14 +210,18 @@ mh_rewind_tick(struct mh_agent *g)
     mh_peer_ask(g, g->order.address);
     /* Right after a promotion pg_control still names the old timeline, and pg_rewind would see
      * nothing to do. */
-    if (!s->peer.valid || !s->peer.serving || now - s->peer.at_ns > 2 * MH_NS_PER_S ||
+    if (!s->peer.valid || !s->peer.serving || strcmp(s->peer.of, g->order.address) != 0 || now - s->peer.at_ns > 2 * MH_NS_PER_S ||
         s->peer.control_timeline != s->peer.timeline)
         return;
-    mh_rewind_mark(g);
+    if (!mh_rewind_mark(g))
+        return;
     mh_arena_init(&a, 65536);
     char *conninfo = mh_conf_conninfo(g, &a, g->order.address, g->id.name);
     /* A copy needs a folder of its own to write the WAL volume's into: only without one. */
-    if (conninfo && s->rewind_failures < REWINDS_MAX)
+    /* F14: a timeline of this number that was begun by another promotion is no common history. */
+    bool same_number = g->has_data && g->data_primary &&
+                       mh_paths_newest_timeline(g) >= s->peer.timeline;
+    if (conninfo && s->rewind_failures < REWINDS_MAX && g->has_data && !same_number)
         start_rewind(g, conninfo);
     else if (conninfo)
         start_copy(g, conninfo);

@@ -93,6 +93,32 @@ read_line(const struct mh_fs *fs, const char *path, char *out, size_t size)
     mh_arena_release(&a);
 }
 
+/* The pod's UID stands in the source of what the kubelet mounts: ".../pods/UID/etc-hosts". The name
+ * alone is no identity (D14). */
+static const char *
+pod_uid(const struct mh_fs *fs)
+{
+    static char uid[37];
+    struct mh_arena a;
+    char *text = NULL;
+    size_t len = 0;
+    const char *given = getenv("MOONHERD_POD_UID");
+    if (given && *given)
+        return given;
+    mh_arena_init(&a, 1 << 20);
+    if (fs->read(fs->self, &a, "/proc/self/mountinfo", 512 << 10, &text, &len, NULL) == MH_OK) {
+        for (const char *at = strstr(text, "/pods/"); at; at = strstr(at + 1, "/pods/")) {
+            size_t n = strspn(at + 6, "0123456789abcdef-");
+            if (n == sizeof(uid) - 1 && at[6 + n] == '/') {
+                mh_str_copy(uid, sizeof(uid), at + 6);
+                break;
+            }
+        }
+    }
+    mh_arena_release(&a);
+    return uid;
+}
+
 static bool
 identify(struct mh_agent *g)
 {
@@ -102,7 +128,7 @@ identify(struct mh_agent *g)
         .ns = env_or("NAMESPACE", ""),
         .cluster = env_or("CLUSTER_NAME", ""),
         .group = env_or("MOONHERD_API_GROUP", "postgresql.cnpg.io"),
-        .pod_uid = env_or("MOONHERD_POD_UID", ""),
+        .pod_uid = pod_uid(&g->w.fs),
         .node = env_or("MOONHERD_NODE", ""),
         .address = own_address(),
         .pgdata = env_or("PGDATA", "/var/lib/postgresql/data/pgdata"),
@@ -195,6 +221,7 @@ on_volume(void *arg)
         return;
     }
     g->failure[0] = '\0';
+    g->ready = true;
     mh_paths_look(g);
     mh_agent_tick(g);
 }
@@ -261,7 +288,7 @@ run(int argc, char **argv)
     hash_executable(g);
     g->end = on_end;
     mh_arena_init(&g->primary.sync_arena, 65536);
-    if (prepare_folders(g, &err) || !mh_pglog_new(g->base, g->id.log_dir, &err)) {
+    if (prepare_folders(g, &err) || !(g->pglog = mh_pglog_new(g->base, g->id.log_dir, &err))) {
         mh_log_err(MH_LOG_ERROR, "agent", "the pod's folders cannot be used", &err);
         return err.code == MH_E_DISKFULL ? 4 : 1;
     }
@@ -274,6 +301,7 @@ run(int argc, char **argv)
     on_volume(g);
     on_certificates(g);
     (void)event_base_dispatch(g->base);
+    mh_pglog_drain(g->pglog);
     return 0;
 }
 

@@ -87,8 +87,8 @@ check_ancestry(struct mh_agent *g)
         return;
     mh_warn("standby", "the log has left the primary's timeline: rewinding", "primary",
             g->order.follow);
-    mh_rewind_mark(g);
-    mh_postmaster_stop(g, MH_STOP_FAST, 10 * MH_NS_PER_S);
+    if (mh_rewind_mark(g))
+        mh_postmaster_stop(g, MH_STOP_FAST, 10 * MH_NS_PER_S);
 }
 
 void
@@ -96,14 +96,15 @@ mh_standby_follow(struct mh_agent *g)
 {
     if (!g->know.certs_ready)
         return;
-    if (!g->has_data) {
+    if (!g->has_data && !mh_rewind_is_marked(g)) {
         mh_agent_fail(g, "the volume holds no database system. HINT: delete the instance's PVC, it "
                          "is made anew");
         return;
     }
     if (g->pm.state == MH_PG_STOPPING)
         return;
-    if (g->pm.state == MH_PG_DOWN && (g->data_primary || mh_rewind_is_marked(g))) {
+    if (g->pm.state == MH_PG_DOWN &&
+        (!g->has_data || g->data_primary || mh_rewind_is_marked(g))) {
         mh_rewind_tick(g);
         return;
     }
@@ -112,6 +113,8 @@ mh_standby_follow(struct mh_agent *g)
         return;
     if (g->pg.receiving && mh_agent_pg_up(g)) {
         struct mh_err err;
+        g->pm.hand_over = false; /* it serves again, as a standby */
+        g->pm.crashes = 0;
         if (g->own.term < g->order.term && mh_term_store(g, g->order.term, g->order.term, &err))
             mh_agent_fail(g, err.msg);
     }

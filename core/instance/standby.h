@@ -12,7 +12,7 @@ void mh_peers_poll(struct mh_agent *g);
 bool mh_peers_confirmed(const struct mh_agent *g, int64_t since_ns);
 
 /* A durable note that this PGDATA must not be started before pg_rewind or a new copy ended well. */
-void mh_rewind_mark(struct mh_agent *g);
+MH_MUST_USE bool mh_rewind_mark(struct mh_agent *g);
 bool mh_rewind_is_marked(struct mh_agent *g);
 /* conninfo of a standby or of pg_rewind to this address, on the arena. */
 char *mh_conf_conninfo(const struct mh_agent *g, struct mh_arena *a, const char *address,

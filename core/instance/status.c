@@ -91,7 +91,8 @@ add_roles(const struct mh_agent *g, yyjson_mut_doc *d, yyjson_mut_val *m)
     const char *role = g->pm.state == MH_PG_DOWN ? "none" : primary ? "primary" : "standby";
     bool clean = g->pm.state == MH_PG_DOWN && g->pm.clean && g->pm.shutdown_lsn > 0;
     return yyjson_mut_obj_add_str(d, m, "instance", g->id.name) &&
-           yyjson_mut_obj_add_str(d, m, "podUID", g->id.pod_uid) &&
+           (!*g->id.pod_uid || yyjson_mut_obj_add_str(d, m, "podUID", g->id.pod_uid)) &&
+           yyjson_mut_obj_add_str(d, m, "incarnation", g->own.incarnation) &&
            yyjson_mut_obj_add_str(d, m, "bootID", g->id.boot) &&
            yyjson_mut_obj_add_str(d, m, "address", g->id.address) &&
            yyjson_mut_obj_add_str(d, m, "role", role) &&

@@ -58,14 +58,22 @@ on_union(struct mh_agent *g, bool ok)
         g->primary.sync_step = IDLE;
         return;
     }
-    mh_sync_adopt(g);
-    if (mh_conf_write(g, &changed, &err)) {
-        mh_agent_fail(g, err.msg);
+    struct mh_primary *p = &g->primary;
+    bool from_none = p->sync.number == 0 && p->sync_next.number > 0;
+    /* Exactly what was published, whatever is wanted by now. */
+    if (!adopt(g, &p->sync_next, p->next_text)) {
+        p->sync_step = IDLE;
         return;
     }
+    p->barrier = !from_none;
+    p->barrier_asked = false;
+    p->sync_step = LOADED;
+    p->sync_marker = 0;
+    if (mh_conf_write(g, &changed, &err)) {
+        mh_agent_fail(g, err.msg);
+        g->conf_dirty = true;
+    }
     mh_postmaster_reload(g);
-    g->primary.sync_step = LOADED;
-    g->primary.sync_marker = 0;
     mh_info("sync", "synchronous standbys changed", "names", g->primary.sync_text);
 }
 
@@ -74,6 +82,32 @@ on_closed(struct mh_agent *g, bool ok)
 {
     if (g->primary.sync_step == CLOSING)
         g->primary.sync_step = ok ? IDLE : MARKED;
+}
+
+static bool
+keep_next(struct mh_primary *p, const struct mh_ha_config *c, const char *text)
+{
+    struct mh_ha_config copy = *c;
+    mh_arena_release(&p->next_arena);
+    mh_arena_init(&p->next_arena, 65536);
+    for (int i = 0; i < c->nnames; i++) {
+        copy.names[i] = mh_arena_strdup(&p->next_arena, c->names[i]);
+        if (!copy.names[i])
+            return false;
+    }
+    mh_str_copy(p->next_text, sizeof(p->next_text), text);
+    p->sync_next = copy;
+    return true;
+}
+
+/* Backends wait for standbys only after the checkpointer has read the new names; it reads them before
+ * it begins a checkpoint that was asked for. */
+static void
+on_barrier(struct mh_agent *g, bool ok)
+{
+    g->primary.barrier = ok;
+    g->primary.barrier_asked = ok;
+    mh_agent_wake(g);
 }
 
 static void
@@ -87,7 +121,7 @@ begin(struct mh_agent *g)
     both[0] = p->sync;
     bool read = mh_conf_sync_wanted(g, &a, &both[1], &text);
     bool same = read && mh_ha_config_equal(&both[0], &both[1]) && strcmp(text, p->sync_text) == 0;
-    if (read && !same) {
+    if (read && !same && keep_next(p, &both[1], text)) {
         p->sync_step = UNION;
         if (!mh_primary_swap(g, both, 2, on_union))
             p->sync_step = IDLE;
@@ -110,6 +144,12 @@ mh_sync_tick(struct mh_agent *g)
         /* The session that answers has the new text: so had every walsender's reload time. */
         if (strcmp(g->pg.sync_names, p->sync_text) != 0)
             return;
+        if (!p->barrier) {
+            if (!p->barrier_asked)
+                mh_slow_sql(g, "checkpoint", on_barrier);
+            p->barrier_asked = true;
+            return;
+        }
         p->sync_marker = g->pg.flush_lsn;
         p->replication_ns = 0;
         p->sync_step = MARKED;
