@@ -182,6 +182,7 @@ mh_vm_begin(struct mh_vm *vm, lua_State *thread)
     vm->began_ns = now_ns();
     vm->dead = MH_KILL_NONE;
     vm->full = 0;
+    vm->log_lines = 0;
     vm->where[0] = 0;
     vm->kind = "runtime";
     lua_sethook(vm->L, on_count, LUA_MASKCOUNT, HOOK_EVERY);
