@@ -69,7 +69,7 @@ print_status(yyjson_val *o)
     printf("%-20s%lld of %lld\n", "ready instances",
            (long long)mh_json_int(s, 0, "readyInstances", NULL),
            (long long)mh_json_int(o, 0, "spec", "instances", NULL));
-    puts("conditions");
+    (void)puts("conditions");
     print_conditions(s);
 }
 
@@ -89,13 +89,13 @@ ask(struct run *r, struct mh_kube *kube, struct mh_kinds *kinds, const struct as
                               .done = on_reply,
                               .arg = r };
     if (!r->call.path) {
-        fputs("kubectl moonherd: no name of a cluster\n", stderr);
+        (void)fputs("kubectl moonherd: no name of a cluster\n", stderr);
         return 2;
     }
     api.start(api.self, &r->call);
     event_base_dispatch(r->base);
     if (r->call.err.code != MH_OK) {
-        fprintf(stderr, "kubectl moonherd: %s\n", r->call.err.msg);
+        (void)fprintf(stderr, "kubectl moonherd: %s\n", r->call.err.msg);
         return 1;
     }
     print_status(r->call.reply);
@@ -116,11 +116,11 @@ status_of(const struct asked *asked)
     mh_arena_init(&a, (size_t)16 << 20);
     struct mh_http *http = r.base ? mh_http_new(r.base) : NULL;
     if (!http || !mh_kinds_init(&kinds)) {
-        fputs("kubectl moonherd: no memory\n", stderr);
+        (void)fputs("kubectl moonherd: no memory\n", stderr);
         return 1;
     }
     if (mh_kube_config_load(&config, asked->kubeconfig, &err) != MH_OK) {
-        fprintf(stderr, "kubectl moonherd: %s\n", err.msg);
+        (void)fprintf(stderr, "kubectl moonherd: %s\n", err.msg);
     } else {
         struct mh_kube *kube = mh_kube_new(r.base, http, &config);
         if (kube) {
@@ -165,7 +165,7 @@ mh_kubectl_main(int argc, char **argv)
 {
     struct asked asked = { .group = GROUP };
     if (argc >= 1 && strcmp(argv[0], "version") == 0) {
-        puts("moonherd " MH_VERSION);
+        (void)puts("moonherd " MH_VERSION);
         return 0;
     }
 #if MH_HAVE_LUA
@@ -175,6 +175,6 @@ mh_kubectl_main(int argc, char **argv)
     if (argc >= 1 && strcmp(argv[0], "status") == 0 && read_args(&asked, argc - 1, argv + 1))
         return status_of(&asked);
     bool help = argc >= 1 && strcmp(argv[0], "--help") == 0;
-    fputs(usage, help ? stdout : stderr);
+    (void)fputs(usage, help ? stdout : stderr);
     return help ? 0 : 2;
 }

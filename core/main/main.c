@@ -40,7 +40,7 @@ static int
 print_usage(int argc, char **argv)
 {
     (void)argc, (void)argv;
-    fputs(usage, stdout);
+    (void)fputs(usage, stdout);
     return 0;
 }
 
@@ -48,7 +48,7 @@ static int
 print_version(int argc, char **argv)
 {
     (void)argc, (void)argv;
-    puts("Build: {Version:" MH_VERSION " Commit:none Date:none}");
+    (void)puts("Build: {Version:" MH_VERSION " Commit:none Date:none}");
     return 0;
 }
 
@@ -77,7 +77,7 @@ static int
 not_built(int argc, char **argv)
 {
     (void)argc, (void)argv;
-    fputs("moonherd: this build does not have the command\n", stderr);
+    (void)fputs("moonherd: this build does not have the command\n", stderr);
     return 2;
 }
 #endif
@@ -110,7 +110,7 @@ main(int argc, char **argv)
     if (strcmp(self, "kubectl-moonherd") == 0)
         return mh_kubectl_main(argc - 1, argv + 1);
     if (argc < 2) {
-        fputs(usage, stderr);
+        (void)fputs(usage, stderr);
         return 2;
     }
     for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++) {
@@ -119,6 +119,6 @@ main(int argc, char **argv)
         int skip = commands[i].whole ? 1 : 2;
         return commands[i].run(argc - skip, argv + skip);
     }
-    fprintf(stderr, "moonherd: unknown command \"%s\", see moonherd --help\n", argv[1]);
+    (void)fprintf(stderr, "moonherd: unknown command \"%s\", see moonherd --help\n", argv[1]);
     return 2;
 }

@@ -49,7 +49,7 @@ check_file(struct mh_fs *fs, const char *path)
     int rc = 1;
     mh_arena_init(&a, (size_t)16 << 20);
     if (fs->read(fs->self, &a, path, MH_POLICY_OUTPUT_MAX, &text, &len, &err) != MH_OK) {
-        fprintf(stderr, "%s\n", err.msg);
+        (void)fprintf(stderr, "%s\n", err.msg);
         mh_arena_release(&a);
         return 1;
     }
@@ -79,11 +79,11 @@ mh_policy_main(int argc, char **argv)
     struct mh_fs fs = mh_fs_real();
     int rc = 0;
     if (argc < 1 || strcmp(argv[0], "--help") == 0) {
-        fputs(usage, argc < 1 ? stderr : stdout);
+        (void)fputs(usage, argc < 1 ? stderr : stdout);
         return argc < 1 ? 2 : 0;
     }
     if ((strcmp(argv[0], "check") != 0 && strcmp(argv[0], "test") != 0) || argc < 2) {
-        fputs(usage, stderr);
+        (void)fputs(usage, stderr);
         return 2;
     }
     for (int i = 1; i < argc; i++)

@@ -19,7 +19,7 @@ mh_act_fail(struct mh_act *act, enum mh_code code, const char *fmt, ...)
     char text[MH_ERR_MSG_MAX];
     va_list ap;
     va_start(ap, fmt);
-    vsnprintf(text, sizeof(text), fmt, ap);
+    (void)vsnprintf(text, sizeof(text), fmt, ap);
     va_end(ap);
     mh_fail(&act->err, code, "%s", text);
     return MH_ACT_FAILED;
@@ -64,32 +64,6 @@ mh_act_send(struct mh_act *act, const char *method, const char *path, const char
     if (strcmp(method, "GET") != 0)
         mh_crash_point(&act->env->crash, act->op, kind_key(act), true);
     act->api.start(act->api.self, &act->call);
-    return MH_ACT_WAIT;
-}
-
-static void
-on_command(struct mh_instance_call *command)
-{
-    struct mh_act *act = command->arg;
-    act->commanding = false;
-    mh_crash_point(&act->env->crash, act->op, kind_key(act), false);
-    if (command->err.code != MH_OK)
-        act->err = command->err;
-    go_on(act);
-}
-
-enum mh_act_step
-mh_act_command(struct mh_act *act, const char *pod, const char *body)
-{
-    struct mh_instance_sender *to = &act->env->instance;
-    if (!to->start)
-        return mh_act_fail(act, MH_E_UNREACHABLE, "no connection to instances");
-    act->command = (struct mh_instance_call){
-        .ns = act->ns, .pod = pod, .body = body, .arena = act->arena, .done = on_command, .arg = act
-    };
-    act->commanding = true;
-    mh_crash_point(&act->env->crash, act->op, kind_key(act), true);
-    to->start(to->self, &act->command);
     return MH_ACT_WAIT;
 }
 
@@ -266,7 +240,7 @@ mh_act_start(struct mh_act *act)
     act->err.code = MH_OK;
     act->at = 0;
     act->action = NULL;
-    act->dropped = act->calling = act->commanding = act->reading_back = false;
+    act->dropped = act->calling = act->reading_back = false;
     act->api = act->urgent && act->env->urgent_api.start ? act->env->urgent_api : act->env->api;
     act->total = yyjson_arr_size(act->actions);
     act->iter = yyjson_arr_iter_with(act->actions);
@@ -280,11 +254,9 @@ stop_calls(struct mh_act *act)
 {
     if (act->calling)
         act->api.cancel(act->api.self, &act->call);
-    if (act->commanding)
-        act->env->instance.cancel(act->env->instance.self, &act->command);
     if (act->calling && is_write(&act->call) && act->kind && act->name && act->env->cache)
         mh_cache_unknown(act->env->cache, act->kind, act->ns, act->name);
-    act->calling = act->commanding = false;
+    act->calling = false;
 }
 
 static void
@@ -305,8 +277,7 @@ mh_act_preempt(struct mh_act *act)
     act->dropped = true;
     if (act->timer) /* not begun */
         return;
-    act->timer = act->env->clock.after(act->env->clock.self, act->commanding ? 0 : PREEMPT_NS,
-                                       on_preempt, act);
+    act->timer = act->env->clock.after(act->env->clock.self, PREEMPT_NS, on_preempt, act);
 }
 
 void

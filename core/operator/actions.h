@@ -18,33 +18,27 @@
 #define MH_ACTIONS_MAX 1000
 #define MH_FIELD_MANAGER "moonherd"
 
-/* A command to the instance manager of one pod. */
-struct mh_instance_call {
-    /* set by the caller */
+/* An order to the instance manager of one pod: sent beside the list, so that one that hangs holds up
+ * neither the others nor the next pass. Orders are repeatable; whether one was followed shows in the
+ * instance's status. */
+struct mh_instance_order {
     const char *ns;
     const char *pod;
-    const char *body; /* JSON */
-    struct mh_arena *arena;
-    void (*done)(struct mh_instance_call *call);
-    void *arg;
-    /* set before done */
-    struct mh_err err;
-    yyjson_val *reply;
-    void *impl;
+    const char *command; /* "lease", "restart", ... */
+    const char *body;    /* JSON; all texts are copied */
+    struct mh_crash *crash;
 };
 
 struct mh_instance_sender {
-    void (*start)(void *self, struct mh_instance_call *call);
-    void (*cancel)(void *self, struct mh_instance_call *call);
+    void (*post)(void *self, const struct mh_instance_order *order); /* NULL: nobody listens */
     void *self;
 };
 
 /* What we applied last to an object, so that the same text is not sent while nobody changed it. */
 struct mh_applied;
 struct mh_applied *mh_applied_new(void);
-void mh_applied_free(struct mh_applied *applied);
-void mh_applied_forget(struct mh_applied *applied, const char *kind, const char *ns,
-                       const char *name);
+void mh_applied_free(struct mh_applied *p);
+void mh_applied_forget(struct mh_applied *p, const char *kind, const char *ns, const char *name);
 
 /* What all passes share. */
 struct mh_act_env {
@@ -94,18 +88,16 @@ struct mh_act {
     const char *text_hash; /* of an apply */
     yyjson_val *memo;      /* of an op, between its steps */
     struct mh_api_call call;
-    struct mh_instance_call command;
     struct mh_timer *timer;
     bool calling;
-    bool commanding;
     bool reading_back;
     bool dropped;
 };
 
 /* done never comes from inside. */
 void mh_act_start(struct mh_act *act);
-/* The actions not yet begun are dropped; the one under way gets 2 s (a command to an instance:
- * none) to finish, then done comes with CANCELLED. */
+/* The actions not yet begun are dropped; the one under way gets 2 s to finish, then done comes with
+ * CANCELLED. */
 void mh_act_preempt(struct mh_act *act);
 /* done does not come any more. */
 void mh_act_cancel(struct mh_act *act);
@@ -127,12 +119,10 @@ void mh_act_gone(struct mh_act *act, const char *uid);
 /* Starts an API call; body NULL: none. */
 enum mh_act_step mh_act_send(struct mh_act *act, const char *method, const char *path,
                              const char *type, const char *body);
-enum mh_act_step mh_act_command(struct mh_act *act, const char *pod, const char *body);
 enum mh_act_step mh_act_fail(struct mh_act *act, enum mh_code code, const char *fmt, ...)
     MH_PRINTF(3, 4);
 /* Remembers or asks what was applied; see struct mh_applied. */
-void mh_applied_put(struct mh_applied *applied, const char *key, const char *hash, const char *rv);
-bool mh_applied_is(const struct mh_applied *applied, const char *key, const char *hash,
-                   const char *rv);
+void mh_applied_put(struct mh_applied *p, const char *key, const char *hash, const char *rv);
+bool mh_applied_is(const struct mh_applied *p, const char *key, const char *hash, const char *rv);
 
 #endif

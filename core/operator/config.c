@@ -7,7 +7,7 @@
 #include "base/log.h"
 #include "base/str.h"
 
-#define DAY_S 86400
+#define DAY_S 86400LL
 #define DEFAULT_GROUP "postgresql.cnpg.io"
 #define DEFAULT_IMAGE "localhost/moonherd:dev"
 #define DEFAULT_NAMESPACE "moonherd-system"

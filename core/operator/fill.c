@@ -7,7 +7,7 @@
 #include "net/crypto.h"
 #include "net/x509.h"
 
-#define DAY_S 86400
+#define DAY_S 86400LL
 #define DURATION_S (90 * DAY_S)
 #define BACKDATE_S 300
 #define NAMES_MAX 256

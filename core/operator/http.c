@@ -16,7 +16,7 @@ mh_operator_on_call(void *arg, const char *method, int status)
 {
     struct mh_operator *op = arg;
     char labels[80];
-    snprintf(labels, sizeof(labels), "code=\"%d\",method=\"%s\"", status, method);
+    (void)snprintf(labels, sizeof(labels), "code=\"%d\",method=\"%s\"", status, method);
     mh_metrics_add(&op->metrics, "rest_client_requests_total", labels, 1);
 }
 
@@ -25,9 +25,9 @@ mh_operator_on_pass(void *arg, const char *kind, const char *result, int64_t ns)
 {
     struct mh_operator *op = arg;
     char labels[200];
-    snprintf(labels, sizeof(labels), "controller=\"%s\",result=\"%s\"", kind, result);
+    (void)snprintf(labels, sizeof(labels), "controller=\"%s\",result=\"%s\"", kind, result);
     mh_metrics_add(&op->metrics, "controller_runtime_reconcile_total", labels, 1);
-    snprintf(labels, sizeof(labels), "controller=\"%s\"", kind);
+    (void)snprintf(labels, sizeof(labels), "controller=\"%s\"", kind);
     mh_metrics_observe(&op->metrics, "controller_runtime_reconcile_time_seconds", labels,
                        (double)ns / 1e9);
 }
@@ -37,10 +37,10 @@ mh_operator_on_review(void *arg, const char *path, bool allowed, int64_t ns)
 {
     struct mh_operator *op = arg;
     char labels[80];
-    snprintf(labels, sizeof(labels), "webhook=\"%s\",allowed=\"%s\"", path,
-             allowed ? "true" : "false");
+    (void)snprintf(labels, sizeof(labels), "webhook=\"%s\",allowed=\"%s\"", path,
+                   allowed ? "true" : "false");
     mh_metrics_add(&op->metrics, "moonherd_webhook_reviews_total", labels, 1);
-    snprintf(labels, sizeof(labels), "webhook=\"%s\"", path);
+    (void)snprintf(labels, sizeof(labels), "webhook=\"%s\"", path);
     mh_metrics_observe(&op->metrics, "moonherd_webhook_seconds", labels, (double)ns / 1e9);
 }
 
@@ -51,10 +51,10 @@ mh_operator_on_decision(void *arg, const struct mh_decision *d, const struct mh_
     struct mh_operator *op = arg;
     char labels[160];
     bool built_in = d->by && strcmp(d->by, "built-in") == 0;
-    snprintf(labels, sizeof(labels), "point=\"%.40s\",by=\"%s\",failed=\"%s\"", d->point,
-             built_in ? "built-in" : "user", d->error ? "true" : "false");
+    (void)snprintf(labels, sizeof(labels), "point=\"%.40s\",by=\"%s\",failed=\"%s\"", d->point,
+                   built_in ? "built-in" : "user", d->error ? "true" : "false");
     mh_metrics_add(&op->metrics, "moonherd_policy_decisions_total", labels, 1);
-    snprintf(labels, sizeof(labels), "point=\"%.40s\"", d->point);
+    (void)snprintf(labels, sizeof(labels), "point=\"%.40s\"", d->point);
     mh_metrics_observe(&op->metrics, "moonherd_policy_decision_seconds", labels,
                        (double)d->took_us / 1e6);
     struct mh_arena a;
@@ -94,7 +94,7 @@ take_gauges(struct mh_operator *op)
     for (int i = 0; i < op->scripts.ncontrollers; i++) {
         char labels[128];
         const struct mh_controller *c = op->scripts.controllers[i];
-        snprintf(labels, sizeof(labels), "controller=\"%.60s\"", mh_controller_kind(c));
+        (void)snprintf(labels, sizeof(labels), "controller=\"%.60s\"", mh_controller_kind(c));
         mh_metrics_set(m, "moonherd_controller_heap_bytes", labels, (double)mh_controller_heap(c));
     }
     const struct mh_queue *q = &op->passes.queue;

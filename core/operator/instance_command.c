@@ -1,19 +1,24 @@
-/* instance_command.c - one POST to the instance manager of a pod, for op "instance". */
+/* instance_command.c - orders to instance managers: one POST each, none waits for another. */
 #include <stdio.h>
 #include <string.h>
 
+#include "base/log.h"
+#include "base/str.h"
 #include "operator/instances.h"
 
 #define CONNECT_MS 2000
-#define COMMAND_MS 5000
+#define ORDER_MS 5000
+#define ORDER_MAX ((size_t)1 << 20)
+#define ORDERS_MAX 1000
+#define REPLY_MAX ((size_t)64 << 10)
 
-struct command {
+struct mh_order {
     struct mh_instances *all;
-    struct mh_instance_call *call;
+    struct mh_order *next;
+    struct mh_arena arena;
+    struct mh_instance_order what; /* texts on the arena */
     struct mh_http_call http;
     struct mh_http_tls tls;
-    struct mh_timer *timer; /* of a failure before anything was sent */
-    char url[128];
 };
 
 static enum mh_code
@@ -38,95 +43,131 @@ code_of(int status)
 }
 
 static void
-on_command_done(struct mh_http_call *http)
+drop(struct mh_order *o)
 {
-    struct command *c = http->arg;
-    struct mh_instance_call *call = c->call;
-    call->impl = NULL;
-    call->err = http->err;
-    if (http->err.code == MH_OK) {
-        enum mh_code code = code_of(http->status);
-        mh_json_parse(call->arena, http->body_text, http->body_text_len, &call->reply, NULL);
-        const char *why = mh_json_str(call->reply, "error", "message", NULL);
-        if (code != MH_OK)
-            mh_fail(&call->err, code, "instance %s refused: %s", call->pod,
-                    why ? why : "it gave no reason");
+    struct mh_order **at = &o->all->orders;
+    while (*at != o)
+        at = &(*at)->next;
+    *at = o->next;
+    mh_arena_release(&o->arena);
+    mh_free(o);
+}
+
+void
+mh_instances_drop_orders(struct mh_instances *all)
+{
+    while (all->orders) {
+        mh_http_cancel(all->http, &all->orders->http);
+        drop(all->orders);
     }
-    call->done(call);
 }
 
 static void
-on_command_failed(void *arg)
+log_failure(const struct mh_instance_order *what, enum mh_code code, const char *why)
 {
-    struct command *c = arg;
-    struct mh_instance_call *call = c->call;
-    c->timer = NULL;
-    call->impl = NULL;
-    call->done(call);
+    mh_warn("instances", "order not followed", "namespace", what->ns, "pod", what->pod, "command",
+            what->command, "code", mh_code_name(code), "error", why);
 }
 
-/* Ends with an error from the loop. */
 static void
-fail_later(struct command *c, enum mh_code code, const char *why)
+on_answer(struct mh_http_call *http)
 {
-    mh_fail(&c->call->err, code, "instance %s cannot be asked: %s", c->call->pod, why);
-    c->timer = c->all->clock.after(c->all->clock.self, 0, on_command_failed, c);
+    struct mh_order *o = http->arg;
+    mh_crash_point(o->what.crash, "instance", "-", false);
+    if (http->err.code != MH_OK) {
+        log_failure(&o->what, http->err.code, http->err.msg);
+    } else if (code_of(http->status) != MH_OK) {
+        yyjson_val *reply = NULL;
+        mh_json_parse(&o->arena, http->body_text, http->body_text_len, &reply, NULL);
+        const char *why = mh_json_str(reply, "error", "message", NULL);
+        log_failure(&o->what, code_of(http->status), why ? why : "it gave no reason");
+    }
+    drop(o);
+}
+
+/* Takes the place of an order of the same command to the same pod. False: that one is the same. */
+static bool
+replace(struct mh_instances *all, const struct mh_instance_order *what)
+{
+    size_t n = 0;
+    for (struct mh_order *o = all->orders; o; o = o->next, n++) {
+        if (!mh_str_eq(o->what.ns, what->ns) || !mh_str_eq(o->what.pod, what->pod) ||
+            !mh_str_eq(o->what.command, what->command))
+            continue;
+        if (mh_str_eq(o->what.body, what->body))
+            return false;
+        mh_http_cancel(all->http, &o->http);
+        drop(o);
+        return true;
+    }
+    return n < ORDERS_MAX;
+}
+
+/* Fills o->what and o->http; false: no memory. */
+static bool
+prepare(struct mh_order *o, const struct mh_instance_order *what, const char *ip, const char *ca)
+{
+    struct mh_arena *a = &o->arena;
+    bool v6 = strchr(ip, ':') != NULL;
+    o->what = (struct mh_instance_order){ .ns = mh_arena_strdup(a, what->ns),
+                                          .pod = mh_arena_strdup(a, what->pod),
+                                          .command = mh_arena_strdup(a, what->command),
+                                          .body = mh_arena_strdup(a, what->body),
+                                          .crash = what->crash };
+    o->tls = (struct mh_http_tls){ .ca_pem = mh_arena_strdup(a, ca),
+                                   .cert_pem = o->all->cert_pem,
+                                   .key_pem = o->all->key_pem,
+                                   .any_name = true };
+    o->http = (struct mh_http_call){
+        .method = "POST",
+        .url = mh_arena_printf(a, "https://%s%s%s:%d/moonherd/v1/command", v6 ? "[" : "", ip,
+                               v6 ? "]" : "", o->all->port),
+        .content_type = "application/json",
+        .body = o->what.body,
+        .body_len = strlen(what->body),
+        .tls = &o->tls,
+        .lane = MH_HTTP_PEERS,
+        .connect_timeout_ms = CONNECT_MS,
+        .timeout_ms = ORDER_MS,
+        .body_max = REPLY_MAX,
+        .arena = a,
+        .done = on_answer,
+        .arg = o,
+    };
+    return o->what.ns && o->what.pod && o->what.command && o->what.body && o->tls.ca_pem &&
+           o->http.url;
 }
 
 static void
-command_start(void *self, struct mh_instance_call *call)
+post(void *self, const struct mh_instance_order *what)
 {
     struct mh_instances *all = self;
     const char *ip, *ca;
-    struct command *c = mh_arena_alloc(call->arena, sizeof(*c));
-    call->impl = c;
-    if (!c)
-        return; /* the arena is full: the pass is stopped by its own limits */
-    c->all = all;
-    c->call = call;
-    if (!mh_instances_where(all, call->ns, call->pod, &ip, &ca) || !all->http) {
-        fail_later(c, MH_E_UNREACHABLE, ip ? "its CA is unknown" : "it has no address");
+    if (!mh_instances_where(all, what->ns, what->pod, &ip, &ca) || !all->http) {
+        log_failure(what, MH_E_UNREACHABLE, ip ? "its CA is unknown" : "it has no address");
         return;
     }
-    bool v6 = strchr(ip, ':') != NULL;
-    snprintf(c->url, sizeof(c->url), "https://%s%s%s:%d/moonherd/v1/command", v6 ? "[" : "", ip,
-             v6 ? "]" : "", all->port);
-    c->tls = (struct mh_http_tls){ .ca_pem = mh_arena_strdup(call->arena, ca),
-                                   .cert_pem = all->cert_pem,
-                                   .key_pem = all->key_pem,
-                                   .any_name = true };
-    c->http = (struct mh_http_call){ .method = "POST",
-                                     .url = c->url,
-                                     .content_type = "application/json",
-                                     .body = call->body,
-                                     .body_len = strlen(call->body),
-                                     .tls = &c->tls,
-                                     .lane = MH_HTTP_PEERS,
-                                     .connect_timeout_ms = CONNECT_MS,
-                                     .timeout_ms = COMMAND_MS,
-                                     .body_max = (size_t)64 << 10,
-                                     .arena = call->arena,
-                                     .done = on_command_done,
-                                     .arg = c };
-    mh_http_start(all->http, &c->http);
-}
-
-static void
-command_cancel(void *self, struct mh_instance_call *call)
-{
-    struct mh_instances *all = self;
-    struct command *c = call->impl;
-    call->impl = NULL;
-    if (!c)
+    if (!replace(all, what))
         return;
-    if (c->timer)
-        all->clock.cancel(all->clock.self, c->timer);
-    else if (c->http.url)
-        mh_http_cancel(all->http, &c->http);
+    struct mh_order *o = mh_calloc(1, sizeof(*o));
+    if (!o) {
+        log_failure(what, MH_E_NOMEM, "no memory");
+        return;
+    }
+    o->all = all;
+    o->next = all->orders;
+    all->orders = o;
+    mh_arena_init(&o->arena, ORDER_MAX);
+    if (!prepare(o, what, ip, ca)) {
+        log_failure(what, MH_E_NOMEM, "no memory");
+        drop(o);
+        return;
+    }
+    mh_http_start(all->http, &o->http);
 }
 
 struct mh_instance_sender
 mh_instances_sender(struct mh_instances *all)
 {
-    return (struct mh_instance_sender){ command_start, command_cancel, all };
+    return (struct mh_instance_sender){ post, all };
 }

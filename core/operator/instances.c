@@ -276,7 +276,7 @@ on_stream_end(struct mh_http_call *call)
     if (call->err.code != MH_OK)
         mh_str_copy(why, sizeof(why), call->err.msg);
     else
-        snprintf(why, sizeof(why), "it answered %d", call->status);
+        (void)snprintf(why, sizeof(why), "it answered %d", call->status);
     if (call->status == 0 && i->tries % 4 == 3)
         refresh_ca(i);
     lost(i, why);
@@ -287,8 +287,8 @@ start_stream(struct mh_instance *i, const char *ca)
 {
     struct mh_instances *all = i->all;
     bool v6 = strchr(i->ip, ':') != NULL;
-    snprintf(i->url, sizeof(i->url), "https://%s%s%s:%d/moonherd/v1/stream", v6 ? "[" : "", i->ip,
-             v6 ? "]" : "", all->port);
+    (void)snprintf(i->url, sizeof(i->url), "https://%s%s%s:%d/moonherd/v1/stream", v6 ? "[" : "",
+                   i->ip, v6 ? "]" : "", all->port);
     i->tls = (struct mh_http_tls){ .ca_pem = mh_arena_strdup(&i->arena, ca),
                                    .cert_pem = all->cert_pem,
                                    .key_pem = all->key_pem,
@@ -480,7 +480,7 @@ const char *
 mh_instances_json(struct mh_instances *all, struct mh_arena *a, const struct mh_kind *kind,
                   const char *ns, const char *name)
 {
-    const struct mh_instance **list = mh_arena_alloc(a, (all->pods.len + 1) * sizeof(*list));
+    const struct mh_instance **list = mh_arena_alloc(a, (all->pods.len + 1) * sizeof(void *));
     size_t n = 0;
     if (!list)
         return NULL;
@@ -489,7 +489,7 @@ mh_instances_json(struct mh_instances *all, struct mh_arena *a, const struct mh_
         if (i->kind == kind && mh_str_eq(i->ns, ns) && mh_str_eq(i->owner, name))
             list[n++] = i;
     }
-    qsort(list, n, sizeof(*list), by_pod);
+    qsort(list, n, sizeof(void *), by_pod);
     struct mh_buf b;
     mh_buf_init(&b, (size_t)16 << 20);
     mh_buf_char(&b, '{');
@@ -526,7 +526,7 @@ mh_instances_where(const struct mh_instances *all, const char *ns, const char *p
                    const char **ca)
 {
     char key[600];
-    snprintf(key, sizeof(key), "%s/%s", ns, pod);
+    (void)snprintf(key, sizeof(key), "%s/%s", ns, pod);
     const struct mh_instance *i = mh_map_get(&all->pods, key);
     *ip = i ? i->ip : NULL;
     *ca = i ? mh_secrets_ca(all->secrets, i->ns, i->ca_name) : NULL;
@@ -538,7 +538,7 @@ mh_instances_feed(struct mh_instances *all, const char *ns, const char *pod, con
                   size_t len)
 {
     char key[600];
-    snprintf(key, sizeof(key), "%s/%s", ns, pod);
+    (void)snprintf(key, sizeof(key), "%s/%s", ns, pod);
     struct mh_instance *i = mh_map_get(&all->pods, key);
     if (i && !take_data(i, data, len))
         lost(i, "it sent no valid status");
@@ -578,6 +578,7 @@ mh_instances_init(struct mh_instances *all, struct mh_err *err)
 void
 mh_instances_release(struct mh_instances *all)
 {
+    mh_instances_drop_orders(all);
     while (all->pods.len)
         forget(all->pods.entries[all->pods.len - 1].value);
     mh_map_release(&all->pods);

@@ -35,7 +35,8 @@ struct mh_instances {
     void *arg;
     int port; /* 0: 8000 */
     /* private */
-    struct mh_map pods; /* "ns/pod" -> struct mh_instance */
+    struct mh_order *orders; /* under way */
+    struct mh_map pods;      /* "ns/pod" -> struct mh_instance */
     char *cert_pem;
     char *key_pem;
     char fingerprint[65];
@@ -53,13 +54,17 @@ void mh_instances_pod(struct mh_instances *all, const char *ns, const char *name
  * NULL without memory. lost_s is absent while connected, status if none ever came. */
 const char *mh_instances_json(struct mh_instances *all, struct mh_arena *a,
                               const struct mh_kind *kind, const char *ns, const char *name);
-/* Commands go to the instance manager of a pod that is dialled. */
+/* Orders go to the instance manager of a pod that is dialled; at most one of each command is under
+ * way to a pod, a newer one replaces it. Failures are logged. */
 struct mh_instance_sender mh_instances_sender(struct mh_instances *all);
 /* Address and server CA (PEM) of a pod; false if one is unknown. Valid until it changes. */
 bool mh_instances_where(const struct mh_instances *all, const char *ns, const char *pod,
                         const char **ip, const char **ca);
 /* Streams that are open, and all. */
 size_t mh_instances_connected(const struct mh_instances *all, size_t *total);
+
+/* Orders under way are dropped. */
+void mh_instances_drop_orders(struct mh_instances *all);
 
 /* Bytes of a pod's stream; for tests. */
 void mh_instances_feed(struct mh_instances *all, const char *ns, const char *pod, const char *data,

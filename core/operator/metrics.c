@@ -112,9 +112,9 @@ add_histogram(struct mh_buf *out, const struct mh_map_entry *e)
     for (size_t i = 0; i <= NBOUNDS; i++) {
         char le[32];
         if (i < NBOUNDS)
-            snprintf(le, sizeof(le), "le=\"%g\"", bounds[i]);
+            (void)snprintf(le, sizeof(le), "le=\"%g\"", bounds[i]);
         else
-            snprintf(le, sizeof(le), "le=\"+Inf\"");
+            (void)snprintf(le, sizeof(le), "le=\"+Inf\"");
         mh_buf_printf(out, "%.*s_bucket", n, e->key);
         add_labels(out, e, le);
         mh_buf_printf(out, " %llu\n", (unsigned long long)(i < NBOUNDS ? s->buckets[i] : s->count));
@@ -130,12 +130,12 @@ bool
 mh_metrics_text(const struct mh_metrics *m, struct mh_buf *out)
 {
     static const char *const types[] = { "counter", "gauge", "histogram" };
-    const struct mh_map_entry **list = mh_malloc((m->series.len + 1) * sizeof(*list));
+    const struct mh_map_entry **list = mh_malloc((m->series.len + 1) * sizeof(void *));
     if (!list)
         return false;
     for (size_t i = 0; i < m->series.len; i++)
         list[i] = &m->series.entries[i];
-    qsort(list, m->series.len, sizeof(*list), by_key);
+    qsort(list, m->series.len, sizeof(void *), by_key);
     for (size_t i = 0; i < m->series.len; i++) {
         const struct series *s = list[i]->value;
         if (i == 0 || strncmp(list[i]->key, list[i - 1]->key, s->name_len + 1) != 0)

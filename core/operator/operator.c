@@ -39,8 +39,9 @@ begin_work(struct mh_operator *op)
     mh_instances_turn(&op->instances, true);
     mh_route_all(&op->router);
     char ms[24];
-    snprintf(ms, sizeof(ms), "%lld",
-             (long long)((op->clock.mono_ns(op->clock.self) - op->started_ns) / MH_NS_PER_MS));
+    (void)snprintf(
+        ms, sizeof(ms), "%lld",
+        (long long)((op->clock.mono_ns(op->clock.self) - op->started_ns) / MH_NS_PER_MS));
     mh_info("operator", "passes begin", "=ms_since_start", ms);
     mh_pages_drop();
 }
@@ -421,9 +422,10 @@ release(struct mh_operator *op)
 static int
 list_crash_points(void)
 {
-    puts("MOONHERD_CRASH_AT=OP:KIND:N[:before|after] kills the operator at the N-th such action,\n"
-         "before it is sent or (the default) after its answer. KIND \"*\" is any; the kind of an\n"
-         "order to an instance is \"-\". Points:");
+    (void)puts(
+        "MOONHERD_CRASH_AT=OP:KIND:N[:before|after] kills the operator at the N-th such action,\n"
+        "before it is sent or (the default) after its answer. KIND \"*\" is any; the kind of an\n"
+        "order to an instance is \"-\". Points:");
     for (const char *const *op = mh_act_ops(); *op; op++)
         printf("%s:KIND:N:before\n%s:KIND:N:after\n", *op, *op);
     return 0;
@@ -445,7 +447,7 @@ mh_operator_main(int argc, char **argv)
     struct mh_operator *op = &operator;
     struct mh_err err = { .code = MH_OK };
     if (mh_config_read(&op->config, argc, argv, &err) != MH_OK) {
-        fprintf(stderr, "moonherd operator: %s\n", err.msg);
+        (void)fprintf(stderr, "moonherd operator: %s\n", err.msg);
         return 2;
     }
     if (op->config.list_crash_points) {

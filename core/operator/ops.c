@@ -401,21 +401,29 @@ op_event(struct mh_act *act, yyjson_val *action)
 static enum mh_act_step
 op_instance(struct mh_act *act, yyjson_val *action)
 {
-    if (act->step > 0)
-        return outcome(act);
-    const char *pod = mh_json_str(action, "pod", NULL);
-    act->ns = mh_json_str(act->object, "metadata", "namespace", NULL);
+    struct mh_instance_sender *to = &act->env->instance;
+    struct mh_instance_order order = {
+        .ns = mh_json_str(act->object, "metadata", "namespace", NULL),
+        .pod = mh_json_str(action, "pod", NULL),
+        .command = mh_json_str(action, "command", NULL),
+        .crash = &act->env->crash,
+    };
+    if (!order.pod || !order.ns || !order.command)
+        return mh_act_fail(act, MH_E_SCRIPT, "action instance: no pod or command given");
     yyjson_mut_doc *doc = mh_json_doc(act->arena);
-    if (!pod || !act->ns)
-        return mh_act_fail(act, MH_E_SCRIPT, "action instance: no pod given");
     yyjson_mut_val *root = yyjson_val_mut_copy(doc, action);
     if (!root)
         return no_memory(act);
     yyjson_mut_obj_remove_key(root, "op");
     yyjson_mut_obj_remove_key(root, "pod");
     copy_as(doc, root, "clusterUID", mh_json_get(act->object, "metadata", "uid", NULL));
-    const char *body = mh_json_mut_text(act->arena, root, NULL);
-    return body ? mh_act_command(act, pod, body) : no_memory(act);
+    order.body = mh_json_mut_text(act->arena, root, NULL);
+    if (!order.body)
+        return no_memory(act);
+    mh_crash_point(order.crash, act->op, "-", true);
+    if (to->post)
+        to->post(to->self, &order);
+    return MH_ACT_DONE;
 }
 
 /* The spec of the lease: all of `to` but metadata; true stands for "now". */

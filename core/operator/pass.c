@@ -113,11 +113,15 @@ log_end(struct mh_pass *p, const char *result, const char *lines)
     char ms[24];
     const struct mh_queue_item *i = p->item;
     const char *reason = p->reason ? p->reason : "";
-    snprintf(ms, sizeof(ms), "%.1f", (double)(now_ns(p->all) - p->began_ns) / 1e6);
+    (void)snprintf(ms, sizeof(ms), "%.1f", (double)(now_ns(p->all) - p->began_ns) / 1e6);
     bool failed = p->err.code != MH_OK && !p->preempted && mh_class_of(p->err.code) != MH_REREAD;
     const char *line = mh_arena_printf(&p->arena, "%s|%s", reason, failed ? p->err.msg : "");
     bool fresh = line && reason_is_new(p, line);
     enum mh_log_level level = fresh ? MH_LOG_INFO : MH_LOG_DEBUG;
+    if (failed && fresh && p->all->env->events) {
+        struct mh_event_ref ref = mh_event_ref_of(p->object);
+        mh_kube_event(p->all->env->events, &ref, "Warning", "ReconcileFailed", p->err.msg);
+    }
     if (failed)
         mh_log(fresh ? MH_LOG_WARNING : MH_LOG_DEBUG, "pass", "pass failed", "error", p->err.msg,
                "code", mh_code_name(p->err.code), "where", p->err.where, "kind", i->kind,
@@ -133,8 +137,8 @@ keep_record(struct mh_pass *p, const char *result, const char *lines)
 {
     char text[MH_ERR_MSG_MAX + 32];
     int64_t end = now_ns(p->all);
-    snprintf(text, sizeof(text), "%s%s%s", result, p->err.code == MH_OK ? "" : ": ",
-             p->err.code == MH_OK ? "" : p->err.msg);
+    (void)snprintf(text, sizeof(text), "%s%s%s", result, p->err.code == MH_OK ? "" : ": ",
+                   p->err.code == MH_OK ? "" : p->err.msg);
     struct mh_record rec = {
         .key = p->item->key,
         .result = text,

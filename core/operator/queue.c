@@ -1,5 +1,6 @@
 #include "operator/queue.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "base/log.h"
@@ -53,20 +54,12 @@ mh_queue_release(struct mh_queue *q)
 static char *
 key_new(const char *kind, const char *ns, const char *name, size_t *whole)
 {
-    size_t k = strlen(kind), s = strlen(ns), n = strlen(name);
-    *whole = k + s + n + 3;
+    *whole = strlen(kind) + strlen(ns) + strlen(name) + 3;
     char *p = mh_malloc(2 * *whole);
     if (!p)
         return NULL;
-    memcpy(p, kind, k);
-    p[k] = '\n';
-    memcpy(p + k + 1, ns, s);
-    p[k + 1 + s] = '\n';
-    memcpy(p + k + s + 2, name, n + 1);
-    char *parts = p + *whole;
-    memcpy(parts, p, *whole);
-    parts[k] = '\0';
-    parts[k + 1 + s] = '\0';
+    (void)snprintf(p, *whole, "%s\n%s\n%s", kind, ns, name);
+    (void)snprintf(p + *whole, *whole, "%s%c%s%c%s", kind, '\0', ns, '\0', name);
     return p;
 }
 

@@ -9,7 +9,7 @@
 
 #define NAMES_MAX 8
 #define ROUTES_MAX 32
-#define MESSAGE_MAX 8192
+#define MESSAGE_MAX ((size_t)8192)
 
 /* One table for each kind: what both webhooks call. %1$s is the name of the kind. */
 static const char glue[] =

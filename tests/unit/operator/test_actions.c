@@ -18,9 +18,8 @@ static struct {
     struct mh_arena arena;
     int done;
     int died;
-    struct mh_instance_call *command;
-    char command_body[512];
-    int cancelled;
+    char order[512];
+    int orders;
 } q;
 
 static void
@@ -31,19 +30,11 @@ on_done(struct mh_act *act)
 }
 
 static void
-command_start(void *self, struct mh_instance_call *call)
+post(void *self, const struct mh_instance_order *order)
 {
     (void)self;
-    q.command = call;
-    snprintf(q.command_body, sizeof(q.command_body), "%s", call->body);
-}
-
-static void
-command_cancel(void *self, struct mh_instance_call *call)
-{
-    (void)self, (void)call;
-    q.cancelled++;
-    q.command = NULL;
+    q.orders++;
+    snprintf(q.order, sizeof(q.order), "%s/%s %s", order->ns, order->pod, order->body);
 }
 
 static void
@@ -79,7 +70,7 @@ begin(void)
                                  .kinds = &q.kinds,
                                  .cache = q.cache,
                                  .applied = mh_applied_new(),
-                                 .instance = { command_start, command_cancel, NULL } };
+                                 .instance = { post, NULL } };
     mh_crash_init(&q.env.crash, NULL);
     mh_arena_init(&q.arena, (size_t)8 << 20);
 }
@@ -391,24 +382,15 @@ TEST(preemption_drops_the_rest_and_waits_2_s_at_most)
     finish();
 }
 
-TEST(an_order_to_an_instance_carries_the_uid_and_is_dropped_at_once)
+TEST(an_order_to_an_instance_carries_the_uid_and_holds_nothing_up)
 {
     begin();
-    start("[{'op':'instance','pod':'c-2','command':'promote','term':3}]");
-    tw_advance(q.tw, MH_NS_PER_MS);
-    CHECK(q.command != NULL);
-    CHECK_STR(q.command->pod, "c-2");
-    CHECK_STR(q.command_body, "{\"command\":\"promote\",\"term\":3,\"clusterUID\":\"U\"}");
-    mh_act_preempt(&q.act);
-    tw_settle(q.tw);
-    CHECK_INT(q.done, 1);
-    CHECK_INT(q.cancelled, 1);
-    start("[{'op':'instance','pod':'c-2','command':'fence','term':3}]");
-    tw_advance(q.tw, MH_NS_PER_MS);
-    mh_fail(&q.command->err, MH_E_CONFLICT, "term 3 is over");
-    q.command->done(q.command);
-    CHECK_INT(q.done, 1);
-    CHECK_INT(q.act.err.code, MH_E_CONFLICT);
+    CHECK_INT(carry_out("[{'op':'instance','pod':'c-2','command':'lease','term':3},"
+                        "{'op':'instance','pod':'c-3','command':'lease','term':3}]"),
+              MH_OK);
+    CHECK_INT(q.orders, 2);
+    CHECK_STR(q.order, "ns/c-3 {\"command\":\"lease\",\"term\":3,\"clusterUID\":\"U\"}");
+    CHECK_INT(carry_out("[{'op':'instance','pod':'c-2'}]"), MH_E_SCRIPT);
     finish();
 }
 
