@@ -16,6 +16,16 @@
 #include "lua/frame.h"
 
 #define ARENA_MAX ((size_t)16 << 20)
+#if defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define MH_ASAN
+#endif
+#elif defined(__SANITIZE_ADDRESS__)
+#define MH_ASAN
+#endif
+
+/* setrlimit's first type is one thing in glibc and another in musl; a constant fits both. */
+#define limit(what, most) (setrlimit(RLIMIT_##what, &(struct rlimit){ (most), (most) }) == 0)
 #define HEADROOM ((rlim_t)64 << 20) /* address space beyond what the start took */
 
 /* --- the lock --------------------------------------------------------------------------------- */
@@ -36,7 +46,7 @@ static const int allowed[] = {
     SCMP_SYS(rt_sigprocmask),
     SCMP_SYS(restart_syscall),
     SCMP_SYS(sysinfo),
-#ifdef __SANITIZE_ADDRESS__
+#ifdef MH_ASAN
     SCMP_SYS(sigaltstack),
     SCMP_SYS(getpid),
     SCMP_SYS(sched_yield),
@@ -80,24 +90,11 @@ address_space(void)
 static enum mh_code
 set_limits(struct mh_err *err)
 {
-    static const struct {
-        int what;
-        rlim_t most;
-    } limits[] = {
-        { RLIMIT_CORE, 0 },
-        { RLIMIT_FSIZE, 0 },
-        { RLIMIT_NPROC, 0 },
-        { RLIMIT_NOFILE, 4 },
-    };
-    for (size_t i = 0; i < sizeof(limits) / sizeof(*limits); i++) {
-        struct rlimit r = { limits[i].most, limits[i].most };
-        if (setrlimit(limits[i].what, &r) != 0)
-            return mh_fail(err, MH_E_IO, "resource limit refused: %s", strerror(errno));
-    }
-#ifndef __SANITIZE_ADDRESS__ /* which reserves terabytes */
+    if (!limit(CORE, 0) || !limit(FSIZE, 0) || !limit(NPROC, 0) || !limit(NOFILE, 4))
+        return mh_fail(err, MH_E_IO, "resource limit refused: %s", strerror(errno));
+#ifndef MH_ASAN /* which reserves terabytes */
     rlim_t now = address_space();
-    struct rlimit r = { now + HEADROOM, now + HEADROOM };
-    if (now && setrlimit(RLIMIT_AS, &r) != 0)
+    if (now && !limit(AS, now + HEADROOM))
         return mh_fail(err, MH_E_IO, "resource limit refused: %s", strerror(errno));
 #else
     (void)address_space;

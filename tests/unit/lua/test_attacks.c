@@ -11,7 +11,14 @@
 #include "lua/pool.h"
 #include "lua/vm.h"
 
-#ifdef __SANITIZE_ADDRESS__
+#if defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define WITH_ASAN
+#endif
+#elif defined(__SANITIZE_ADDRESS__)
+#define WITH_ASAN
+#endif
+#ifdef WITH_ASAN
 #define SLACK_MS 2000
 #else
 #define SLACK_MS 150
