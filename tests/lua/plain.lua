@@ -204,6 +204,7 @@ function plain.decode(text, keep_null)
   return (read(text, 1, keep_null))
 end
 plain.encode = encode
+plain.array, plain.null = array, null
 
 -- --- the world of a script -----------------------------------------------------------------------------------
 
