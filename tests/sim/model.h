@@ -1,0 +1,214 @@
+/* model.h - a cluster in one structure, driven by random schedules, whose decisions are the real
+ * functions of core/ha.
+ *
+ * Nodes have a log of (timeline, value), a durable promise and a manager that asks mh_ha_self; two
+ * competing coordinators ask mh_ha_assess with what they believe and send compare-and-swaps to the
+ * Lease. Messages are dropped, delayed, repeated and reordered; everything crashes. What is a
+ * simplification is said where it is made. One seed is one run; nothing else is random. */
+#ifndef SIM_MODEL_H
+#define SIM_MODEL_H
+
+#include "ha/self.h"
+
+enum { NODES = 5, COORDS = 2, LOG = 200, MSGS = 192, VERSIONS = 900, VALUES = 1500, GATES = 48 };
+enum { AT_COORD = 10, AT_API = 20 };
+
+/* Planted defects, all in the model around the pure functions. */
+enum variant {
+    V_GOOD,
+    V_FENCE1,      /* one fenced standby is enough */
+    V_LSNONLY,     /* logs are compared by position only */
+    V_NOGATE,      /* clients are let in right after the promotion */
+    V_RESTARTGATE, /* and after a restart */
+    V_VOLATILE,    /* a crash takes the promise */
+    V_CHECKONCE,   /* quorum seen once, elected later from whoever reports then */
+    V_NOFENCE,     /* states are looked at, nobody promises anything */
+    V_SWITCHEARLY, /* a switchover does not wait for the shutdown record */
+    V_NOUNION,     /* a new set is used before the Lease names it */
+    V_STALEPOD,    /* the kubelet's word is from before the term was raised */
+    V_HOLDEROUT,   /* a lost winner does not count in the old set */
+    V_DRIFT,       /* the set that is used is computed again after the union was written */
+    V_KEEPFENCE,   /* "fenced" of an older term is reported for the new one */
+    V_EARLYEND,    /* a fence is answered before the local log was read to its end */
+    V_FORGET,      /* a peer that is started again forgets that it confirmed */
+    V_SAMETLI,     /* a winner takes the next timeline that it knows of, not a reserved one (F14) */
+    V_OPENFIRST,   /* an old primary is rewound only to one whose gate is open */
+    V_FENCESTAYS,  /* a fence outlives PostgreSQL, whose log is read anew */
+    V_COUNT
+};
+
+enum mode { M_SYNC, M_CHANGING, M_ASYNC };
+
+struct entry {
+    uint32_t tli;
+    int val;
+};
+struct wal {
+    struct entry e[LOG];
+    int len;
+};
+
+struct set {
+    unsigned names; /* bits */
+    int number;     /* 0: asynchronous */
+};
+
+/* -1: none. */
+struct mlease {
+    int holder, volume, address, candidate;
+    uint64_t term;
+    enum mh_ha_phase phase;
+    struct set sets[2];
+    int nsets;
+    bool known;
+};
+
+struct status {
+    int boot, seq;
+    enum mh_ha_role role;
+    bool pg_up, gave_up, fenced, receiving, clean;
+    uint64_t promise, term;
+    int64_t heard_ms;
+    int shutdown, flush, volume;
+    uint32_t tli;
+    struct mh_ha_history history[MH_HA_HISTORY_MAX];
+    int nhistory;
+};
+
+enum kind { K_WAL, K_ACK, K_STATUS, K_TELL, K_CAS, K_REPLY, K_ASK, K_CONFIRM };
+struct msg {
+    enum kind kind;
+    int from, to;
+    int conn; /* of a replication connection */
+    int id;   /* of a compare-and-swap */
+    int64_t a;
+    bool ok;
+    struct mlease lease;
+    struct status status;
+    struct wal wal;
+};
+
+enum gate { G_NONE, G_CLOSED, G_WAIT, G_READ, G_OPEN };
+enum swap_kind { S_CLAIM, S_GATE, S_RENEW, S_UNION, S_CLOSE };
+enum sync_step { IDLE, UNION, LOADED, MARKED, CLOSING };
+
+struct node {
+    /* durable */
+    struct wal log;
+    uint64_t promise, term;
+    int volume;
+    bool has_data, data_primary, half; /* half: a rewind has begun */
+    /* of the manager's life */
+    bool up, kubelet;
+    int boot, seq, seen;
+    struct mh_ha_self_out order;
+    bool fenced, gave_up;
+    int settled, crashes;
+    int64_t confirmed; /* when it last told its primary that it follows */
+    int pending;       /* id of the compare-and-swap under way, 0: none */
+    enum swap_kind pending_kind;
+    int64_t pending_at;
+    /* of PostgreSQL's life */
+    bool pg, primary, clean, clients;
+    int shutdown, upstream, conn, replayed;
+    bool received;
+    int64_t heard;
+    enum gate gate;
+    uint64_t gate_term, serve_term;
+    int marker, sync_marker, committed;
+    struct set sync, old, next;
+    bool has_old;
+    enum sync_step step;
+    int row[NODES], acked[NODES]; /* walsenders */
+    int64_t renewed, next_renew, confirmed_at[NODES];
+};
+
+struct coord {
+    int seen;
+    int64_t since, heard[NODES];
+    struct status st[NODES];
+    bool pod_stopped[NODES];
+    uint64_t passed;
+};
+
+struct value {
+    int pos, issue;
+    bool client, acked, counted;
+    uint64_t term; /* of its acknowledgement */
+};
+
+struct sim {
+    uint64_t rnd;
+    enum variant variant;
+    enum mode mode;
+    int n, w;
+    int64_t now;
+    int seq, conns, ids, volumes;
+    uint32_t tli;
+    struct node node[NODES];
+    struct coord coord[COORDS];
+    struct mlease ver[VERSIONS];
+    int nver;
+    struct msg msg[MSGS];
+    int nmsg;
+    bool cut_nodes[NODES][NODES], cut_api[NODES], cut_coord_api[COORDS], cut_coord[COORDS][NODES];
+    bool healing;
+    struct set wanted;
+    int target;
+    /* oracle */
+    struct value value[VALUES];
+    int nvalue;
+    int acked[VALUES], nacked;
+    int first_ack[256]; /* by term: moment of the first acknowledgement */
+    struct {
+        uint64_t term;
+        struct wal log;
+    } gates[GATES];
+    int ngates;
+    bool lost, dual, broken, stuck; /* broken: I4, I5, I6 */
+    char why[200];
+    bool trace;
+    int commits, failovers, switchovers;
+};
+
+extern const char *const sim_names[NODES];
+
+/* world.c */
+uint64_t sim_rnd(struct sim *s);
+int sim_r(struct sim *s, int n);
+void sim_note(struct sim *s, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+struct msg *sim_send(struct sim *s, enum kind kind, int from, int to);
+bool sim_reaches(const struct sim *s, int from, int to);
+void sim_apply(struct sim *s, const struct msg *m);
+void sim_lease(const struct sim *s, int version, struct mh_ha_lease *out);
+void sim_append(struct sim *s, int i, bool client);
+uint32_t sim_tli(const struct wal *w);
+int sim_history(const struct wal *w, struct mh_ha_history *out);
+bool sim_is_prefix(const struct wal *a, const struct wal *b);
+/* oracle */
+void sim_violates(struct sim *s, bool *which, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+void sim_ack(struct sim *s, int i, int pos, bool sync);
+void sim_gate_opens(struct sim *s, int i);
+void sim_elected(struct sim *s, const struct mlease *before, const struct mlease *to);
+
+/* node.c, primary.c */
+void sim_tick(struct sim *s, int i);
+void sim_node_gets(struct sim *s, struct msg *m);
+void sim_stop(struct sim *s, int i, bool clean);
+void sim_store(struct sim *s, int i, uint64_t promise, uint64_t term);
+void sim_read(struct sim *s, int i);
+void sim_start_primary(struct sim *s, int i);
+void sim_primary_tick(struct sim *s, int i);
+void sim_promote(struct sim *s, int i);
+void sim_claim(struct sim *s, int i);
+void sim_reply(struct sim *s, int i, const struct msg *m);
+void sim_timeouts(struct sim *s, int i);
+void sim_commit(struct sim *s, int i);
+void sim_self_stop(struct sim *s);
+void sim_status(struct sim *s, int i, struct status *out);
+
+/* coord.c */
+void sim_coord_acts(struct sim *s, int k);
+void sim_coord_gets(struct sim *s, int k, const struct msg *m);
+
+#endif
