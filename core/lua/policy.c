@@ -59,8 +59,10 @@ load_lib(lua_State *L, struct mh_policy_run *run, int i)
         return;
     }
     const struct mh_script *s = mh_script_find(run->arena, libs[i]);
-    if (!s)
+    if (!s) {
         luaL_error(L, "%s is missing", libs[i]);
+        return;
+    }
     mh_vm_load(L, lua_pushfstring(L, "%s.lua", libs[i]), s->text, s->len);
     lua_remove(L, -2);
     mh_buf_init(b, LIB_MAX);

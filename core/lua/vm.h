@@ -51,7 +51,7 @@ struct mh_vm {
     bool broken;             /* killed for memory: close it */
     int full;                /* times the heap was full since mh_vm_begin */
     const char *kind;        /* what a plain error means now: "syntax", "contract", "runtime" */
-    int log_lines;    /* since mh_vm_begin */
+    int log_lines;           /* since mh_vm_begin */
     char where[80];          /* of the kill: "failover.lua:8" */
     struct mh_task *running; /* of the step that runs, NULL outside */
 };

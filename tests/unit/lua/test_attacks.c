@@ -1,4 +1,4 @@
-/* Every attack of attacks.lua, and the long ones, in this process and in a worker: none gets out, none
+/* Every attack of attacks.txt, and the long ones, in this process and in a worker: none gets out, none
  * outlives its limit by more than 50 ms (more under sanitizers and on a busy machine). */
 #include <event2/event.h>
 #include <lauxlib.h>
@@ -64,7 +64,7 @@ read_attacks(void)
     if (nattacks)
         return;
     static char all[1 << 20];
-    FILE *f = fopen("tests/unit/lua/attacks.lua", "re");
+    FILE *f = fopen("tests/unit/lua/attacks.txt", "re");
     size_t n = f ? fread(all, 1, sizeof(all) - 1, f) : 0;
     if (f)
         (void)fclose(f);
