@@ -9,6 +9,9 @@
 #if MH_HAVE_OPERATOR
 #include "operator/operator.h"
 #endif
+#if MH_HAVE_BIND
+#include "bind/bind.h"
+#endif
 #if MH_HAVE_LUA
 #include "lua/worker.h"
 #endif
@@ -105,6 +108,9 @@ static const struct {
 int
 main(int argc, char **argv)
 {
+#if MH_HAVE_BIND
+    mh_bind_init(); /* all commands that run scripts give them the same modules */
+#endif
     const char *slash = argc > 0 ? strrchr(argv[0], '/') : NULL;
     const char *self = slash ? slash + 1 : (argc > 0 ? argv[0] : "");
     if (strcmp(self, "kubectl-moonherd") == 0)
