@@ -57,11 +57,8 @@ mh_operator_on_decision(void *arg, const struct mh_decision *d, const struct mh_
     (void)snprintf(labels, sizeof(labels), "point=\"%.40s\"", d->point);
     mh_metrics_observe(&op->metrics, "moonherd_policy_decision_seconds", labels,
                        (double)d->took_us / 1e6);
-    struct mh_arena a;
-    mh_arena_init(&a, (size_t)8 << 20);
-    yyjson_val *object = kind ? mh_cache_get(op->cache, &a, kind, d->namespace, name, NULL) : NULL;
-    mh_policy_writer_decision(&op->writer, d, name, object);
-    mh_arena_release(&a);
+    (void)kind;
+    mh_policy_writer_decision(&op->writer, d, name);
 }
 
 /* Gauges, as they are now. */

@@ -143,21 +143,10 @@ void
 mh_policy_writer_decision(struct mh_policy_writer *w, const struct mh_decision *d, const char *name,
                           yyjson_val *object)
 {
-    char us[24], note[MH_EVENT_NOTE_MAX];
+    char us[24];
     bool fresh = is_new(w, d, name);
     (void)snprintf(us, sizeof(us), "%lld", (long long)d->took_us);
     mh_log(fresh ? MH_LOG_INFO : MH_LOG_DEBUG, "policy", "policy decided", "point", d->point,
            "namespace", d->namespace, "name", name, "by", d->by, "=answer", d->answer, "=input",
            d->input_len < INPUT_LOG_MAX ? d->input : NULL, "error", d->error_text, "=us", us);
-    if (!fresh || !object || !w->events)
-        return;
-    struct mh_event_ref ref = mh_event_ref_of(object);
-    (void)snprintf(note, sizeof(note), "%s by %s: %s", d->point, d->by ? d->by : "nobody",
-                   d->answer ? d->answer : "no answer");
-    mh_kube_event(w->events, &ref, "Normal", "PolicyDecision", note);
-    if (!d->error_text)
-        return;
-    (void)snprintf(note, sizeof(note), "%s: the built-in policy decided, because %s", d->point,
-                   d->error_text);
-    mh_kube_event(w->events, &ref, "Warning", "PolicyFailed", note);
 }

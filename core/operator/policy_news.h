@@ -1,5 +1,5 @@
-/* policy_news.h - tells the authors of policies: annotation and event on their ConfigMap; and an
- * event with each new decision on the object that it was made for. */
+/* policy_news.h - tells the authors of policies: annotation and event on their ConfigMap; and the
+ * log of decisions. */
 #ifndef MH_OPERATOR_POLICY_NEWS_H
 #define MH_OPERATOR_POLICY_NEWS_H
 
@@ -25,9 +25,9 @@ void mh_policy_writer_init(struct mh_policy_writer *w);
 void mh_policy_writer_release(struct mh_policy_writer *w);
 /* For mh_policies_new; arg is the writer. */
 void mh_policy_writer_news(void *arg, const struct mh_policy_news *news);
-/* Logs a decision with its input, and reports it as event of the object, if it is another one than
- * the last for this object and decision point. object may be NULL: no event. */
+/* Logs a decision with its input: at info if it is another one than the last for this object and
+ * decision point. (The event is the controller's.) */
 void mh_policy_writer_decision(struct mh_policy_writer *w, const struct mh_decision *d,
-                               const char *name, yyjson_val *object);
+                               const char *name);
 
 #endif
