@@ -140,8 +140,7 @@ is_new(struct mh_policy_writer *w, const struct mh_decision *d, const char *name
 }
 
 void
-mh_policy_writer_decision(struct mh_policy_writer *w, const struct mh_decision *d, const char *name,
-                          yyjson_val *object)
+mh_policy_writer_decision(struct mh_policy_writer *w, const struct mh_decision *d, const char *name)
 {
     char us[24];
     bool fresh = is_new(w, d, name);
