@@ -30,7 +30,7 @@ fill_member(struct sim *s, int k, int i, struct mh_ha_member *m)
     m->address = &sim_names[i][1];
     /* The kubelet's word is read after the Lease that it is used with. */
     bool now = !s->node[i].up && s->node[i].kubelet && sim_reaches(s, AT_COORD + k, AT_API);
-    if (s->variant != V_STALEPOD || sim_r(s, 12) == 0)
+    if (s->variant != V_STALEPOD || sim_r(s, now ? 2 : 100) == 0)
         c->pod_stopped[i] = now;
     m->stopped_for_kubelet = c->pod_stopped[i];
     if (!st->boot)

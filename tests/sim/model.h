@@ -28,9 +28,7 @@ enum variant {
     V_STALEPOD,    /* the kubelet's word is from before the term was raised */
     V_HOLDEROUT,   /* a lost winner does not count in the old set */
     V_DRIFT,       /* the set that is used is computed again after the union was written */
-    V_KEEPFENCE,   /* "fenced" of an older term is reported for the new one */
     V_EARLYEND,    /* a fence is answered before the local log was read to its end */
-    V_FORGET,      /* a peer that is started again forgets that it confirmed */
     V_SAMETLI,     /* a winner takes the next timeline that it knows of, not a reserved one (F14) */
     V_OPENFIRST,   /* an old primary is rewound only to one whose gate is open */
     V_FENCESTAYS,  /* a fence outlives PostgreSQL, whose log is read anew */
@@ -142,6 +140,7 @@ struct sim {
     enum variant variant;
     enum mode mode;
     int n, w;
+    int temper; /* 1 calm .. 3 wild */
     int64_t now;
     int seq, conns, ids, volumes;
     uint32_t tli;
@@ -186,7 +185,8 @@ uint32_t sim_tli(const struct wal *w);
 int sim_history(const struct wal *w, struct mh_ha_history *out);
 bool sim_is_prefix(const struct wal *a, const struct wal *b);
 /* oracle */
-void sim_violates(struct sim *s, bool *which, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+void sim_violates(struct sim *s, bool *which, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
 void sim_ack(struct sim *s, int i, int pos, bool sync);
 void sim_gate_opens(struct sim *s, int i);
 void sim_elected(struct sim *s, const struct mlease *before, const struct mlease *to);

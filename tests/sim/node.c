@@ -316,20 +316,21 @@ sim_tick(struct sim *s, int i)
     if (x->seen < 0)
         return;
     sim_lease(s, x->seen, &l);
-    struct mh_ha_self_in in = { .name = sim_names[i],
-                                .cluster_uid = "u",
-                                .lease = &l,
-                                .own = { .promise = x->promise, .term = x->term, .cluster_uid = "u" },
-                                .has_data = x->has_data,
-                                .data_primary = x->data_primary,
-                                .running = x->pg,
-                                .role = !x->pg       ? MH_HA_NONE
-                                        : x->primary ? MH_HA_PRIMARY
-                                                     : MH_HA_STANDBY };
+    struct mh_ha_self_in in = {
+        .name = sim_names[i],
+        .cluster_uid = "u",
+        .lease = &l,
+        .own = { .promise = x->promise, .term = x->term, .cluster_uid = "u" },
+        .has_data = x->has_data,
+        .data_primary = x->data_primary,
+        .running = x->pg,
+        .role = !x->pg       ? MH_HA_NONE
+                : x->primary ? MH_HA_PRIMARY
+                             : MH_HA_STANDBY
+    };
     (void)snprintf(in.own.incarnation, sizeof(in.own.incarnation), "v%d", x->volume % 64);
     mh_ha_self(&in, &out);
-    if (out.order != MH_HA_FENCE ||
-        (out.term != x->order.term && s->variant != V_KEEPFENCE))
+    if (out.order != MH_HA_FENCE || out.term != x->order.term)
         x->fenced = false;
     x->order = out;
     carry_out(s, i);
@@ -404,21 +405,24 @@ void
 sim_status(struct sim *s, int i, struct status *out)
 {
     struct node *x = &s->node[i];
-    *out = (struct status){ .boot = x->boot,
-                            .seq = ++x->seq,
-                            .role = !x->pg ? MH_HA_NONE : x->primary ? MH_HA_PRIMARY : MH_HA_STANDBY,
-                            .pg_up = x->pg,
-                            .gave_up = x->gave_up,
-                            .fenced = x->fenced,
-                            .receiving = x->pg && x->conn,
-                            .clean = !x->pg && x->clean,
-                            .promise = x->promise,
-                            .term = x->term,
-                            .heard_ms = x->heard,
-                            .shutdown = x->shutdown,
-                            .flush = x->pg && !x->primary && !x->received ? x->replayed : x->log.len,
-                            .volume = x->volume,
-                            .tli = sim_tli(&x->log) };
+    *out =
+        (struct status){ .boot = x->boot,
+                         .seq = ++x->seq,
+                         .role = !x->pg       ? MH_HA_NONE
+                                 : x->primary ? MH_HA_PRIMARY
+                                              : MH_HA_STANDBY,
+                         .pg_up = x->pg,
+                         .gave_up = x->gave_up,
+                         .fenced = x->fenced,
+                         .receiving = x->pg && x->conn,
+                         .clean = !x->pg && x->clean,
+                         .promise = x->promise,
+                         .term = x->term,
+                         .heard_ms = x->heard,
+                         .shutdown = x->shutdown,
+                         .flush = x->pg && !x->primary && !x->received ? x->replayed : x->log.len,
+                         .volume = x->volume,
+                         .tli = sim_tli(&x->log) };
     if (out->flush > x->log.len)
         out->flush = x->log.len;
     out->nhistory = sim_history(&x->log, out->history);

@@ -87,8 +87,7 @@ sim_history(const struct wal *w, struct mh_ha_history *out)
 bool
 sim_is_prefix(const struct wal *a, const struct wal *b)
 {
-    return a->len <= b->len &&
-           memcmp(a->e, b->e, (size_t)a->len * sizeof(a->e[0])) == 0;
+    return a->len <= b->len && memcmp(a->e, b->e, (size_t)a->len * sizeof(a->e[0])) == 0;
 }
 
 void
@@ -289,8 +288,8 @@ sim_elected(struct sim *s, const struct mlease *before, const struct mlease *to)
             bool fed = x->pg && x->conn && x->upstream == before->holder;
             have += (before->sets[c].names & 1u << i) && x->promise >= to->term && !fed;
         }
-        quorum = quorum && have >= __builtin_popcount(before->sets[c].names) -
-                                       before->sets[c].number + 1;
+        quorum = quorum &&
+                 have >= __builtin_popcount(before->sets[c].names) - before->sets[c].number + 1;
     }
     if (!stopped && !quorum)
         sim_violates(s, &s->broken, "n%d is elected for term %d while n%d can acknowledge",

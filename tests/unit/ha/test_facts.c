@@ -9,18 +9,23 @@
     "\"spec\":{\"holderIdentity\":\"" holder "\",\"leaseTransitions\":" #term "}}"
 #define STANDBY(promise, lsn, extra)                                                               \
     "{\"connected\":true,\"status\":{\"moonherd\":{\"role\":\"standby\",\"pgUp\":true,"            \
-    "\"promise\":" #promise ",\"term\":4,\"timeline\":2,\"incarnation\":\"vol\",\"flushLsn\":\"" lsn \
+    "\"promise\":" #promise                                                                        \
+    ",\"term\":4,\"timeline\":2,\"incarnation\":\"vol\",\"flushLsn\":\"" lsn                       \
     "\",\"history\":[[1,\"0/50\"]]" extra "}}}"
 #define PODS                                                                                       \
     "[{\"name\":\"a\",\"uid\":\"1\",\"ip\":\"10.0.0.1\",\"terminated\":true,\"node_ready\":true}," \
-    "{\"name\":\"b\",\"uid\":\"2\",\"ip\":\"10.0.0.2\",\"zone\":\"z1\",\"node\":\"k1\",\"ready\":true}," \
+    "{\"name\":\"b\",\"uid\":\"2\",\"ip\":\"10.0.0.2\",\"zone\":\"z1\",\"node\":\"k1\",\"ready\":" \
+    "true},"                                                                                       \
     "{\"name\":\"c\",\"uid\":\"3\",\"ip\":\"10.0.0.3\"}]"
 #define CLUSTER "\"cluster\":{\"name\":\"db\",\"namespace\":\"ns\"},\"pods\":" PODS
 
-static const char fenced[] = "{" CLUSTER ",\"lease\":" LEASE("fencing", "a", 5) ",\"instances\":{"
-                             "\"a\":{\"connected\":false,\"lost_s\":2.5},"
-                             "\"b\":" STANDBY(5, "0/100", ",\"fenced\":true") ","
-                             "\"c\":" STANDBY(5, "0/90", ",\"fenced\":true") "}}";
+static const char fenced[] = "{" CLUSTER ",\"lease\":" LEASE(
+    "fencing", "a",
+    5) ",\"instances\":{"
+       "\"a\":{\"connected\":false,\"lost_s\":2.5},"
+       "\"b\":" STANDBY(5, "0/100", ",\"fenced\":true") ","
+                                                        "\"c\":" STANDBY(5, "0/90",
+                                                                         ",\"fenced\":true") "}}";
 
 static struct mh_arena arena;
 
@@ -98,8 +103,9 @@ TEST(candidates_are_shown_best_first_with_what_policies_need)
 
 TEST(instances_that_have_not_promised_are_told)
 {
-    yyjson_val *v = verdict("{" CLUSTER ",\"lease\":" LEASE("fencing", "a", 5) ",\"instances\":{"
-                            "\"b\":" STANDBY(4, "0/100", "") "}}");
+    yyjson_val *v = verdict(
+        "{" CLUSTER ",\"lease\":" LEASE("fencing", "a", 5) ",\"instances\":{"
+                                                           "\"b\":" STANDBY(4, "0/100", "") "}}");
     yyjson_val *step = yyjson_arr_get(mh_json_get(v, "steps", NULL), 0);
     CHECK_INT(yyjson_arr_size(mh_json_get(v, "steps", NULL)), 1);
     CHECK_STR(mh_json_str(step, "op", NULL), "instance");

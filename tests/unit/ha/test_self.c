@@ -15,14 +15,13 @@ input(const char *holder, enum mh_ha_phase phase, uint64_t term)
                                   .phase = phase,
                                   .address = "10.0.0.9",
                                   .incarnation = "vol-a" };
-    return (struct mh_ha_self_in){ .name = "a",
-                                   .cluster_uid = "uid",
-                                   .lease = &lease,
-                                   .own = { .promise = 4,
-                                            .term = 4,
-                                            .incarnation = "vol-a",
-                                            .cluster_uid = "uid" },
-                                   .has_data = true };
+    return (struct mh_ha_self_in){
+        .name = "a",
+        .cluster_uid = "uid",
+        .lease = &lease,
+        .own = { .promise = 4, .term = 4, .incarnation = "vol-a", .cluster_uid = "uid" },
+        .has_data = true
+    };
 }
 
 static struct mh_ha_self_in
@@ -236,7 +235,11 @@ TEST(the_promise_reads_back_and_nonsense_does_not)
     CHECK_STR(back.incarnation, "x-y");
     CHECK_STR(back.cluster_uid, "u");
     static const char *const bad[] = {
-        "", "{", "[]", "{}", "{\"promise\":1,\"term\":1}",
+        "",
+        "{",
+        "[]",
+        "{}",
+        "{\"promise\":1,\"term\":1}",
         "{\"promise\":-1,\"term\":1,\"incarnation\":\"a\",\"cluster\":\"b\"}",
         "{\"promise\":1,\"term\":-1,\"incarnation\":\"a\",\"cluster\":\"b\"}",
         "{\"promise\":\"1\",\"term\":1,\"incarnation\":\"a\",\"cluster\":\"b\"}",
