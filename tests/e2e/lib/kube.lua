@@ -105,10 +105,24 @@ function M.save_logs(label)
     :format(sh.lab_dir, sh.quote(dir)))
 end
 
+--- Removes a namespace. Its Clusters go first: the namespace controller looks again only after half of the pods'
+--- grace period, and that of an instance is half an hour.
+function M.remove_namespace(name)
+  for _, group in ipairs { "postgresql.cnpg.io", "postgresql.k8s.enterprisedb.io" } do
+    if M.get("/apis/" .. group .. "/v1") then
+      M.kubectl("-n", name, "delete", "clusters." .. group, "--all", "--wait=true", "--timeout=60s")
+    end
+  end
+  M.wait("pods of " .. name .. " are gone", 60, function()
+    return #M.list("/api/v1/namespaces/" .. name .. "/pods") == 0
+  end)
+  M.kubectl("delete", "namespace", name, "--timeout=120s")
+end
+
 --- A namespace for a scenario, which Pod Security holds to "restricted"; removed at the end.
 function M.namespace(name)
   if M.get("/api/v1/namespaces/" .. name) then
-    M.kubectl("delete", "namespace", name, "--timeout=120s")
+    M.remove_namespace(name)
   end
   M.apply(M.manifest("namespace", { NAMESPACE = name }))
   tap.at_end(function()
@@ -116,7 +130,7 @@ function M.namespace(name)
       M.save_logs(os.getenv("E2E_SCENARIO") or name)
     end
     if not os.getenv("E2E_KEEP") then
-      M.kubectl("delete", "namespace", name, "--timeout=120s")
+      M.remove_namespace(name)
     end
   end)
   return name
