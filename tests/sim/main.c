@@ -30,6 +30,8 @@ static const struct plan plans[] = {
     { "protocol changing n=5", V_GOOD, M_CHANGING, 5, 2, 2000, 50 },
     { "protocol async n=2", V_GOOD, M_ASYNC, 2, 0, 1200, 30 },
     { "protocol async n=3", V_GOOD, M_ASYNC, 3, 0, 1500, 60 },
+    { "protocol losing volumes n=3", V_GOOD, M_LOSS, 3, 1, 1500, 60 },
+    { "protocol losing volumes n=5", V_GOOD, M_LOSS, 5, 2, 2000, 30 },
     { "fence quorum of 1", V_FENCE1, M_SYNC, 3, 1, 1200, 0 },
     { "lsn-only ordering", V_LSNONLY, M_SYNC, 5, 2, 3000, 0 },
     { "no gate", V_NOGATE, M_SYNC, 5, 2, 2000, 0 },
@@ -147,9 +149,11 @@ watch(struct sim *s, int who)
         struct node *x = &s->node[who];
         if (!x->up || !sim_reaches(s, who, AT_API))
             return;
-        if (x->seen < 0) /* the first read may reach a stale server (A9) */
-            x->seen = sim_r(s, 2) && !s->healing ? newest - sim_r(s, newest < 6 ? newest + 1 : 6)
-                                                 : newest;
+        if (x->seen <
+            0) /* the first read may reach a stale server (A9); without a promise it must not */
+            x->seen = sim_r(s, 2) && !s->healing && !x->fresh
+                          ? newest - sim_r(s, newest < 6 ? newest + 1 : 6)
+                          : newest;
         else if (x->seen < newest)
             x->seen = lag ? x->seen + 1 : newest;
         return;
@@ -345,6 +349,30 @@ fault(struct sim *s)
     }
 }
 
+/* Once in a run: a volume is lost with what its node had promised (E12), or somebody removes the
+ * Lease (H4). Then the cluster may have to wait for a human, but nothing is lost. */
+static void
+disaster(struct sim *s, int i)
+{
+    struct node *x = &s->node[i];
+    if (s->lost_once || s->nver > VERSIONS - 80)
+        return;
+    s->lost_once = true;
+    if (sim_r(s, 3) == 0) {
+        sim_note(s, "the Lease is removed");
+        s->ver[s->nver++] =
+            (struct mlease){ .holder = -1, .volume = -1, .address = -1, .candidate = -1 };
+        return;
+    }
+    manager_dies(s, i, true);
+    sim_note(s, "the volume of n%d is lost", i);
+    x->log.len = 0;
+    x->has_data = x->data_primary = x->half = false;
+    x->promise = x->term = 0;
+    x->volume = s->volumes++;
+    x->fresh = true;
+}
+
 /* --- schedules ------------------------------------------------------------------------------- */
 
 static void
@@ -369,6 +397,8 @@ step(struct sim *s)
     sim_self_stop(s);
     if (s->mode == M_CHANGING && sim_r(s, 50) == 0)
         wish_set(s);
+    if (s->mode == M_LOSS && s->now > 1003000 && sim_r(s, 400) == 0)
+        disaster(s, i);
     one_message(s);
     if (r < 22)
         client_writes(s, i);
@@ -427,7 +457,7 @@ heal(struct sim *s)
             deliver(s, sim_r(s, s->nmsg), false);
         for (int i = 0; round > 200 && i < s->n; i++)
             client_writes(s, i);
-        if (s->commits > before + 3)
+        if (s->commits > before + 3 || s->lost_once)
             return;
         bool full = s->nvalue > VALUES - 20 || s->nver > VERSIONS - 20;
         for (int i = 0; i < s->n; i++)

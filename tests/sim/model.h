@@ -35,7 +35,7 @@ enum variant {
     V_COUNT
 };
 
-enum mode { M_SYNC, M_CHANGING, M_ASYNC };
+enum mode { M_SYNC, M_CHANGING, M_ASYNC, M_LOSS };
 
 struct entry {
     uint32_t tli;
@@ -96,6 +96,7 @@ struct node {
     uint64_t promise, term;
     int volume;
     bool has_data, data_primary, half; /* half: a rewind has begun */
+    bool fresh;                        /* a new volume: nothing is promised */
     /* of the manager's life */
     bool up, kubelet;
     int boot, seq, seen;
@@ -151,7 +152,7 @@ struct sim {
     struct msg msg[MSGS];
     int nmsg;
     bool cut_nodes[NODES][NODES], cut_api[NODES], cut_coord_api[COORDS], cut_coord[COORDS][NODES];
-    bool healing;
+    bool healing, lost_once;
     struct set wanted;
     int target;
     /* oracle */

@@ -183,7 +183,7 @@ sim_apply(struct sim *s, const struct msg *m)
         s->ver[s->nver++] = to;
         if (is_asynchronous(&to))
             forget_promises(s);
-        if (to.phase == MH_HA_PROMOTING && before.phase != MH_HA_PROMOTING && before.holder >= 0)
+        if (to.phase == MH_HA_PROMOTING && before.phase != MH_HA_PROMOTING)
             sim_elected(s, &before, &to);
     }
     if (from < AT_COORD) {
@@ -276,8 +276,9 @@ void
 sim_elected(struct sim *s, const struct mlease *before, const struct mlease *to)
 {
     const struct node *w = &s->node[to->holder];
-    const struct node *old = &s->node[before->holder];
-    bool stopped = !old->clients; /* behind a closed gate only a swap of the Lease lets it go on */
+    const struct node *old = &s->node[before->holder < 0 ? to->holder : before->holder];
+    bool stopped = before->holder < 0 ||
+                   !old->clients; /* behind a closed gate only a swap of the Lease lets it go on */
     bool quorum = before->known && before->nsets > 0;
     if (to->holder != before->holder)
         s->failovers++;
