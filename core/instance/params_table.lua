@@ -1,4 +1,4 @@
--- Makes the C table of PostgreSQL parameters: mh_lua params_table.lua SCRIPTS OUT
+-- Makes the C table of PostgreSQL parameters: mh_interp params_table.lua SCRIPTS OUT
 local scripts, out = arg[1], arg[2]
 package.path = scripts .. "/?.lua"
 array = array or function(t) return t end -- luacheck: globals array
