@@ -134,7 +134,8 @@ sorted_copy(struct mh_arena *a, yyjson_mut_doc *doc, yyjson_val *v)
     yyjson_val *item;
     if (yyjson_is_arr(v)) {
         yyjson_mut_val *arr = yyjson_mut_arr(doc);
-        yyjson_arr_foreach(v, i, max, item) {
+        yyjson_arr_foreach(v, i, max, item)
+        {
             if (!yyjson_mut_arr_append(arr, sorted_copy(a, doc, item)))
                 return NULL;
         }
@@ -147,7 +148,8 @@ sorted_copy(struct mh_arena *a, yyjson_mut_doc *doc, yyjson_val *v)
     yyjson_mut_val *obj = yyjson_mut_obj(doc);
     if (!keys || !obj)
         return NULL;
-    yyjson_obj_foreach(v, i, max, key, item) {
+    yyjson_obj_foreach(v, i, max, key, item)
+    {
         (void)item;
         keys[i] = key;
     }

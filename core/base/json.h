@@ -9,12 +9,12 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-
 #include <yyjson.h>
+
+#include "moonherd/err.h"
 
 #include "base/buf.h"
 #include "base/mem.h"
-#include "moonherd/err.h"
 
 #define MH_JSON_DEPTH_MAX 64
 #define MH_JSON_SIZE_MAX ((size_t)4 << 20)

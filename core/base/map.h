@@ -19,9 +19,9 @@ struct mh_map {
     struct mh_map_entry *entries; /* [0, len) */
     uint32_t *slots;              /* index + 1, 0 is free */
     size_t len;
-    size_t size;  /* allocated entries */
+    size_t size; /* allocated entries */
     size_t nslots;
-    size_t cap;   /* len never passes this */
+    size_t cap; /* len never passes this */
 };
 
 void mh_map_init(struct mh_map *m, size_t cap);

@@ -44,8 +44,10 @@ mh_time_parse(const char *s, int64_t *unix_us)
 {
     struct tm tm = { 0 };
     int n = 0;
-    if (!s || sscanf(s, "%4d-%2d-%2d%*1[Tt ]%2d:%2d:%2d%n", &tm.tm_year, &tm.tm_mon, &tm.tm_mday,
-                     &tm.tm_hour, &tm.tm_min, &tm.tm_sec, &n) != 6 || n < 19)
+    if (!s ||
+        sscanf(s, "%4d-%2d-%2d%*1[Tt ]%2d:%2d:%2d%n", &tm.tm_year, &tm.tm_mon, &tm.tm_mday,
+               &tm.tm_hour, &tm.tm_min, &tm.tm_sec, &n) != 6 ||
+        n < 19)
         return false;
     tm.tm_year -= 1900;
     tm.tm_mon -= 1;

@@ -13,9 +13,10 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "moonherd/err.h"
+
 #include "base/json.h"
 #include "base/mem.h"
-#include "moonherd/err.h"
 
 /* --- clock ----------------------------------------------------------------------------------- */
 
@@ -48,11 +49,12 @@ struct mh_api_call {
     void (*done)(struct mh_api_call *call);
     void *arg;
     /* set before done */
-    struct mh_err err;      /* MH_OK for 2xx; else CONFLICT, NOTFOUND, TIMEOUT, ... with the server's message */
-    int status;             /* HTTP status, 0 when none came */
-    yyjson_val *reply;      /* the object, or the Status of a refusal; may be NULL */
-    int retry_after_ms;     /* from Retry-After, 0 without */
-    void *impl;             /* of the implementation */
+    struct mh_err
+        err;    /* MH_OK for 2xx; else CONFLICT, NOTFOUND, TIMEOUT, ... with the server's message */
+    int status; /* HTTP status, 0 when none came */
+    yyjson_val *reply;  /* the object, or the Status of a refusal; may be NULL */
+    int retry_after_ms; /* from Retry-After, 0 without */
+    void *impl;         /* of the implementation */
 };
 
 enum mh_watch_kind {
@@ -140,8 +142,8 @@ struct mh_proc {
 
 struct mh_fs {
     /* Whole file, at most limit bytes, on the arena, NUL-terminated. NOTFOUND, LIMIT, IO. */
-    enum mh_code (*read)(void *self, struct mh_arena *a, const char *path, size_t limit, char **text,
-                         size_t *len, struct mh_err *err);
+    enum mh_code (*read)(void *self, struct mh_arena *a, const char *path, size_t limit,
+                         char **text, size_t *len, struct mh_err *err);
     /* Replaces atomically (temporary file, rename). durable: fsync of file and folder first.
      * *changed (may be NULL) says if the content differs from before; equal content is not
      * written. DISKFULL, IO. */

@@ -70,14 +70,15 @@ read_history(yyjson_val *list, struct mh_ha_member *m)
     size_t i;
     size_t max;
     yyjson_val *item;
-    yyjson_arr_foreach(list, i, max, item) {
+    yyjson_arr_foreach(list, i, max, item)
+    {
         uint64_t end;
         if (m->nhistory == MH_HA_HISTORY_MAX || !yyjson_is_uint(yyjson_arr_get(item, 0)) ||
             !mh_lsn_parse(yyjson_get_str(yyjson_arr_get(item, 1)), &end))
             return;
-        m->history[m->nhistory++] = (struct mh_ha_history){
-            .timeline = (uint32_t)yyjson_get_uint(yyjson_arr_get(item, 0)), .end = end
-        };
+        m->history[m->nhistory++] =
+            (struct mh_ha_history){ .timeline = (uint32_t)yyjson_get_uint(yyjson_arr_get(item, 0)),
+                                    .end = end };
     }
 }
 
@@ -155,18 +156,21 @@ mh_ha_facts_read(struct mh_arena *a, yyjson_val *facts, int64_t lease_unchanged_
     view->failover_delay_ms = seconds(facts, 0, "failover_delay");
     view->switchover_delay_ms = seconds(facts, 3600, "switchover_delay");
     view->lease_ms = mh_json_int(facts, DEFAULT_LEASE_S, "cluster", "primary_lease",
-                                 "leaseDurationSeconds", NULL) * 1000;
+                                 "leaseDurationSeconds", NULL) *
+                     1000;
     view->hold = mh_json_bool(facts, false, "hold", NULL);
     yyjson_val *pods = mh_json_get(facts, "pods", NULL);
     if (yyjson_arr_size(pods) > MH_HA_MEMBERS_MAX)
         return mh_fail(err, MH_E_LIMIT, "cluster %s has more than %d instances", view->cluster,
                        MH_HA_MEMBERS_MAX);
-    yyjson_arr_foreach(pods, i, max, item) {
+    yyjson_arr_foreach(pods, i, max, item)
+    {
         if (!mh_json_str(item, "name", NULL))
             return mh_fail(err, MH_E_INVALID, "facts hold a pod without a name");
         read_member(facts, item, &view->members[view->nmembers++]);
     }
-    yyjson_arr_foreach(mh_json_get(facts, "order", NULL), i, max, item) {
+    yyjson_arr_foreach(mh_json_get(facts, "order", NULL), i, max, item)
+    {
         if (view->norder < MH_HA_MEMBERS_MAX && yyjson_is_str(item))
             view->order[view->norder++] = yyjson_get_str(item);
     }
@@ -200,7 +204,8 @@ add_swap(yyjson_mut_doc *d, yyjson_mut_val *steps, yyjson_val *facts, const stru
     yyjson_mut_val *notes = next ? yyjson_mut_obj_add_obj(d, next, "annotations") : NULL;
     if (!from || !notes ||
         !yyjson_mut_obj_add_strcpy(d, from, "resourceVersion",
-                                   view->lease.resource_version ? view->lease.resource_version : ""))
+                                   view->lease.resource_version ? view->lease.resource_version
+                                                                : ""))
         return false;
     if (to->holder && !yyjson_mut_obj_add_strcpy(d, next, "holderIdentity", to->holder))
         return false;
@@ -231,7 +236,8 @@ pod_of(yyjson_val *facts, const char *name)
     size_t i;
     size_t max;
     yyjson_val *item;
-    yyjson_arr_foreach(mh_json_get(facts, "pods", NULL), i, max, item) {
+    yyjson_arr_foreach(mh_json_get(facts, "pods", NULL), i, max, item)
+    {
         if (mh_str_eq(mh_json_str(item, "name", NULL), name))
             return item;
     }
@@ -296,8 +302,7 @@ mh_ha_assess_json(struct mh_arena *a, struct mh_ha_tracker *t, int64_t now_ms, y
         return mh_fail(err, MH_E_NOMEM, "no memory to assess a cluster");
     const char *uid = mh_json_str(facts, "lease", "metadata", "uid", NULL);
     const char *version = mh_json_str(facts, "lease", "metadata", "resourceVersion", NULL);
-    int64_t unchanged =
-        uid && version ? mh_ha_tracker_unchanged_ms(t, uid, version, now_ms) : 0;
+    int64_t unchanged = uid && version ? mh_ha_tracker_unchanged_ms(t, uid, version, now_ms) : 0;
     if (mh_ha_facts_read(a, facts, unchanged, view, err))
         return err->code;
     mh_ha_assess(view, &v);

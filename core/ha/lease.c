@@ -4,7 +4,8 @@
 
 #include "base/str.h"
 
-static const char *const phase_names[] = { "stable", "suspect", "fencing", "switching", "promoting" };
+static const char *const phase_names[] = { "stable", "suspect", "fencing", "switching",
+                                           "promoting" };
 
 const char *
 mh_ha_phase_name(enum mh_ha_phase phase)
@@ -37,7 +38,8 @@ read_config(yyjson_val *v, struct mh_ha_config *out)
         return false;
     *out = (struct mh_ha_config){ .number = (int)number,
                                   .first = mh_str_eq(mh_json_str(v, "method", NULL), "first") };
-    yyjson_arr_foreach(names, i, max, item) {
+    yyjson_arr_foreach(names, i, max, item)
+    {
         if (!yyjson_is_str(item))
             return false;
         out->names[out->nnames++] = yyjson_get_str(item);
@@ -52,10 +54,13 @@ read_configs(yyjson_val *list, struct mh_ha_lease *out, struct mh_err *err)
     size_t max;
     yyjson_val *item;
     if (!yyjson_is_arr(list) || yyjson_arr_size(list) > 2)
-        return mh_fail(err, MH_E_INVALID, "lease annotation moonherd.io/configs is no list of one or two");
-    yyjson_arr_foreach(list, i, max, item) {
+        return mh_fail(err, MH_E_INVALID,
+                       "lease annotation moonherd.io/configs is no list of one or two");
+    yyjson_arr_foreach(list, i, max, item)
+    {
         if (!read_config(item, &out->configs[out->nconfigs++]))
-            return mh_fail(err, MH_E_INVALID, "lease annotation moonherd.io/configs has a bad entry");
+            return mh_fail(err, MH_E_INVALID,
+                           "lease annotation moonherd.io/configs has a bad entry");
     }
     return MH_OK;
 }
@@ -89,7 +94,8 @@ mh_ha_lease_read(struct mh_arena *a, yyjson_val *object, struct mh_ha_lease *out
         return mh_fail(err, MH_E_INVALID, "lease has the negative term %lld", (long long)term);
     out->term = (uint64_t)term;
     if (phase && !phase_of(phase, &out->phase))
-        return mh_fail(err, MH_E_INVALID, "lease annotation moonherd.io/phase is unknown: %s", phase);
+        return mh_fail(err, MH_E_INVALID, "lease annotation moonherd.io/phase is unknown: %s",
+                       phase);
     const char *text = mh_json_str(notes, "moonherd.io/configs", NULL);
     if (!text || !*text)
         return MH_OK;

@@ -35,14 +35,15 @@ struct mh_ha_config {
 struct mh_ha_lease {
     bool exists;
     const char *resource_version;
-    const char *holder;      /* NULL: nobody yet */
-    uint64_t term;           /* 0: nobody was ever primary */
+    const char *holder; /* NULL: nobody yet */
+    uint64_t term;      /* 0: nobody was ever primary */
     enum mh_ha_phase phase;
     const char *incarnation; /* of the holder's volume */
     const char *address;     /* of the holder; NULL if unknown */
     const char *holder_uid;  /* of the holder's pod; NULL if unknown */
     const char *candidate;   /* switching: who is to take over; fencing: whom the policy prefers */
-    struct mh_ha_config configs[2]; /* the possible ones: a write may have been acknowledged by any */
+    struct mh_ha_config
+        configs[2]; /* the possible ones: a write may have been acknowledged by any */
     int nconfigs;
     bool configs_known; /* false: the annotation is absent, which is not the same as asynchronous */
 };

@@ -176,10 +176,10 @@ mh_ha_self(const struct mh_ha_self_in *in, struct mh_ha_self_out *out)
 char *
 mh_ha_term_text(struct mh_arena *a, const struct mh_ha_term *t)
 {
-    return mh_arena_printf(a,
-                           "{\"promise\":%llu,\"term\":%llu,\"incarnation\":\"%s\",\"cluster\":\"%s\"}\n",
-                           (unsigned long long)t->promise, (unsigned long long)t->term,
-                           t->incarnation, t->cluster_uid);
+    return mh_arena_printf(
+        a, "{\"promise\":%llu,\"term\":%llu,\"incarnation\":\"%s\",\"cluster\":\"%s\"}\n",
+        (unsigned long long)t->promise, (unsigned long long)t->term, t->incarnation,
+        t->cluster_uid);
 }
 
 bool

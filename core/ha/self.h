@@ -10,18 +10,18 @@
 
 /* The durable promise, one file on the data volume; it dies with the volume (E12). */
 struct mh_ha_term {
-    uint64_t promise;      /* no term below it is ever acknowledged or followed again */
-    uint64_t term;         /* the term that this data last served or followed */
-    char incarnation[37];  /* of the volume: a random UUID */
-    char cluster_uid[64];  /* whose volume it is */
+    uint64_t promise;     /* no term below it is ever acknowledged or followed again */
+    uint64_t term;        /* the term that this data last served or followed */
+    char incarnation[37]; /* of the volume: a random UUID */
+    char cluster_uid[64]; /* whose volume it is */
 };
 
 enum mh_ha_order {
-    MH_HA_WAIT,     /* nothing is known: leave everything as it is, start nothing */
-    MH_HA_CLAIM,    /* first primary ever: take the empty Lease */
-    MH_HA_SERVE,    /* be primary of `term` (promote, or restart; gate first) */
-    MH_HA_FOLLOW,   /* be a standby of `address` under `term` */
-    MH_HA_FENCE,    /* promise `term`, be a standby of nobody (of `address` if set: fetch the rest) */
+    MH_HA_WAIT,   /* nothing is known: leave everything as it is, start nothing */
+    MH_HA_CLAIM,  /* first primary ever: take the empty Lease */
+    MH_HA_SERVE,  /* be primary of `term` (promote, or restart; gate first) */
+    MH_HA_FOLLOW, /* be a standby of `address` under `term` */
+    MH_HA_FENCE,  /* promise `term`, be a standby of nobody (of `address` if set: fetch the rest) */
     MH_HA_STEPDOWN, /* promise `term`, stop cleanly: the log's end must reach the heir */
     MH_HA_QUIT,     /* promise `term`, stop at once: somebody else may serve it */
     MH_HA_HALT      /* must not run: `reason` says what a human has to do */
@@ -33,9 +33,9 @@ struct mh_ha_self_in {
     const char *cluster_uid;
     const struct mh_ha_lease *lease; /* NULL: not read since the start */
     struct mh_ha_term own;
-    bool has_data;     /* PGDATA holds a database system */
-    bool data_primary; /* PGDATA has no standby.signal: it was primary last */
-    bool running;      /* PostgreSQL runs */
+    bool has_data;        /* PGDATA holds a database system */
+    bool data_primary;    /* PGDATA has no standby.signal: it was primary last */
+    bool running;         /* PostgreSQL runs */
     enum mh_ha_role role; /* as which it runs */
 };
 

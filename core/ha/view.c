@@ -29,7 +29,7 @@ mh_ha_state_name(enum mh_ha_state state)
 }
 
 static void MH_PRINTF(3, 4)
-say(struct mh_ha_verdict *v, enum mh_ha_state state, const char *fmt, ...)
+    say(struct mh_ha_verdict *v, enum mh_ha_state state, const char *fmt, ...)
 {
     va_list ap;
     va_start(ap, fmt);
@@ -189,8 +189,7 @@ collect_candidates(const struct mh_ha_view *view, struct mh_ha_verdict *v)
     int best = -1;
     for (int i = 0; i < view->nmembers; i++) {
         const struct mh_ha_member *m = &view->members[i];
-        if (is_candidate(view, m) &&
-            (best < 0 || mh_ha_log_compare(m, &view->members[best]) > 0))
+        if (is_candidate(view, m) && (best < 0 || mh_ha_log_compare(m, &view->members[best]) > 0))
             best = i;
     }
     for (int i = 0; best >= 0 && i < view->nmembers; i++) {
@@ -438,7 +437,8 @@ assess_failure(const struct mh_ha_view *view, struct mh_ha_verdict *v, const cha
         return;
     }
     raise_term(view, v);
-    say(v, MH_HA_ST_FENCING, "%s failed, %s; %d standbys do not hear it either", holder, why, silent);
+    say(v, MH_HA_ST_FENCING, "%s failed, %s; %d standbys do not hear it either", holder, why,
+        silent);
 }
 
 /* --- switchover ------------------------------------------------------------------------------ */
@@ -448,8 +448,7 @@ wants_switchover(const struct mh_ha_view *view)
 {
     /* After a failover the mirror may still name the old primary twice: that is no wish. */
     return view->target && *view->target && strcmp(view->target, "pending") != 0 &&
-           !mh_str_eq(view->target, view->lease.holder) &&
-           !mh_str_eq(view->target, view->current);
+           !mh_str_eq(view->target, view->lease.holder) && !mh_str_eq(view->target, view->current);
 }
 
 static void
@@ -459,8 +458,10 @@ begin_switchover(const struct mh_ha_view *view, struct mh_ha_verdict *v)
     int h = find(view, view->lease.holder);
     const struct mh_ha_member *m = t < 0 ? NULL : &view->members[t];
     v->look_again_ms = 500;
-    if (!m || !m->connected || !m->known || !m->pg_up || m->role != MH_HA_STANDBY || !m->receiving) {
-        say(v, MH_HA_ST_HEALTHY, "switchover to %s waits: it is no streaming standby", view->target);
+    if (!m || !m->connected || !m->known || !m->pg_up || m->role != MH_HA_STANDBY ||
+        !m->receiving) {
+        say(v, MH_HA_ST_HEALTHY, "switchover to %s waits: it is no streaming standby",
+            view->target);
         return;
     }
     if (h < 0 || !view->members[h].connected) {
@@ -492,8 +493,7 @@ assess_switching(const struct mh_ha_view *view, struct mh_ha_verdict *v)
         say(v, MH_HA_ST_FENCING, "%s was lost while it handed over", l->holder ? l->holder : "?");
         return;
     }
-    bool down = old->connected && old->promise >= l->term && !old->pg_up &&
-                old->role == MH_HA_NONE;
+    bool down = old->connected && old->promise >= l->term && !old->pg_up && old->role == MH_HA_NONE;
     bool stopped = down && old->stopped_clean;
     bool caught_up = heir && heir->connected && heir->pg_up && heir->role == MH_HA_STANDBY &&
                      heir->timeline == old->timeline && heir->flush_lsn >= old->shutdown_lsn;
@@ -516,8 +516,7 @@ assess_switching(const struct mh_ha_view *view, struct mh_ha_verdict *v)
                                      .phase = MH_HA_PROMOTING,
                                      .address = old->address ? old->address : "",
                                      .candidate = "" };
-        say(v, MH_HA_ST_PROMOTING, "switchover failed: %s takes over again",
-            old->name);
+        say(v, MH_HA_ST_PROMOTING, "switchover failed: %s takes over again", old->name);
         return;
     }
     raise_term(view, v);
@@ -571,8 +570,7 @@ assess_empty_lease(const struct mh_ha_view *view, struct mh_ha_verdict *v)
         return;
     }
     if (owner < 0 || view->members[owner].term < top || !view->lease.exists || !all) {
-        say(v, MH_HA_ST_BLOCKED,
-            "the Lease is empty but instances have seen term %llu: %s",
+        say(v, MH_HA_ST_BLOCKED, "the Lease is empty but instances have seen term %llu: %s",
             (unsigned long long)top,
             all ? "no single running primary of it answers"
                 : "all must answer before one of them gets it back");

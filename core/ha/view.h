@@ -23,27 +23,27 @@ enum mh_ha_role { MH_HA_NONE, MH_HA_STANDBY, MH_HA_PRIMARY };
  * connected. Times in ms by the caller's clock. */
 struct mh_ha_member {
     const char *name;
-    const char *uid;     /* of the pod */
-    const char *address; /* of the pod, NULL if it has none */
-    const char *incarnation; /* of its volume, "" without one; NULL: it does not say */
-    bool connected;      /* its manager answers now */
-    int64_t lost_ms;     /* since it last answered; 0 while connected, -1: it never did */
+    const char *uid;          /* of the pod */
+    const char *address;      /* of the pod, NULL if it has none */
+    const char *incarnation;  /* of its volume, "" without one; NULL: it does not say */
+    bool connected;           /* its manager answers now */
+    int64_t lost_ms;          /* since it last answered; 0 while connected, -1: it never did */
     bool stopped_for_kubelet; /* a live kubelet reports that the container is not running */
     bool known;
     enum mh_ha_role role;
-    bool pg_up;          /* PostgreSQL accepts its manager's queries */
-    bool gave_up;        /* the manager asks for a hand-over: it will not restart PostgreSQL */
-    uint64_t promise;    /* durable: no term below it is ever acknowledged */
-    uint64_t term;       /* the term its data last served or followed */
-    bool fenced;         /* for `promise`: receivers gone, restore stopped, log at its end */
-    bool receiving;      /* a WAL receiver is connected */
-    int64_t quiet_ms;    /* since the last message from the primary, -1 without one */
+    bool pg_up;       /* PostgreSQL accepts its manager's queries */
+    bool gave_up;     /* the manager asks for a hand-over: it will not restart PostgreSQL */
+    uint64_t promise; /* durable: no term below it is ever acknowledged */
+    uint64_t term;    /* the term its data last served or followed */
+    bool fenced;      /* for `promise`: receivers gone, restore stopped, log at its end */
+    bool receiving;   /* a WAL receiver is connected */
+    int64_t quiet_ms; /* since the last message from the primary, -1 without one */
     bool replay_paused;
-    const char *pod_uid;     /* as the manager says */
+    const char *pod_uid; /* as the manager says */
     bool stopped_clean;  /* PostgreSQL is stopped after a clean shutdown under `promise` */
     uint64_t shutdown_lsn;
     uint32_t timeline;
-    uint64_t flush_lsn;  /* the end of the log that it has on disk */
+    uint64_t flush_lsn; /* the end of the log that it has on disk */
     struct mh_ha_history history[MH_HA_HISTORY_MAX];
     int nhistory;
 };
@@ -54,11 +54,11 @@ struct mh_ha_view {
     int64_t lease_unchanged_ms; /* since the caller first saw this resourceVersion */
     struct mh_ha_member members[MH_HA_MEMBERS_MAX];
     int nmembers;
-    const char *target;   /* status.targetPrimary; NULL or "pending": no wish */
-    const char *current;  /* status.currentPrimary; a target equal to it is no wish either */
+    const char *target;  /* status.targetPrimary; NULL or "pending": no wish */
+    const char *current; /* status.currentPrimary; a target equal to it is no wish either */
     int64_t failover_delay_ms;
     int64_t switchover_delay_ms;
-    int64_t lease_ms;     /* how long a taker waits for a silent holder: L */
+    int64_t lease_ms; /* how long a taker waits for a silent holder: L */
     /* A policy's answer for the candidates of the same call before; norder 0: built-in order. */
     const char *order[MH_HA_MEMBERS_MAX];
     int norder;
@@ -68,11 +68,11 @@ struct mh_ha_view {
 enum mh_ha_state {
     MH_HA_ST_BOOTSTRAPPING, /* nobody was ever primary */
     MH_HA_ST_HEALTHY,
-    MH_HA_ST_SUSPECTED,     /* something is wrong, nothing is proved or the delay runs */
+    MH_HA_ST_SUSPECTED, /* something is wrong, nothing is proved or the delay runs */
     MH_HA_ST_FENCING,
     MH_HA_ST_PROMOTING,
     MH_HA_ST_SWITCHING,
-    MH_HA_ST_BLOCKED        /* no safe step exists; `reason` says what is missing */
+    MH_HA_ST_BLOCKED /* no safe step exists; `reason` says what is missing */
 };
 
 /* A compare-and-swap of the Lease; NULL fields keep their value, "" removes an annotation. */
@@ -95,7 +95,7 @@ struct mh_ha_verdict {
     /* Who may be promoted, best built-in choice first (index in members). */
     int candidates[MH_HA_MEMBERS_MAX];
     int ncandidates;
-    bool wants_order; /* an answer of the policy for `candidates` would be used */
+    bool wants_order;      /* an answer of the policy for `candidates` would be used */
     int64_t look_again_ms; /* 0: only when something changes */
 };
 

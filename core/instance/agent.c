@@ -36,8 +36,7 @@ mh_agent_pg_up(const struct mh_agent *g)
 bool
 mh_agent_is_primary(const struct mh_agent *g)
 {
-    return g->pm.state != MH_PG_DOWN && g->pm.as_primary &&
-           !(g->pg.valid && g->pg.in_recovery);
+    return g->pm.state != MH_PG_DOWN && g->pm.as_primary && !(g->pg.valid && g->pg.in_recovery);
 }
 
 void
@@ -59,8 +58,8 @@ promise(struct mh_agent *g)
     /* An asynchronous primary that cannot renew counts on the answers of its peers (rule 5): one
      * that answered lately keeps its word for the length of the lease. */
     int64_t since = mh_agent_now(g) - g->standby.confirmed_ns;
-    if (g->order.term > g->own.promise && g->standby.confirmed_ns &&
-        g->know.lease.nconfigs == 0 && g->order.order == MH_HA_FENCE && since < 8 * MH_NS_PER_S)
+    if (g->order.term > g->own.promise && g->standby.confirmed_ns && g->know.lease.nconfigs == 0 &&
+        g->order.order == MH_HA_FENCE && since < 8 * MH_NS_PER_S)
         return false;
     if (mh_term_store(g, g->order.term, 0, &err)) {
         mh_log_err(MH_LOG_ERROR, "term", "a promise cannot be written", &err);
@@ -89,9 +88,9 @@ serve(struct mh_agent *g)
     if (g->pm.state == MH_PG_DOWN) {
         bool changed;
         const struct mh_ha_lease *l = &g->know.lease;
-        if (l->phase == MH_HA_STABLE && (!mh_str_eq(l->address, g->id.address) ||
-                                         !mh_str_eq(l->holder_uid ? l->holder_uid : "",
-                                                    g->id.pod_uid))) {
+        if (l->phase == MH_HA_STABLE &&
+            (!mh_str_eq(l->address, g->id.address) ||
+             !mh_str_eq(l->holder_uid ? l->holder_uid : "", g->id.pod_uid))) {
             /* Standbys must find this pod, and an older pod of this name must find out. */
             (void)mh_primary_swap(g, NULL, -1, NULL);
             return;

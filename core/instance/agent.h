@@ -20,7 +20,7 @@ struct mh_status;
 
 /* Who and where we are; texts live for ever. */
 struct mh_ident {
-    const char *name;      /* pod name = instance name */
+    const char *name; /* pod name = instance name */
     const char *ns;
     const char *cluster;
     const char *group;     /* API group of the Cluster */
@@ -34,8 +34,8 @@ struct mh_ident {
     const char *log_dir;
     const char *node;
     char executable_hash[65];
-    char session[37];      /* of this manager's start */
-    char boot[37];         /* of the machine's start */
+    char session[37]; /* of this manager's start */
+    char boot[37];    /* of the machine's start */
 };
 
 /* What the API server told (know.c). The values live until the next update. */
@@ -46,13 +46,13 @@ struct mh_know {
     yyjson_val *cluster;
     struct mh_arena lease_arena;
     struct mh_ha_lease lease;
-    bool lease_known;     /* a watch or read has told, since the start */
-    bool lease_bad;       /* unreadable: nobody decides */
-    int64_t lease_at_ns;  /* when */
+    bool lease_known;       /* a watch or read has told, since the start */
+    bool lease_bad;         /* unreadable: nobody decides */
+    int64_t lease_at_ns;    /* when */
     char secrets_seen[256]; /* digest of status.secretsResourceVersion that was fetched */
-    bool certs_ready;     /* all files are written */
-    int certs_version;    /* counts changes */
-    int secrets_left;     /* GETs under way */
+    bool certs_ready;       /* all files are written */
+    int certs_version;      /* counts changes */
+    int secrets_left;       /* GETs under way */
     bool secrets_again;
     char *server_cert, *server_key, *client_ca, *server_ca, *repl_cert, *repl_key; /* PEM, heap */
 };
@@ -64,12 +64,12 @@ enum mh_pg_stop { MH_STOP_FAST, MH_STOP_IMMEDIATE };
 struct mh_postmaster {
     struct mh_child child;
     enum mh_pg_state state;
-    bool as_primary;     /* how it was started, or what it was promoted to */
-    bool wanted_stop;    /* we asked for it */
-    bool quitting;       /* immediate shutdown is under way */
-    bool sweeping;       /* the postmaster is gone, its children not yet */
+    bool as_primary;  /* how it was started, or what it was promoted to */
+    bool wanted_stop; /* we asked for it */
+    bool quitting;    /* immediate shutdown is under way */
+    bool sweeping;    /* the postmaster is gone, its children not yet */
     int exit_code;
-    bool clean;          /* the last stop was clean */
+    bool clean; /* the last stop was clean */
     uint64_t shutdown_lsn;
     int crashes;         /* unexpected ends since the start */
     int64_t crash_ns[3]; /* times of the last ones, newest first */
@@ -77,23 +77,23 @@ struct mh_postmaster {
     int64_t started_ns;
     int64_t stop_deadline_ns;
     struct mh_timer *timer;
-    int64_t retry_ns;    /* not started before */
+    int64_t retry_ns; /* not started before */
 };
 
 /* What PostgreSQL says of itself (monitor.c). */
 struct mh_pgview {
-    bool valid;          /* answered since it was started */
+    bool valid; /* answered since it was started */
     bool in_recovery;
     uint64_t flush_lsn, receive_lsn, replay_lsn, current_lsn;
     uint32_t timeline;
     uint32_t control_timeline;
     char system_id[24];
-    bool receiving;       /* a receiver streams */
-    bool has_receiver;    /* there is one, in whatever state */
-    bool follows_nobody;  /* primary_conninfo is empty, as a session sees it */
-    int settled;          /* answers in a row that had no receiver */
-    char receipt[40];     /* last_msg_receipt_time as text */
-    int64_t receipt_ns;   /* when it was seen to change, on our clock */
+    bool receiving;      /* a receiver streams */
+    bool has_receiver;   /* there is one, in whatever state */
+    bool follows_nobody; /* primary_conninfo is empty, as a session sees it */
+    int settled;         /* answers in a row that had no receiver */
+    char receipt[40];    /* last_msg_receipt_time as text */
+    int64_t receipt_ns;  /* when it was seen to change, on our clock */
     bool replay_paused;
     bool pending_restart;
     char config_hash[65];
@@ -104,7 +104,14 @@ struct mh_pgview {
     int64_t at_ns;
 };
 
-enum mh_gate { MH_GATE_NONE, MH_GATE_CLOSED, MH_GATE_MARK, MH_GATE_WAIT, MH_GATE_READ, MH_GATE_OPEN };
+enum mh_gate {
+    MH_GATE_NONE,
+    MH_GATE_CLOSED,
+    MH_GATE_MARK,
+    MH_GATE_WAIT,
+    MH_GATE_READ,
+    MH_GATE_OPEN
+};
 
 /* As primary (primary.c, gate.c). */
 struct mh_primary {
@@ -112,8 +119,8 @@ struct mh_primary {
     uint64_t gate_term;
     uint64_t marker;
     bool promoting;
-    bool published;        /* labels and status say so */
-    int64_t renewed_ns;    /* start of the last successful renewal */
+    bool published;     /* labels and status say so */
+    int64_t renewed_ns; /* start of the last successful renewal */
     int64_t next_renew_ns;
     bool renewing;
     bool roles_done;
@@ -122,19 +129,19 @@ struct mh_primary {
     int64_t opened_ns;
     struct mh_ha_config sync; /* written into the configuration now; names in sync_arena */
     struct mh_arena sync_arena;
-    char sync_text[4096];     /* its synchronous_standby_names */
-    char sync_meta[2048];     /* what cnpg.synchronous_standby_names_metadata says of it */
-    bool preferred;           /* dataDurability: preferred */
-    bool strict_health;       /* only who streams now counts (preferred) */
-    int64_t wait_ns;          /* since when the gate waits for standbys */
-    int sync_step;            /* of a change: sync.c */
+    char sync_text[4096];          /* its synchronous_standby_names */
+    char sync_meta[2048];          /* what cnpg.synchronous_standby_names_metadata says of it */
+    bool preferred;                /* dataDurability: preferred */
+    bool strict_health;            /* only who streams now counts (preferred) */
+    int64_t wait_ns;               /* since when the gate waits for standbys */
+    int sync_step;                 /* of a change: sync.c */
     struct mh_ha_config sync_next; /* what the Lease has beside it; names in next_arena */
     struct mh_arena next_arena;
     char next_text[4096];
-    bool barrier;             /* every backend waits for standbys from now on */
+    bool barrier; /* every backend waits for standbys from now on */
     bool barrier_asked;
     uint64_t sync_marker;
-    int64_t replication_ns;   /* when pg_stat_replication was read last */
+    int64_t replication_ns; /* when pg_stat_replication was read last */
     bool asking;
     struct mh_replica {
         char name[64];
@@ -195,7 +202,7 @@ struct mh_agent {
     struct mh_ha_self_out order; /* its texts are the two below */
     char order_address[64];
     char order_follow[64];
-    bool ready;                  /* the volume is ours and the term file was read */
+    bool ready; /* the volume is ours and the term file was read */
     struct mh_postmaster pm;
     struct mh_pgview pg;
     struct mh_primary primary;
@@ -208,11 +215,11 @@ struct mh_agent {
     bool wake_armed;
     struct mh_timer *wake_timer;
     struct mh_timer *tick_timer;
-    bool conf_dirty;     /* files changed: reload wanted */
-    int certs_loaded;    /* know.certs_version that PostgreSQL has read */
+    bool conf_dirty;  /* files changed: reload wanted */
+    int certs_loaded; /* know.certs_version that PostgreSQL has read */
     bool monitoring;
-    char conf_hash[65];  /* of custom.conf as written last */
-    char failure[200];   /* shown in status */
+    char conf_hash[65];              /* of custom.conf as written last */
+    char failure[200];               /* shown in status */
     void (*end)(struct mh_agent *g); /* the process may end */
 };
 

@@ -22,9 +22,9 @@ put(struct mh_agent *g, const char *dir, const char *name, const char *text, boo
     char path[MH_PATH];
     bool differs = false;
     (void)snprintf(path, sizeof(path), "%s/%s", dir, name);
-    enum mh_code code = text ? g->w.fs.write(g->w.fs.self, path, text, strlen(text), 0600, false,
-                                             &differs, err)
-                             : mh_fail(err, MH_E_NOMEM, "no memory for %s", name);
+    enum mh_code code =
+        text ? g->w.fs.write(g->w.fs.self, path, text, strlen(text), 0600, false, &differs, err)
+             : mh_fail(err, MH_E_NOMEM, "no memory for %s", name);
     if (code == MH_OK && differs)
         *changed = true;
     return code;
@@ -56,7 +56,9 @@ mh_conf_write(struct mh_agent *g, bool *changed, struct mh_err *err)
                                .sync_names = serves ? g->primary.sync_text : names,
                                .sync_metadata =
                                    g->primary.sync_meta[0] ? g->primary.sync_meta : NULL };
-    struct mh_hba_in hba = { .cluster = g->know.cluster, .major = major, .gate_open = gate_admits(g) };
+    struct mh_hba_in hba = { .cluster = g->know.cluster,
+                             .major = major,
+                             .gate_open = gate_admits(g) };
     *changed = false;
     mh_arena_init(&a, CONF_ARENA);
     enum mh_code code = mh_params_custom(&a, &in, &text, g->conf_hash, err);
@@ -162,7 +164,8 @@ mh_conf_sync_wanted(struct mh_agent *g, struct mh_arena *a, struct mh_ha_config 
     /* Where commits may go on without a standby (dataDurability: preferred), only those that stream
      * count, but a new primary first waits a while for them to come. */
     bool strict = g->primary.strict_health;
-    yyjson_arr_foreach(mh_json_get(g->know.cluster, "status", "instanceNames", NULL), i, max, item) {
+    yyjson_arr_foreach(mh_json_get(g->know.cluster, "status", "instanceNames", NULL), i, max, item)
+    {
         const char *name = yyjson_get_str(item);
         if (name && in.ninstances < MH_HA_MEMBERS_MAX)
             list[in.ninstances++] =

@@ -41,12 +41,14 @@ static const char roles[] =
     "create role streaming_replica login replication; end if; "
     "if not exists (select 1 from pg_roles where rolname = 'cnpg_metrics_exporter') then "
     "create role cnpg_metrics_exporter login; grant pg_monitor to cnpg_metrics_exporter; end if; "
-    "if not has_function_privilege('streaming_replica', 'pg_read_binary_file(text,bigint,bigint,boolean)', "
+    "if not has_function_privilege('streaming_replica', "
+    "'pg_read_binary_file(text,bigint,bigint,boolean)', "
     "'execute') then "
     "grant execute on function pg_ls_dir(text, boolean, boolean) to streaming_replica; "
     "grant execute on function pg_stat_file(text, boolean) to streaming_replica; "
     "grant execute on function pg_read_binary_file(text) to streaming_replica; "
-    "grant execute on function pg_read_binary_file(text, bigint, bigint, boolean) to streaming_replica; "
+    "grant execute on function pg_read_binary_file(text, bigint, bigint, boolean) to "
+    "streaming_replica; "
     "end if; end $moonherd$";
 
 static void
@@ -224,8 +226,7 @@ mh_gate_tick(struct mh_agent *g)
     case MH_GATE_WAIT:
         p->gate_term = g->order.term;
         refresh(g);
-        if (p->sync.number > 0 &&
-            mh_replication_past(g, &p->sync, p->marker) < p->sync.number) {
+        if (p->sync.number > 0 && mh_replication_past(g, &p->sync, p->marker) < p->sync.number) {
             mh_replication_look(g, 30 * MH_NS_PER_MS);
             mh_slots_tick(g);
             relax(g);

@@ -113,8 +113,8 @@ peer(struct mh_request *req, void *arg)
 static void
 refuse(struct mh_request *req, int status, const char *code, const char *message)
 {
-    char *text = mh_arena_printf(req->arena, "{\"error\":{\"code\":\"%s\",\"message\":\"%s\"}}", code,
-                                 message);
+    char *text = mh_arena_printf(req->arena, "{\"error\":{\"code\":\"%s\",\"message\":\"%s\"}}",
+                                 code, message);
     if (text)
         mh_reply(req, status, "application/json", text, strlen(text));
     else

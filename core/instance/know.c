@@ -116,9 +116,9 @@ get_secret(struct mh_agent *g, const char *name, const char *cert_key, char **ce
     s->cert = cert;
     s->key_key = key_key;
     s->key = key;
-    s->call = (struct mh_api_call){ .method = "GET", .arena = &s->arena, .done = on_secret, .arg = s };
-    s->call.path =
-        mh_arena_printf(&s->arena, "/api/v1/namespaces/%s/secrets/%s", g->id.ns, name);
+    s->call =
+        (struct mh_api_call){ .method = "GET", .arena = &s->arena, .done = on_secret, .arg = s };
+    s->call.path = mh_arena_printf(&s->arena, "/api/v1/namespaces/%s/secrets/%s", g->id.ns, name);
     g->know.secrets_left++;
     g->w.api.start(g->w.api.self, &s->call);
 }
@@ -160,8 +160,7 @@ look_at_cluster(struct mh_agent *g)
 {
     struct mh_know *k = &g->know;
     char digest[MH_SHA256_HEX] = "";
-    yyjson_val *versions =
-        mh_json_get(k->cluster, "status", "secretsResourceVersion", NULL);
+    yyjson_val *versions = mh_json_get(k->cluster, "status", "secretsResourceVersion", NULL);
     yyjson_val *names = mh_json_get(k->cluster, "spec", "certificates", NULL);
     struct mh_arena a;
     mh_arena_init(&a, 1 << 20);
@@ -273,16 +272,14 @@ mh_know_start(struct mh_agent *g)
     (void)snprintf(path, sizeof(path),
                    "/apis/%s/v1/namespaces/%s/clusters?fieldSelector=metadata.name%%3D%s",
                    g->id.group, g->id.ns, g->id.cluster);
-    k->cluster_watch = g->w.api.watch(g->w.api.self, &(struct mh_watch_spec){
-                                                         .path = path,
-                                                         .on_event = on_cluster,
-                                                         .arg = g });
-    (void)snprintf(path, sizeof(path),
-                   "/apis/coordination.k8s.io/v1/namespaces/%s/leases?fieldSelector=metadata.name%%3D%s",
-                   g->id.ns, g->id.cluster);
-    k->lease_watch = g->api_urgent.watch(g->api_urgent.self, &(struct mh_watch_spec){
-                                                                 .path = path,
-                                                                 .on_event = on_lease,
-                                                                 .arg = g });
+    k->cluster_watch = g->w.api.watch(
+        g->w.api.self, &(struct mh_watch_spec){ .path = path, .on_event = on_cluster, .arg = g });
+    (void)snprintf(
+        path, sizeof(path),
+        "/apis/coordination.k8s.io/v1/namespaces/%s/leases?fieldSelector=metadata.name%%3D%s",
+        g->id.ns, g->id.cluster);
+    k->lease_watch = g->api_urgent.watch(
+        g->api_urgent.self,
+        &(struct mh_watch_spec){ .path = path, .on_event = on_lease, .arg = g });
     return k->cluster_watch && k->lease_watch;
 }

@@ -164,8 +164,8 @@ note(struct mh_agent *g, const struct mh_pg_call *c)
     p->valid = true;
     p->at_ns = now;
     return before.valid != p->valid || before.in_recovery != p->in_recovery ||
-           before.receiving != p->receiving || before.has_receiver != p->has_receiver || before.timeline != p->timeline ||
-           before.replay_paused != p->replay_paused ||
+           before.receiving != p->receiving || before.has_receiver != p->has_receiver ||
+           before.timeline != p->timeline || before.replay_paused != p->replay_paused ||
            before.pending_restart != p->pending_restart ||
            strcmp(before.config_hash, p->config_hash) != 0;
 }

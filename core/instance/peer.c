@@ -78,14 +78,15 @@ read_history(yyjson_val *list, struct mh_peer_info *p)
     size_t max;
     yyjson_val *item;
     p->nhistory = 0;
-    yyjson_arr_foreach(list, i, max, item) {
+    yyjson_arr_foreach(list, i, max, item)
+    {
         uint64_t end;
         if (p->nhistory == MH_HA_HISTORY_MAX || !yyjson_is_uint(yyjson_arr_get(item, 0)) ||
             !mh_lsn_parse(yyjson_get_str(yyjson_arr_get(item, 1)), &end))
             return;
-        p->history[p->nhistory++] = (struct mh_ha_history){
-            .timeline = (uint32_t)yyjson_get_uint(yyjson_arr_get(item, 0)), .end = end
-        };
+        p->history[p->nhistory++] =
+            (struct mh_ha_history){ .timeline = (uint32_t)yyjson_get_uint(yyjson_arr_get(item, 0)),
+                                    .end = end };
     }
 }
 
@@ -163,7 +164,8 @@ mh_peers_poll(struct mh_agent *g)
     if (now < g->primary.next_poll_ns)
         return;
     g->primary.next_poll_ns = now + POLL_NS;
-    yyjson_obj_foreach(peers, i, max, key, item) {
+    yyjson_obj_foreach(peers, i, max, key, item)
+    {
         const char *ip = mh_json_str(item, "ip", NULL);
         if (ip && *ip && strcmp(yyjson_get_str(key), g->id.name) != 0)
             (void)ask(g, ip, yyjson_get_str(key), 900, on_confirmation);
@@ -178,7 +180,8 @@ mh_peers_confirmed(const struct mh_agent *g, int64_t since_ns)
     size_t max;
     yyjson_val *item;
     int others = 0;
-    yyjson_arr_foreach(names, i, max, item) {
+    yyjson_arr_foreach(names, i, max, item)
+    {
         const char *name = yyjson_get_str(item);
         bool found = false;
         if (!name || strcmp(name, g->id.name) == 0)

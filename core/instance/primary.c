@@ -105,8 +105,8 @@ swap_body(struct mh_agent *g, struct mh_arena *a, uint64_t term, const struct mh
     if (!now || !spec)
         return NULL;
     mh_time_rfc3339_micro(now, g->w.clock.wall_us(g->w.clock.self));
-    int64_t seconds = mh_json_int(g->know.cluster, 8, "spec", "primaryLease",
-                                  "leaseDurationSeconds", NULL);
+    int64_t seconds =
+        mh_json_int(g->know.cluster, 8, "spec", "primaryLease", "leaseDurationSeconds", NULL);
     bool fresh = g->know.lease.term != term || g->know.lease.phase != MH_HA_STABLE;
     if (!yyjson_mut_obj_add_str(d, meta, "resourceVersion", g->know.lease.resource_version) ||
         !add_annotations(g, a, d, meta, configs, n) ||
@@ -138,9 +138,8 @@ swap_to(struct mh_agent *g, uint64_t term, const struct mh_ha_config *configs, i
                                     .arena = &s->arena,
                                     .done = on_swapped,
                                     .arg = s };
-    s->call.path = mh_arena_printf(&s->arena,
-                                   "/apis/coordination.k8s.io/v1/namespaces/%s/leases/%s", g->id.ns,
-                                   g->id.cluster);
+    s->call.path = mh_arena_printf(
+        &s->arena, "/apis/coordination.k8s.io/v1/namespaces/%s/leases/%s", g->id.ns, g->id.cluster);
     s->call.body = swap_body(g, &s->arena, term, configs, n);
     if (!s->call.path || !s->call.body) {
         mh_arena_release(&s->arena);
@@ -252,9 +251,8 @@ promote(struct mh_agent *g)
     s->call = (struct mh_api_call){
         .method = "GET", .timeout_ms = 2000, .arena = &s->arena, .done = on_confirmed, .arg = s
     };
-    s->call.path = mh_arena_printf(&s->arena,
-                                   "/apis/coordination.k8s.io/v1/namespaces/%s/leases/%s", g->id.ns,
-                                   g->id.cluster);
+    s->call.path = mh_arena_printf(
+        &s->arena, "/apis/coordination.k8s.io/v1/namespaces/%s/leases/%s", g->id.ns, g->id.cluster);
     g->api_urgent.start(g->api_urgent.self, &s->call);
 }
 
@@ -279,8 +277,7 @@ on_patched(struct mh_api_call *call)
     mh_free(p);
 }
 
-static void MH_PRINTF(3, 4)
-send_patch(struct mh_agent *g, const char *path, const char *fmt, ...)
+static void MH_PRINTF(3, 4) send_patch(struct mh_agent *g, const char *path, const char *fmt, ...)
 {
     struct patch *p = mh_calloc(1, sizeof(*p));
     va_list ap;
@@ -312,7 +309,8 @@ label_pod(struct mh_agent *g, const char *pod, const char *role)
 {
     char path[MH_PATH];
     (void)snprintf(path, sizeof(path), "/api/v1/namespaces/%s/pods/%s", g->id.ns, pod);
-    send_patch(g, path, "{\"metadata\":{\"labels\":{\"cnpg.io/instanceRole\":\"%s\",\"role\":\"%s\"}}}",
+    send_patch(g, path,
+               "{\"metadata\":{\"labels\":{\"cnpg.io/instanceRole\":\"%s\",\"role\":\"%s\"}}}",
                role, role);
 }
 

@@ -133,9 +133,10 @@ mh_replication_look(struct mh_agent *g, int64_t max_age_ns)
     struct ask *k = ask_new(g, 256 << 10, on_replicas);
     if (!k)
         return;
-    k->call.sql = "select application_name, state, flush_lsn::text, sent_lsn::text, write_lsn::text, "
-                  "replay_lsn::text, sync_state, sync_priority::text from pg_stat_replication "
-                  "where usename = 'streaming_replica'";
+    k->call.sql =
+        "select application_name, state, flush_lsn::text, sent_lsn::text, write_lsn::text, "
+        "replay_lsn::text, sync_state, sync_priority::text from pg_stat_replication "
+        "where usename = 'streaming_replica'";
     p->asking = true;
     g->w.pg.start(g->w.pg.self, &k->call);
 }
@@ -164,8 +165,10 @@ static const char slots_sql[] =
     "with want as (select unnest(string_to_array($1, ',')) as name), "
     "made as (select pg_create_physical_replication_slot(name, true) from want where name not in "
     "(select slot_name from pg_replication_slots)), "
-    "gone as (select pg_drop_replication_slot(slot_name) from pg_replication_slots where slot_type = "
-    "'physical' and not temporary and not active and left(slot_name, length($2)) = $2 and slot_name not in "
+    "gone as (select pg_drop_replication_slot(slot_name) from pg_replication_slots where slot_type "
+    "= "
+    "'physical' and not temporary and not active and left(slot_name, length($2)) = $2 and "
+    "slot_name not in "
     "(select name from want)) "
     "select (select count(*) from made), (select count(*) from gone)";
 
@@ -187,7 +190,8 @@ mh_slots_tick(struct mh_agent *g)
     size_t i;
     size_t max;
     yyjson_val *item;
-    yyjson_arr_foreach(names, i, max, item) {
+    yyjson_arr_foreach(names, i, max, item)
+    {
         if (!yyjson_is_str(item) || mh_str_eq(yyjson_get_str(item), g->id.name))
             continue;
         const char *name = mh_params_slot(&k->arena, g->know.cluster, yyjson_get_str(item));

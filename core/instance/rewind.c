@@ -140,7 +140,8 @@ on_copied(struct mh_child *c)
 }
 
 static void
-start(struct mh_agent *g, const char *const *argv, const char *name, void (*done)(struct mh_child *))
+start(struct mh_agent *g, const char *const *argv, const char *name,
+      void (*done)(struct mh_child *))
 {
     struct mh_err err;
     struct mh_standby *s = &g->standby;
@@ -194,8 +195,7 @@ start_copy(struct mh_agent *g, char *conninfo)
     argv[8] = "fast";
     argv[9] = "-w";
     argv[10] = NULL;
-    mh_warn("pg_basebackup", "a new copy is made", "source",
-            g->order.follow);
+    mh_warn("pg_basebackup", "a new copy is made", "source", g->order.follow);
     start(g, argv, "pg_basebackup", on_copied);
 }
 
@@ -210,8 +210,8 @@ mh_rewind_tick(struct mh_agent *g)
     mh_peer_ask(g, g->order.address);
     /* Right after a promotion pg_control still names the old timeline, and pg_rewind would see
      * nothing to do. */
-    if (!s->peer.valid || !s->peer.serving || strcmp(s->peer.of, g->order.address) != 0 || now - s->peer.at_ns > 2 * MH_NS_PER_S ||
-        s->peer.control_timeline != s->peer.timeline)
+    if (!s->peer.valid || !s->peer.serving || strcmp(s->peer.of, g->order.address) != 0 ||
+        now - s->peer.at_ns > 2 * MH_NS_PER_S || s->peer.control_timeline != s->peer.timeline)
         return;
     if (!mh_rewind_mark(g))
         return;
@@ -219,8 +219,8 @@ mh_rewind_tick(struct mh_agent *g)
     char *conninfo = mh_conf_conninfo(g, &a, g->order.address, g->id.name);
     /* A copy needs a folder of its own to write the WAL volume's into: only without one. */
     /* F14: a timeline of this number that was begun by another promotion is no common history. */
-    bool same_number = g->has_data && g->data_primary &&
-                       mh_paths_newest_timeline(g) >= s->peer.timeline;
+    bool same_number =
+        g->has_data && g->data_primary && mh_paths_newest_timeline(g) >= s->peer.timeline;
     if (conninfo && s->rewind_failures < REWINDS_MAX && g->has_data && !same_number)
         start_rewind(g, conninfo);
     else if (conninfo)

@@ -1,12 +1,12 @@
 /* run.c - wires the manager: who we are, the loop, the world, and its parts. */
 #include "instance/run.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
+#include <event2/event.h>
 #include <fcntl.h>
 #include <ifaddrs.h>
 #include <netinet/in.h>
-#include <arpa/inet.h>
-#include <event2/event.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -305,19 +305,20 @@ run(int argc, char **argv)
     return 0;
 }
 
-static const char usage[] =
-    "usage: moonherd instance COMMAND\n"
-    "  run     the instance manager, PID 1 of a pod (environment: POD_NAME, NAMESPACE, CLUSTER_NAME, PGDATA)\n"
-    "  init    make the data folder of the first instance\n"
-    "  join    copy the data folder of the primary: --parent-node HOST\n";
+static const char usage[] = "usage: moonherd instance COMMAND\n"
+                            "  run     the instance manager, PID 1 of a pod (environment: "
+                            "POD_NAME, NAMESPACE, CLUSTER_NAME, PGDATA)\n"
+                            "  init    make the data folder of the first instance\n"
+                            "  join    copy the data folder of the primary: --parent-node HOST\n";
 
 /* libpq and others must not read the image's home folder or PG* variables of the pod. */
 static void
 clean_environment(void)
 {
-    static const char *const names[] = { "HOME", "PGPASSFILE", "PGSERVICE", "PGSERVICEFILE",
-                                         "PGSSLCERT", "PGSSLKEY", "PGSSLROOTCERT", "PGOPTIONS",
-                                         "PGUSER", "PGDATABASE", "PGPASSWORD" };
+    static const char *const names[] = { "HOME",          "PGPASSFILE", "PGSERVICE",
+                                         "PGSERVICEFILE", "PGSSLCERT",  "PGSSLKEY",
+                                         "PGSSLROOTCERT", "PGOPTIONS",  "PGUSER",
+                                         "PGDATABASE",    "PGPASSWORD" };
     for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++)
         (void)unsetenv(names[i]);
 }

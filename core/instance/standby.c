@@ -103,8 +103,7 @@ mh_standby_follow(struct mh_agent *g)
     }
     if (g->pm.state == MH_PG_STOPPING)
         return;
-    if (g->pm.state == MH_PG_DOWN &&
-        (!g->has_data || g->data_primary || mh_rewind_is_marked(g))) {
+    if (g->pm.state == MH_PG_DOWN && (!g->has_data || g->data_primary || mh_rewind_is_marked(g))) {
         mh_rewind_tick(g);
         return;
     }

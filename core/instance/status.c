@@ -164,8 +164,9 @@ add_replicas(const struct mh_agent *g, yyjson_mut_doc *d, yyjson_mut_val *root)
         yyjson_mut_val *o = yyjson_mut_arr_add_obj(d, list);
         if (!o || !yyjson_mut_obj_add_str(d, o, "applicationName", r->name) ||
             !yyjson_mut_obj_add_str(d, o, "state", r->state) ||
-            !add_lsn(d, o, "receivedLsn", r->sent_lsn) || !add_lsn(d, o, "writeLsn", r->write_lsn) ||
-            !add_lsn(d, o, "flushLsn", r->flush_lsn) || !add_lsn(d, o, "replayLsn", r->replay_lsn) ||
+            !add_lsn(d, o, "receivedLsn", r->sent_lsn) ||
+            !add_lsn(d, o, "writeLsn", r->write_lsn) || !add_lsn(d, o, "flushLsn", r->flush_lsn) ||
+            !add_lsn(d, o, "replayLsn", r->replay_lsn) ||
             !yyjson_mut_obj_add_str(d, o, "writeLag", "00:00:00") ||
             !yyjson_mut_obj_add_str(d, o, "flushLag", "00:00:00") ||
             !yyjson_mut_obj_add_str(d, o, "replayLag", "00:00:00") ||

@@ -156,8 +156,7 @@ mh_sync_tick(struct mh_agent *g)
         return;
     case MARKED:
         mh_replication_look(g, 100 * MH_NS_PER_MS);
-        if (p->sync.number > 0 &&
-            mh_replication_past(g, &p->sync, p->sync_marker) < p->sync.number)
+        if (p->sync.number > 0 && mh_replication_past(g, &p->sync, p->sync_marker) < p->sync.number)
             return;
         p->sync_step = CLOSING;
         if (!mh_primary_swap(g, &p->sync, p->sync.number > 0 || p->sync.nnames > 0, on_closed))

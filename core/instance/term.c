@@ -20,10 +20,9 @@ make_uuid(struct mh_agent *g, char out[37])
         return false;
     b[6] = (unsigned char)((b[6] & 0x0f) | 0x40);
     b[8] = (unsigned char)((b[8] & 0x3f) | 0x80);
-    (void)snprintf(out, 37,
-                   "%02x%02x%02x%02x-%02x%02x-%02x%02x-%02x%02x-%02x%02x%02x%02x%02x%02x", b[0],
-                   b[1], b[2], b[3], b[4], b[5], b[6], b[7], b[8], b[9], b[10], b[11], b[12], b[13],
-                   b[14], b[15]);
+    (void)snprintf(out, 37, "%02x%02x%02x%02x-%02x%02x-%02x%02x-%02x%02x-%02x%02x%02x%02x%02x%02x",
+                   b[0], b[1], b[2], b[3], b[4], b[5], b[6], b[7], b[8], b[9], b[10], b[11], b[12],
+                   b[13], b[14], b[15]);
     return true;
 }
 
@@ -46,9 +45,9 @@ mh_term_store(struct mh_agent *g, uint64_t promise, uint64_t term, struct mh_err
     mh_arena_init(&a, 8192);
     char *text = mh_ha_term_text(&a, &next);
     path_of(g, path);
-    enum mh_code code = text ? g->w.fs.write(g->w.fs.self, path, text, strlen(text), 0600, true,
-                                             NULL, err)
-                             : mh_fail(err, MH_E_NOMEM, "no memory for the term file");
+    enum mh_code code =
+        text ? g->w.fs.write(g->w.fs.self, path, text, strlen(text), 0600, true, NULL, err)
+             : mh_fail(err, MH_E_NOMEM, "no memory for the term file");
     mh_arena_release(&a);
     if (code == MH_OK) {
         g->own = next;
@@ -70,9 +69,9 @@ mh_term_load(struct mh_agent *g, struct mh_err *err)
     if (code == MH_E_NOTFOUND)
         code = MH_OK; /* a new volume */
     else if (code == MH_OK && !mh_ha_term_read(&a, text, len, &g->own))
-        code = mh_fail(err, MH_E_INVALID,
-                       "%s cannot be read. HINT: this volume must not be used before somebody looked",
-                       path);
+        code = mh_fail(
+            err, MH_E_INVALID,
+            "%s cannot be read. HINT: this volume must not be used before somebody looked", path);
     mh_arena_release(&a);
     return code;
 }

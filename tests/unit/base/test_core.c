@@ -1,10 +1,11 @@
+#include "moonherd/err.h"
+
 #include "base/buf.h"
 #include "base/map.h"
 #include "base/mem.h"
 #include "base/str.h"
 #include "base/time.h"
 #include "harness/test.h"
-#include "moonherd/err.h"
 
 TEST(an_arena_keeps_its_limit)
 {

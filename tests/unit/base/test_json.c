@@ -22,8 +22,9 @@ TEST(sixty_four_bit_integers_stay_exact)
 
 TEST(bad_texts_are_refused)
 {
-    static const char *const bad[] = { "", "{", "{\"a\":1}x", "[1,]", "{'a':1}", "\"a\\u0000b\"",
-                                       "\"\xff\"", "nul", "[1e999]" };
+    static const char *const bad[] = { "",         "{",       "{\"a\":1}x",
+                                       "[1,]",     "{'a':1}", "\"a\\u0000b\"",
+                                       "\"\xff\"", "nul",     "[1e999]" };
     for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++) {
         struct mh_arena a;
         yyjson_val *v = NULL;
