@@ -31,35 +31,41 @@ local function class_of(record, plan)
 end
 
 local classes, order, total = {}, {}, 0
-for _, path in ipairs(files(arg[1])) do
+
+local function add(path)
   local text = read(path)
-  -- A pass that failed in observe has no plan.
-  if text:sub(-12) ~= ',"plan":null}' and text:sub(-1) == "}" then
-    local record = replay.decode(text)
-    local plan, why = replay.plan(record)
-    local tail = ',"plan":' .. (plan or "?") .. "}"
-    if text:sub(-#tail) ~= tail then error(path .. ": another plan than the operator's: " .. (why or plan)) end
-    local class = class_of(record, plan)
-    if not classes[class] then
-      classes[class] = {}
-      order[#order + 1] = class
-    end
-    table.insert(classes[class], { text:sub(1, #text - #tail) .. "}", plan })
-    total = total + 1
+  -- A pass that failed in observe has no plan; a file that was being written has no end.
+  if text:sub(-13) == ',"plan":null}' or text:sub(-1) ~= "}" then return end
+  local record = replay.decode(text)
+  local plan, why = replay.plan(record)
+  local tail = ',"plan":' .. (plan or "?") .. "}"
+  if text:sub(-#tail) ~= tail then error(path .. ": another plan than the operator's: " .. (why or plan)) end
+  local class = class_of(record, plan)
+  if not classes[class] then
+    classes[class] = {}
+    order[#order + 1] = class
   end
+  table.insert(classes[class], { text:sub(1, #text - #tail) .. "}", plan })
+  total = total + 1
 end
 
 -- One of each class, then a second one, and so on.
-local taken, round = 0, 1
-repeat
-  local before = taken
-  for _, class in ipairs(order) do
-    local pair = classes[class][round]
-    if pair and taken < WANTED then
-      io.write(pair[1], "\n", pair[2], "\n")
-      taken = taken + 1
+local function write_varied()
+  local taken, round = 0, 1
+  repeat
+    local before = taken
+    for _, class in ipairs(order) do
+      local pair = classes[class][round]
+      if pair and taken < WANTED then
+        io.write(pair[1], "\n", pair[2], "\n")
+        taken = taken + 1
+      end
     end
-  end
-  round = round + 1
-until taken == before or taken >= WANTED
+    round = round + 1
+  until taken == before or taken >= WANTED
+  return taken
+end
+
+for _, path in ipairs(files(arg[1])) do add(path) end
+local taken = write_varied()
 io.stderr:write(("%d observations, all planned alike; %d classes, %d taken\n"):format(total, #order, taken))
