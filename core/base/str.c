@@ -48,7 +48,8 @@ mh_lsn_parse(const char *s, uint64_t *out)
     unsigned high;
     unsigned low;
     int n = 0;
-    if (!s || strlen(s) > 17 || sscanf(s, "%8X/%8X%n", &high, &low, &n) != 2 || s[n] != '\0')
+    if (!s || strlen(s) > 17 || s[strspn(s, "0123456789ABCDEFabcdef/")] != '\0' ||
+        sscanf(s, "%8X/%8X%n", &high, &low, &n) != 2 || s[n] != '\0')
         return false;
     *out = (uint64_t)high << 32 | low;
     return true;

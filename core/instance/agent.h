@@ -224,7 +224,7 @@ struct mh_agent {
 };
 
 /* The regular look; arms itself. */
-void mh_agent_tick(void *agent);
+void mh_agent_tick(void *arg);
 /* Look again soon (coalesced). */
 void mh_agent_wake(struct mh_agent *g);
 int64_t mh_agent_now(const struct mh_agent *g);

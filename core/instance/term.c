@@ -40,7 +40,9 @@ mh_term_store(struct mh_agent *g, uint64_t promise, uint64_t term, struct mh_err
         return mh_fail(err, MH_E_UNAVAILABLE, "no randomness for the volume's identity");
     if (!next.cluster_uid[0] && uid)
         mh_str_copy(next.cluster_uid, sizeof(next.cluster_uid), uid);
-    if (memcmp(&next, &g->own, sizeof(next)) == 0)
+    if (next.promise == g->own.promise && next.term == g->own.term &&
+        strcmp(next.incarnation, g->own.incarnation) == 0 &&
+        strcmp(next.cluster_uid, g->own.cluster_uid) == 0)
         return MH_OK;
     mh_arena_init(&a, 8192);
     char *text = mh_ha_term_text(&a, &next);

@@ -43,8 +43,8 @@ struct mh_policy_result {
 };
 
 /* All texts of the result are on the arena or static. */
-void mh_policy_run(struct mh_arena *a, const struct mh_policy_job *job,
-                   struct mh_policy_result *result);
+void mh_policy_run(struct mh_arena *a, const struct mh_policy_job *given,
+                   struct mh_policy_result *r);
 /* The error record as a JSON object: {"kind","file","line","message","traceback"}. NULL: no
  * memory. */
 char *mh_policy_error_json(struct mh_arena *a, const struct mh_script_error *e);

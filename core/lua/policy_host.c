@@ -83,6 +83,7 @@ encode(lua_State *L, struct mh_policy_run *run, int idx, const char *what, size_
     struct mh_buf b;
     struct mh_err err;
     char *out = NULL;
+    *len = 0;
     mh_buf_init(&b, cap);
     enum mh_code code = mh_value_encode(L, idx, what, &b, &err);
     if (code == MH_OK) {
@@ -91,9 +92,9 @@ encode(lua_State *L, struct mh_policy_run *run, int idx, const char *what, size_
     }
     mh_buf_release(&b);
     if (code == MH_E_LIMIT)
-        raise(L, run, lua_pushfstring(L, "%s (over %d KiB)", err.msg, (int)(cap >> 10)));
+        (void)raise(L, run, lua_pushfstring(L, "%s (over %d KiB)", err.msg, (int)(cap >> 10)));
     if (code != MH_OK || !out)
-        raise(L, run, code != MH_OK ? err.msg : "no memory");
+        (void)raise(L, run, code != MH_OK ? err.msg : "no memory");
     return out;
 }
 

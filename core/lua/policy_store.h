@@ -17,7 +17,7 @@ struct mh_policies;
 
 /* News about one ConfigMap. Texts live until the function returns. */
 struct mh_policy_news {
-    const char *namespace;
+    const char *ns;
     const char *name;
     const char *uid;
     const char *annotation; /* new value of moonherd.io/policy-status; NULL: it is right already */
@@ -34,14 +34,14 @@ struct mh_policies *mh_policies_new(struct event_base *base, struct mh_pool *poo
                                     void *arg);
 void mh_policies_free(struct mh_policies *s);
 /* A labelled ConfigMap came or changed; one without the label counts as removed. */
-enum mh_code mh_policies_update(struct mh_policies *s, yyjson_val *configmap, struct mh_err *err);
-void mh_policies_remove(struct mh_policies *s, const char *namespace, const char *name);
+enum mh_code mh_policies_update(struct mh_policies *s, yyjson_val *object, struct mh_err *err);
+void mh_policies_remove(struct mh_policies *s, const char *ns, const char *name);
 
 struct mh_decision {
     /* set by the caller, who keeps it until done or cancel */
-    const char *point;     /* "failover/v1" */
-    const char *namespace; /* of the cluster */
-    const char *input;     /* JSON, without params; must live until done */
+    const char *point; /* "failover/v1" */
+    const char *ns;    /* of the cluster */
+    const char *input; /* JSON, without params; must live until done */
     size_t input_len;
     struct mh_arena *arena;
     void (*done)(struct mh_decision *d);
@@ -65,7 +65,7 @@ void mh_policies_cancel(struct mh_policies *s, struct mh_decision *d);
 char *mh_decision_json(const struct mh_decision *d, size_t *len);
 /* Who would decide: as `by` above, on the arena. */
 const char *mh_policies_who(struct mh_policies *s, struct mh_arena *a, const char *point,
-                            const char *namespace);
+                            const char *ns);
 
 /* One text outside the store, for the webhook: done as in pool.h, op is MH_POLICY_CHECK. */
 void mh_policy_check_start(struct mh_policies *s, struct mh_policy_call *call);

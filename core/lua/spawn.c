@@ -14,8 +14,6 @@
 
 #include "lua/worker.h"
 
-extern char **environ;
-
 /* Of our environment only what sanitizers read. */
 static void
 child_environment(char *out[4])

@@ -62,7 +62,7 @@ struct mh_vm_module {
     lua_CFunction open; /* leaves one value */
 };
 /* The list ends with a NULL name and is kept by reference. Called once, at the start. */
-void mh_vm_set_modules(const struct mh_vm_module *modules);
+void mh_vm_set_modules(const struct mh_vm_module *list);
 
 /* The VM of a state. */
 struct mh_vm *mh_vm_of(lua_State *L);

@@ -371,7 +371,7 @@ mh_server_limit(struct mh_server *s, const struct mh_server_limits *l)
 static enum mh_code
 listen_on(struct mh_server *s, const char *addr, int port, struct mh_err *err)
 {
-    struct sockaddr_storage sa;
+    struct sockaddr_storage sa = { 0 };
     socklen_t n = sizeof(sa);
     unsigned char bin[16];
     if (port < 0 || port > 65535 ||

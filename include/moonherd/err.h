@@ -52,8 +52,12 @@ struct mh_err {
 #define MH_STR2(x) #x
 #define MH_STR(x) MH_STR2(x)
 #define MH_HERE __FILE__ ":" MH_STR(__LINE__)
-/* Fills *err (may be NULL) and returns code. */
+/* Fills *err (may be NULL) and returns code; the analyzer is shown that it does. */
+#ifdef __clang_analyzer__
+#define mh_fail(err, code, ...) ((void)mh_fail_at((err), (code), MH_HERE, __VA_ARGS__), (code))
+#else
 #define mh_fail(err, code, ...) mh_fail_at((err), (code), MH_HERE, __VA_ARGS__)
+#endif
 
 enum mh_code mh_fail_at(struct mh_err *err, enum mh_code code, const char *where, const char *fmt,
                         ...) MH_PRINTF(4, 5);
