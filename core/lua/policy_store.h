@@ -17,7 +17,7 @@ struct mh_policies;
 
 /* News about one ConfigMap. Texts live until the function returns. */
 struct mh_policy_news {
-    const char *ns;
+    const char *namespace;
     const char *name;
     const char *uid;
     const char *annotation; /* new value of moonherd.io/policy-status; NULL: it is right already */
@@ -39,9 +39,9 @@ void mh_policies_remove(struct mh_policies *s, const char *ns, const char *name)
 
 struct mh_decision {
     /* set by the caller, who keeps it until done or cancel */
-    const char *point; /* "failover/v1" */
-    const char *ns;    /* of the cluster */
-    const char *input; /* JSON, without params; must live until done */
+    const char *point;     /* "failover/v1" */
+    const char *namespace; /* of the cluster */
+    const char *input;     /* JSON, without params; must live until done */
     size_t input_len;
     struct mh_arena *arena;
     void (*done)(struct mh_decision *d);
