@@ -2,7 +2,7 @@
 local sh = require("sh")
 local M = {}
 
---- Processes of a pod: {pid, inside (pid in the container), parent, command}.
+--- Processes of a pod: {pid, inside (pid in the container), parent (as pid of the machine), command}.
 function M.processes(pod)
   local out = {}
   for line in sh.run({ sh.lab, "procs", pod.metadata.uid }):gmatch("[^\n]+") do
@@ -22,6 +22,12 @@ function M.process(pod, what, test)
     end
   end
   error(("%s has no process that is %s"):format(pod.metadata.name, what))
+end
+
+function M.first(pod)
+  return M.process(pod, "its first", function(p)
+    return p.inside == 1 and not p.command:find("pause", 1, true)
+  end)
 end
 
 --- Resident, proportional and anonymous memory in bytes.

@@ -4,6 +4,7 @@ local cluster = require("cluster")
 local host = require("host")
 local kube = require("kube")
 local operator = require("operator")
+local push = require("push")
 local sh = require("sh")
 local tap = require("tap")
 local webhook = require("webhook")
@@ -89,15 +90,6 @@ end
 
 -- --- status push ----------------------------------------------------------------------------------------------
 
-local function standby_of(c)
-  local primary = c:primary()
-  for _, p in ipairs(c:pods()) do
-    if p.metadata.name ~= primary then
-      return p
-    end
-  end
-end
-
 local function running_operator()
   for _, p in ipairs(operator.pods()) do
     if p.status.phase == "Running" and not p.metadata.deletionTimestamp then
@@ -107,67 +99,12 @@ local function running_operator()
   error("no operator runs")
 end
 
--- The last line of a log, not before `from`, that has all texts; its decoded form.
-local function find_line(pod, from, first, ...)
-  local lines, found = host.log_lines(pod), nil
-  for i = #lines, 1, -1 do
-    local ts = host.seconds(lines[i]:match('"ts":"([^"]+)"'))
-    if ts < from then
-      break
-    end
-    local has = true
-    for _, text in ipairs { ... } do
-      has = has and lines[i]:find(text, 1, true)
-    end
-    if has then
-      found = lines[i]
-      if not first then
-        break
-      end
-    end
-  end
-  return found and cjson.decode(found)
-end
-
-local function wall()
-  local p = assert(io.popen("date -u +%Y-%m-%dT%H:%M:%S.%6NZ"))
-  local text = p:read("l")
-  p:close()
-  return host.seconds(text)
-end
-
---- Kills PostgreSQL of a standby; milliseconds from the manager's log line to the begin of the operator's pass.
-local function one_push(c)
-  local pod = standby_of(c)
-  local postmaster = host.process(pod, "the postmaster", function(p)
-    return p.parent == 1 and p.command:find("postgres", 1, true) and p.command:find("-D", 1, true)
-  end)
-  local from = wall()
-  sh.kill(postmaster.pid, "KILL")
-  local noticed = kube.wait("the manager logs the end of PostgreSQL", 10, function()
-    return find_line(pod, from, true, '"msg":"PostgreSQL stopped"')
-  end)
-  local name = pod.metadata.name
-  local pass = kube.wait("the operator logs a pass about " .. name, 10, function()
-    return find_line(running_operator(), from, true, '"msg":"pass over"', '"namespace":"' .. NS .. '"', name)
-  end)
-  c:wait_healthy(3, 60)
-  sh.sleep(2)
-  local began = host.seconds(pass.ts) - pass.ms / 1000
-  return (began - host.seconds(noticed.ts)) * 1000, (host.seconds(noticed.ts) - from) * 1000
-end
-
 local function measure_push(c)
-  local list, killed = {}, {}
-  for n = 1, kills do
-    list[n], killed[n] = one_push(c)
-    io.stderr:write(("kill %d: noticed after %.1f ms, pushed after %.1f ms\n"):format(n, killed[n], list[n]))
-  end
-  figure("status push delay", "ms", spread(list), "max", 50, nil,
-    "PostgreSQL of a standby is killed; from the time of the manager's log line 'PostgreSQL stopped' to the begin of "
-    .. "the pass that names the instance (time of the operator's line 'pass over' minus its duration); both logs "
-    .. "have microseconds of the same machine's clock; the stream, TLS, the comparison and the queue are in it; what "
-    .. "only a question to PostgreSQL shows comes up to 200 ms later, the manager asks that often")
+  figure("status push delay", "ms", spread(push.measure(c, kills)), "max", 50, nil,
+    "PostgreSQL of a standby is killed; from the time of the manager's log line 'PostgreSQL ended by itself' to the "
+    .. "arrival of the line with pgUp false at a client of the stream beside the API server (the operator's own "
+    .. "is another of the same kind); both times in microseconds of one machine's clock; what only "
+    .. "a question to PostgreSQL shows comes up to 200 ms later, the manager asks that often")
 end
 
 -- --- webhooks -------------------------------------------------------------------------------------------------
@@ -217,7 +154,7 @@ local function measure_memory(c, clusters)
     ("%d children of the operator, their sum; %s"):format(workers.count, how))
   local resident, anonymous = {}, {}
   for _, pod in ipairs(c:pods()) do
-    local m = host.memory(host.process(pod, "the manager", function(p) return p.inside == 1 end).pid)
+    local m = host.memory(host.first(pod).pid)
     resident[#resident + 1], anonymous[#anonymous + 1] = m.resident / 1e6, m.anonymous / 1e6
   end
   how = how .. "; process 1 of each pod"
