@@ -247,7 +247,7 @@ listed(struct mh_http_call *http)
         (void)mh_json_parse(&w->arena, http->body_text, http->body_text_len, &list, &err);
     if (http->status >= 300)
         (void)mh_kube_error(http->status, list, w->path, &err);
-    if (err.code == MH_OK) {
+    if (err.code == MH_OK && list) {
         page_done(w, list);
         return;
     }

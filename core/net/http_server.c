@@ -383,9 +383,9 @@ listen_on(struct mh_server *s, const char *addr, int port, struct mh_err *err)
                        evutil_socket_error_to_string(EVUTIL_SOCKET_ERROR()));
     if (getsockname(evhttp_bound_socket_get_fd(s->bound), (struct sockaddr *)&sa, &n) == 0) {
         if (sa.ss_family == AF_INET6)
-            s->port = ntohs(((struct sockaddr_in6 *)&sa)->sin6_port);
+            s->port = ntohs(((struct sockaddr_in6 *)&sa)->sin6_port); /* NOLINT: set above */
         else
-            s->port = ntohs(((struct sockaddr_in *)&sa)->sin_port);
+            s->port = ntohs(((struct sockaddr_in *)&sa)->sin_port); /* NOLINT: set above */
     }
     return MH_OK;
 }

@@ -53,6 +53,7 @@ static void
 finish(struct job *j)
 {
     struct job **at = &j->session->first;
+    /* NOLINTNEXTLINE(clang-analyzer-core.NullDereference): of a job that waits, session is set */
     while (*at && *at != j)
         at = &(*at)->next;
     if (*at)
