@@ -137,14 +137,15 @@ local function measure_memory(c, clusters)
     .. "1000000 bytes"):format(idle_s)
   local op = running_operator()
   local workers = { count = 0, resident = 0, anonymous = 0 }
+  local more = ("; %d cluster(s) on the lab; process 1 of its pod"):format(clusters)
+  local first = host.first(op)
+  local m = host.memory(first.pid)
+  figure("operator, resident memory", "MB", { value = mb(m.resident), proportional = mb(m.proportional) }, "value", 10,
+    "70 MB", how .. more)
+  figure("operator, anonymous memory", "MB", { value = mb(m.anonymous) }, "value", nil, nil, how .. more)
   for _, p in ipairs(host.processes(op)) do
-    local m = host.memory(p.pid)
-    if p.inside == 1 then
-      local more = ("; %d cluster(s) on the lab; process 1 of its pod"):format(clusters)
-      figure("operator, resident memory", "MB", { value = mb(m.resident), proportional = mb(m.proportional) }, "value",
-        10, "70 MB", how .. more)
-      figure("operator, anonymous memory", "MB", { value = mb(m.anonymous) }, "value", nil, nil, how .. more)
-    else
+    if p.parent == first.pid then
+      m = host.memory(p.pid)
       workers.count = workers.count + 1
       workers.resident, workers.anonymous = workers.resident + m.resident, workers.anonymous + m.anonymous
     end
@@ -154,7 +155,7 @@ local function measure_memory(c, clusters)
     ("%d children of the operator, their sum; %s"):format(workers.count, how))
   local resident, anonymous = {}, {}
   for _, pod in ipairs(c:pods()) do
-    local m = host.memory(host.first(pod).pid)
+    m = host.memory(host.first(pod).pid)
     resident[#resident + 1], anonymous[#anonymous + 1] = m.resident / 1e6, m.anonymous / 1e6
   end
   how = how .. "; process 1 of each pod"
