@@ -180,10 +180,12 @@ TEST(a_slow_statement_ends_with_timeout_and_the_next_one_runs)
     begin();
     struct mh_pg_call slow = call_of("SELECT pg_sleep(60)");
     struct mh_pg_call next = call_of("SELECT 'after'");
+    struct mh_pg_call first = call_of("SELECT 'connected'");
+    one(&first);
     slow.timeout_ms = 200;
     start(&slow);
     start(&next);
-    run(2);
+    run(3);
     CHECK_INT(slow.err.code, MH_E_TIMEOUT);
     CHECK_INT(next.err.code, MH_OK);
     CHECK_STR(next.values[0], "after");
