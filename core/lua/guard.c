@@ -95,7 +95,7 @@ order(struct guard *g, yyjson_val *list)
     size_t max;
     yyjson_val *item;
     yyjson_val *earlier;
-    if (!yyjson_is_arr(list) || yyjson_arr_size(list) == 0)
+    if (!yyjson_is_arr(list)) /* an empty one is no preference */
         return mh_fail(g->err, MH_E_REFUSED, "decision.order: want a list of names");
     yyjson_arr_foreach(list, i, max, item)
     {

@@ -159,7 +159,8 @@ tap.test("a placement policy moves the next new instance to the zone that it nam
   put("where", "placement.lua", [[
 return policy "placement/v1" {
   decide = function(ctx)
-    return { required = array { { key = "topology.kubernetes.io/zone", op = "In", values = array { "zone2" } } },
+    return { required = array { { node = { key = "topology.kubernetes.io/zone", op = "In",
+               values = array { "zone2" } } } },
              preferred = array {}, spread = array {} }
   end,
 }]])

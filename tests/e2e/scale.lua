@@ -29,8 +29,10 @@ end)
 tap.test("three become two, and the primary is not the one that goes", function()
   local before = c:primary()
   tap.note("after %.1f s", scale(2))
-  local claims = kube.list(c:core("persistentvolumeclaims"))
-  assert(#claims == 2, #claims .. " volumes")
+  kube.wait("two volumes", 60, function()
+    local claims = kube.list(c:core("persistentvolumeclaims"))
+    return #claims == 2 and c:healthy(2), #claims .. " volumes"
+  end)
   return c:primary() == before
 end)
 

@@ -66,10 +66,13 @@ local function text_of(message, ...)
   return sub(select("#", ...) > 0 and format(message, ...) or tostring(message), 1, 256)
 end
 
---- promote(order): the first that is safe becomes primary.
+--- promote(order): the first that is safe becomes primary. An empty list is no preference.
 host.set("promote", function(order)
-  if type(order) ~= "table" or rawlen(order) == 0 then
+  if type(order) ~= "table" then
     error("promote: want a list of names, best first", 2)
+  end
+  if rawlen(order) == 0 then
+    order = array {}
   end
   return { action = "promote", target = order[1], order = order }
 end)

@@ -57,7 +57,7 @@ describe("policy words", function()
     assert.same({ action = "hold", reason = "R", message = "2 of 3", until_s = 30 }, w.hold("R", "%d of %d", 2, 3))
     assert.same({ action = "hold", reason = "R", until_s = 5 }, w.hold { reason = "R", until_s = 5 })
     assert.same({ action = "reject", reason = "R", message = "m" }, w.reject("R", "m"))
-    assert.error_matches(function() w.promote {} end, "want a list of names")
+    assert.error_matches(function() w.promote "pg-2" end, "want a list of names")
   end)
 
   it("the built-in failover policy prefers no loss, then priority, then the least lag", function()
