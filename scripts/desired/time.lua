@@ -64,14 +64,14 @@ function time.parse(text)
   if not y then
     return nil
   end
-  local year, month, day = tonumber(y) // 1, tonumber(mo) // 1, tonumber(d) // 1
-  local seconds = days(year, month, day) * DAY + h * 3600 + mi * 60 + s
+  local clock = tonumber(h) * 3600 + tonumber(mi) * 60 + tonumber(s)
+  local seconds = days(tonumber(y), tonumber(mo), tonumber(d)) * DAY + clock
   if zone ~= "Z" then
     local sign, zh, zm = zone:match("^([+-])(%d%d):(%d%d)$")
     if not sign then
       return nil
     end
-    seconds = seconds - (sign == "-" and -1 or 1) * (zh * 3600 + zm * 60)
+    seconds = seconds - (sign == "-" and -1 or 1) * (tonumber(zh) * 3600 + tonumber(zm) * 60)
   end
   return math.tointeger(seconds)
 end
