@@ -188,6 +188,7 @@ fill(struct mh_pending *p, struct evhttp_request *ev, unsigned method, const cha
         return false;
     req->method = (enum mh_method)method;
     req->path = mh_arena_strdup(&p->arena, path);
+    req->uri = mh_arena_strdup(&p->arena, evhttp_request_get_uri(ev));
     req->body = body;
     req->body_len = n;
     req->remote = mh_arena_strdup(&p->arena, address ? address : "");
@@ -197,7 +198,7 @@ fill(struct mh_pending *p, struct evhttp_request *ev, unsigned method, const cha
     int one = 1;
     evutil_socket_t fd = bufferevent_getfd(evhttp_connection_get_bufferevent(evcon));
     (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
-    return req->path && req->remote;
+    return req->path && req->uri && req->remote;
 }
 
 static void
@@ -444,6 +445,7 @@ mh_server_free(struct mh_server *s)
     if (!s)
         return;
     mh_streams_drop(s);
+    mh_pipes_drop(s);
     while (s->pending) {
         struct mh_pending *p = s->pending;
         s->pending = p->next;

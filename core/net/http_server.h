@@ -41,6 +41,7 @@ struct mh_peer {
 struct mh_request {
     enum mh_method method;
     const char *path; /* without query, not decoded: "/pg/status" */
+    const char *uri;  /* with query, as it was sent */
     const char *body; /* NUL-terminated; "" without */
     size_t body_len;
     struct mh_peer peer;
@@ -103,5 +104,34 @@ bool mh_stream_send(struct mh_stream *st, const char *text, size_t len);
 size_t mh_stream_queued(const struct mh_stream *st);
 /* Ends it; on_close is not called any more. st is gone. NULL is allowed. */
 void mh_stream_close(struct mh_stream *st);
+
+/* --- connections that leave HTTP (WebSocket) ---------------------------------------------------- */
+
+struct mh_pipe;
+
+struct mh_pipe_fns {
+    /* Bytes of the client; never from inside another call of the pipe. */
+    void (*on_data)(void *arg, const char *data, size_t len);
+    /* What was queued is with the kernel. May be NULL. */
+    void (*on_drained)(void *arg);
+    /* Once, when the client is gone or was dropped or the server is freed; the pipe is invalid from
+     * then on. Never called from inside a call of the pipe. */
+    void (*on_close)(void *arg);
+    void *arg;
+};
+
+/* Answers 101 with "Upgrade: protocol" (and the headers added before) and gives the bare connection;
+ * req is gone. There is no idle limit, stream_max holds. NULL (and 503 was answered): the client is
+ * gone, no memory. */
+struct mh_pipe *mh_upgrade(struct mh_request *req, const char *protocol,
+                           const struct mh_pipe_fns *fns);
+/* Queues bytes. False: the client is too slow or gone (on_close follows from the loop). */
+bool mh_pipe_send(struct mh_pipe *p, const void *data, size_t len);
+size_t mh_pipe_queued(const struct mh_pipe *p);
+/* While paused no on_data comes, and the client cannot send more than fits the buffers. */
+void mh_pipe_pause(struct mh_pipe *p, bool paused);
+/* Ends it after what is queued is sent (5 s at most); no callback comes any more. p is gone. NULL is
+ * allowed. */
+void mh_pipe_close(struct mh_pipe *p);
 
 #endif

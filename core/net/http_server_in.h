@@ -54,6 +54,7 @@ struct mh_server {
     struct mh_conn *conns;
     struct mh_pending *pending;
     struct mh_stream *streams;
+    struct mh_pipe *pipes;
 };
 
 long mh_server_now_s(void);
@@ -63,5 +64,7 @@ struct mh_conn *mh_conn_of(struct evhttp_request *ev);
 void mh_pending_free(struct mh_pending *p);
 /* Every stream gets its on_close now. */
 void mh_streams_drop(struct mh_server *s);
+/* The same for every pipe. */
+void mh_pipes_drop(struct mh_server *s);
 
 #endif

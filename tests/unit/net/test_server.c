@@ -177,6 +177,41 @@ on_stream(struct mh_request *req, void *arg)
     CHECK(mh_stream_send(stream, "{\"n\":1}\n", 8));
 }
 
+static struct mh_pipe *bare;
+static struct mh_buf bare_got;
+
+static void
+on_bare_data(void *arg, const char *data, size_t len)
+{
+    (void)arg;
+    mh_buf_add(&bare_got, data, len);
+    if (memchr(data, '!', len)) {
+        mh_pipe_send(bare, "bye\n", 4);
+        mh_pipe_close(bare);
+        bare = NULL;
+    } else {
+        mh_pipe_send(bare, data, len);
+    }
+}
+
+static void
+on_bare_closed(void *arg)
+{
+    (void)arg;
+    closed++;
+    bare = NULL;
+}
+
+static void
+on_upgrade(struct mh_request *req, void *arg)
+{
+    (void)arg;
+    struct mh_pipe_fns fns = { .on_data = on_bare_data, .on_close = on_bare_closed };
+    mh_reply_header(req, "X-Extra", "yes");
+    bare = mh_upgrade(req, "echo", &fns);
+    CHECK(bare != NULL);
+}
+
 static void
 setup(bool tls)
 {
@@ -185,6 +220,8 @@ setup(bool tls)
     base = event_base_new();
     held = NULL;
     stream = NULL;
+    bare = NULL;
+    mh_buf_init(&bare_got, 1 << 20);
     closed = 0;
     struct mh_x509_ca_spec spec = { "demo", "space", now - 300, now + 3600, NULL };
     CHECK_INT(mh_x509_make_ca(&arena, &spec, &ca, &ca_key, NULL), MH_OK);
@@ -208,6 +245,7 @@ setup(bool tls)
     mh_server_route(server, MH_GET, "/all/", on_echo, NULL);
     mh_server_route(server, MH_GET, "/hold", on_hold, NULL);
     mh_server_route(server, MH_GET, "/stream", on_stream, NULL);
+    mh_server_route(server, MH_GET, "/bare", on_upgrade, NULL);
 }
 
 static void
@@ -216,6 +254,7 @@ teardown(void)
     mh_server_free(server);
     event_base_loop(base, EVLOOP_NONBLOCK);
     event_base_free(base);
+    mh_buf_release(&bare_got);
     mh_arena_release(&arena);
 }
 
@@ -536,5 +575,66 @@ TEST(bad_addresses_and_taken_ports_are_told)
     CHECK_INT(err.code, MH_E_INVALID);
     CHECK(!mh_server_new(base, "127.0.0.1", mh_server_port(server), NULL, &err));
     CHECK_INT(err.code, MH_E_IO);
+    teardown();
+}
+
+#define BARE                                                                                       \
+    "GET /bare HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\n"
+
+TEST(an_upgraded_connection_carries_bytes_both_ways)
+{
+    for (int tls = 0; tls < 2; tls++) {
+        setup(tls);
+        struct client *c = ask(tls, BARE "one two!"); /* the bytes come with the head */
+        CHECK(strncmp(c->got, "HTTP/1.1 101 ", 13) == 0);
+        CHECK(strstr(c->got, "Upgrade: echo\r\n") && strstr(c->got, "X-Extra: yes\r\n"));
+        CHECK(strstr(c->got, "\r\n\r\nbye\n") != NULL);
+        CHECK_STR(mh_buf_text(&bare_got), "one two!");
+        CHECK_INT(closed, 0);
+        free(c);
+        teardown();
+    }
+}
+
+TEST(an_upgraded_connection_whose_client_goes_away_is_reported_once)
+{
+    for (int tls = 0; tls < 2; tls++) {
+        setup(tls);
+        struct client *c = calloc(1, sizeof(*c));
+        *c = (struct client){ .tls = tls, .send = BARE "last words", .read_max = 150 };
+        go(c);
+        wait_end(c);
+        for (int i = 0; i < 100 && !closed; i++) {
+            struct timeval t = { 0, 5000 };
+            event_base_loopexit(base, &t);
+            event_base_loop(base, 0);
+        }
+        CHECK_INT(closed, 1);
+        CHECK_STR(mh_buf_text(&bare_got), "last words");
+        free(c);
+        teardown();
+    }
+}
+
+TEST(a_paused_connection_keeps_what_came)
+{
+    setup(true);
+    struct client *c = calloc(1, sizeof(*c));
+    *c = (struct client){ .tls = true, .send = BARE };
+    go(c);
+    while (!bare)
+        event_base_loop(base, EVLOOP_ONCE);
+    mh_pipe_pause(bare, true);
+    struct timeval t = { 0, 20000 };
+    event_base_loopexit(base, &t);
+    event_base_loop(base, 0);
+    CHECK_INT(bare_got.len, 0);
+    mh_pipe_pause(bare, false);
+    CHECK(mh_pipe_send(bare, "x", 1));
+    mh_server_free(server); /* cuts it, with on_close */
+    server = NULL;
+    CHECK_INT(closed, 1);
+    wait_end(c);
+    free(c);
     teardown();
 }
