@@ -578,8 +578,7 @@ TEST(bad_addresses_and_taken_ports_are_told)
     teardown();
 }
 
-#define BARE                                                                                       \
-    "GET /bare HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\n"
+#define BARE "GET /bare HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\n"
 
 TEST(an_upgraded_connection_carries_bytes_both_ways)
 {
