@@ -1,0 +1,269 @@
+/* bench.c - microseconds per admission review: the review alone, and through the HTTPS server.
+ *
+ *     bench_webhook N DIR
+ *
+ * DIR holds reviews as an API server sends them: mutate-*.json and validate-*.json. The server runs
+ * in a process of its own, on loopback, as in the operator; the client keeps one connection. First
+ * each review is done in this process ("inside"), then each goes N times over the wire, all in
+ * turn. One line for each: name, bytes, inside, p50, p99, mean of the wire. */
+#include <curl/curl.h>
+#include <dirent.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "base/str.h"
+#include "base/time.h"
+#include "io/file.h"
+#include "io/loop.h"
+#include "net/x509.h"
+#include "operator/config.h"
+#include "operator/webhook.h"
+
+#define BODIES_MAX 32
+#define BODY_MAX ((size_t)1 << 20)
+#define WARM_UP 50
+
+struct mh_body {
+    char name[64];
+    char *text;
+    size_t len;
+    bool mutate;
+    double inside_us;
+    int64_t *took_ns;
+};
+
+static struct mh_body bodies[BODIES_MAX];
+static size_t nbodies;
+
+static int64_t
+now_ns(void *self)
+{
+    (void)self;
+    struct timespec t;
+    (void)clock_gettime(CLOCK_MONOTONIC, &t);
+    return (int64_t)t.tv_sec * MH_NS_PER_S + t.tv_nsec;
+}
+
+_Noreturn static void
+die(const char *what, const char *why)
+{
+    (void)fprintf(stderr, "bench_webhook: %s: %s\n", what, why);
+    exit(1);
+}
+
+/* --- reviews ----------------------------------------------------------------------------------- */
+
+static int
+by_name(const struct dirent **a, const struct dirent **b)
+{
+    return strcmp((*a)->d_name, (*b)->d_name);
+}
+
+static int
+wanted(const struct dirent *e)
+{
+    return (mh_str_starts(e->d_name, "mutate-") || mh_str_starts(e->d_name, "validate-")) &&
+           mh_str_ends(e->d_name, ".json");
+}
+
+static void
+read_bodies(struct mh_arena *a, const char *dir, long n)
+{
+    struct dirent **list;
+    struct mh_err err;
+    struct mh_fs fs = mh_fs_real();
+    int found = scandir(dir, &list, wanted, by_name);
+    if (found <= 0 || found > BODIES_MAX)
+        die(dir, "no reviews, or too many");
+    for (int i = 0; i < found; i++) {
+        struct mh_body *b = &bodies[nbodies++];
+        const char *path = mh_arena_printf(a, "%s/%s", dir, list[i]->d_name);
+        if (!path || fs.read(fs.self, a, path, BODY_MAX, &b->text, &b->len, &err) != MH_OK)
+            die(list[i]->d_name, "not read");
+        mh_str_copy(b->name, sizeof(b->name), list[i]->d_name);
+        b->name[strlen(b->name) - 5] = '\0';
+        b->mutate = mh_str_starts(b->name, "mutate-");
+        b->took_ns = mh_calloc((size_t)n, sizeof(*b->took_ns));
+        if (!b->took_ns)
+            die("memory", "none left");
+        free(list[i]);
+    }
+    free(list);
+}
+
+static void
+review(struct mh_webhook *w, const struct mh_body *b, bool show)
+{
+    struct mh_arena a;
+    struct mh_review review;
+    struct mh_err err;
+    bool allowed = false;
+    mh_arena_init(&a, (size_t)16 << 20);
+    if (mh_review_parse(&a, b->text, b->len, &review, &err) != MH_OK)
+        die(b->name, err.msg);
+    const char *text = mh_webhook_review(w, &a, "cluster", b->mutate, &review, &allowed);
+    if (!text || !allowed)
+        die(b->name, text ? text : "no memory");
+    if (show)
+        printf("%s %s\n", b->name, text);
+    mh_arena_release(&a);
+}
+
+static void
+measure_inside(struct mh_webhook *w, long n)
+{
+    for (size_t i = 0; i < nbodies; i++) {
+        for (int k = 0; k < WARM_UP; k++)
+            review(w, &bodies[i], k == 0 && getenv("BENCH_SHOW"));
+        int64_t began = now_ns(NULL);
+        for (long k = 0; k < n; k++)
+            review(w, &bodies[i], false);
+        bodies[i].inside_us = (double)(now_ns(NULL) - began) / 1000.0 / (double)n;
+    }
+}
+
+/* --- the server, in a child -------------------------------------------------------------------- */
+
+_Noreturn static void
+serve(struct mh_webhook *w, int out)
+{
+    struct mh_arena a;
+    struct mh_err err;
+    struct mh_server_tls tls = { 0 };
+    int64_t now = time(NULL);
+    struct mh_x509_spec spec = { .cn = "bench",
+                                 .usage = MH_X509_SERVER,
+                                 .not_before = now - 300,
+                                 .not_after = now + 86400 };
+    (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+    mh_arena_init(&a, (size_t)1 << 20);
+    struct event_base *base = mh_loop_new();
+    if (!base || mh_x509_issue(&a, &spec, &tls.cert_pem, &tls.key_pem, &err) != MH_OK)
+        die("certificate", err.msg);
+    struct mh_server *server = mh_server_new(base, "127.0.0.1", 0, &tls, &err);
+    if (!server || !mh_webhook_route(w, server))
+        die("server", err.msg);
+    int port = mh_server_port(server);
+    if (write(out, &port, sizeof(port)) != sizeof(port))
+        die("pipe", "broken");
+    event_base_dispatch(base);
+    exit(0);
+}
+
+/* --- the client -------------------------------------------------------------------------------- */
+
+static size_t
+drop(char *data, size_t size, size_t n, void *arg)
+{
+    (void)data, (void)arg;
+    return size * n;
+}
+
+static void
+post(CURL *c, int port, struct mh_body *b, long at, bool first)
+{
+    char url[128];
+    long code = 0, opened = 0;
+    (void)snprintf(url, sizeof(url), "https://127.0.0.1:%d/%s-postgresql-cnpg-io-v1-cluster", port,
+                   b->mutate ? "mutate" : "validate");
+    curl_easy_setopt(c, CURLOPT_URL, url);
+    curl_easy_setopt(c, CURLOPT_POSTFIELDS, b->text);
+    curl_easy_setopt(c, CURLOPT_POSTFIELDSIZE, (long)b->len);
+    int64_t began = now_ns(NULL);
+    CURLcode rc = curl_easy_perform(c);
+    int64_t took = now_ns(NULL) - began;
+    curl_easy_getinfo(c, CURLINFO_RESPONSE_CODE, &code);
+    curl_easy_getinfo(c, CURLINFO_NUM_CONNECTS, &opened);
+    if (rc != CURLE_OK || code != 200 || (opened && !first))
+        die(b->name, rc != CURLE_OK ? curl_easy_strerror(rc) : "another connection, or not 200");
+    if (at >= 0)
+        b->took_ns[at] = took;
+}
+
+static void
+measure_wire(int port, long n)
+{
+    CURL *c = curl_easy_init();
+    struct curl_slist *headers = curl_slist_append(NULL, "Content-Type: application/json");
+    if (!c || !headers)
+        die("memory", "none left");
+    headers = curl_slist_append(headers, "Expect:");
+    curl_easy_setopt(c, CURLOPT_HTTPHEADER, headers);
+    curl_easy_setopt(c, CURLOPT_SSL_VERIFYPEER, 0L);
+    curl_easy_setopt(c, CURLOPT_SSL_VERIFYHOST, 0L);
+    curl_easy_setopt(c, CURLOPT_WRITEFUNCTION, drop);
+    curl_easy_setopt(c, CURLOPT_TIMEOUT, 20L);
+    for (long k = -WARM_UP; k < n; k++)
+        for (size_t i = 0; i < nbodies; i++)
+            post(c, port, &bodies[i], k, k == -WARM_UP && i == 0);
+    curl_slist_free_all(headers);
+    curl_easy_cleanup(c);
+}
+
+static int
+by_size(const void *x, const void *y)
+{
+    int64_t a = *(const int64_t *)x, b = *(const int64_t *)y;
+    return a < b ? -1 : a > b;
+}
+
+static void
+report(struct mh_body *b, long n)
+{
+    int64_t sum = 0;
+    qsort(b->took_ns, (size_t)n, sizeof(*b->took_ns), by_size);
+    for (long k = 0; k < n; k++)
+        sum += b->took_ns[k];
+    printf("%-18s %7zu %9.0f %9.0f %9.0f %9.0f\n", b->name, b->len, b->inside_us,
+           (double)b->took_ns[n / 2] / 1000, (double)b->took_ns[(n * 99) / 100] / 1000,
+           (double)sum / 1000 / (double)n);
+}
+
+int
+main(int argc, char **argv)
+{
+    static const char *const groups[] = { "postgresql.cnpg.io", NULL };
+    static const char *const names[] = { "cluster", NULL };
+    struct mh_config config;
+    struct mh_err err = { .code = MH_OK };
+    struct mh_webhook *w = NULL;
+    int fds[2], port = 0;
+    long n = argc == 3 ? strtol(argv[1], NULL, 10) : 0;
+    if (n <= 0)
+        die("usage", "bench_webhook N DIR");
+    mh_log_set_fd(2);
+    if (mh_config_read(&config, 0, NULL, &err) != MH_OK)
+        die("settings", err.msg);
+    read_bodies(&config.arena, argv[2], n);
+    struct mh_webhook_conf conf = { .groups = groups,
+                                    .names = names,
+                                    .env = mh_config_settings(&config, "0123"),
+                                    .mono_ns = now_ns };
+    if (!conf.env || mh_webhook_new(&conf, &w, &err) != MH_OK)
+        die("scripts", err.msg);
+    measure_inside(w, n);
+    if (pipe(fds) != 0)
+        die("pipe", "not made");
+    pid_t child = fork();
+    if (child == 0)
+        serve(w, fds[1]);
+    (void)close(fds[1]);
+    if (child < 0 || read(fds[0], &port, sizeof(port)) != sizeof(port))
+        die("server", "did not start");
+    measure_wire(port, n);
+    (void)kill(child, SIGKILL);
+    (void)waitpid(child, NULL, 0);
+    printf("%-18s %7s %9s %9s %9s %9s\n", "review (us)", "bytes", "inside", "wire p50", "wire p99",
+           "mean");
+    for (size_t i = 0; i < nbodies; i++)
+        report(&bodies[i], n);
+    mh_webhook_free(w);
+    mh_config_release(&config);
+    return 0;
+}
