@@ -288,12 +288,20 @@ is_busy(const struct mh_agent *g)
     return g->order.order == MH_HA_SERVE && g->primary.gate != MH_GATE_OPEN;
 }
 
-void
-mh_agent_tick(void *arg)
+/* The regular look; arms itself. */
+static void
+tick(void *arg)
 {
     struct mh_agent *g = arg;
     mh_monitor_tick(g);
     look(g);
-    g->tick_timer =
-        g->w.clock.after(g->w.clock.self, is_busy(g) ? BUSY_NS : TICK_NS, mh_agent_tick, g);
+    g->tick_timer = g->w.clock.after(g->w.clock.self, is_busy(g) ? BUSY_NS : TICK_NS, tick, g);
+}
+
+void
+mh_agent_begin(struct mh_agent *g)
+{
+    g->ready = true;
+    mh_paths_look(g);
+    tick(g);
 }

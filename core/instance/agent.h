@@ -14,6 +14,7 @@
 
 struct event_base;
 struct mh_http;
+struct mh_http_call;
 struct mh_pglog;
 struct mh_server;
 struct mh_status;
@@ -168,7 +169,7 @@ struct mh_peer_info {
     uint32_t timeline, control_timeline;
     struct mh_ha_history history[MH_HA_HISTORY_MAX];
     int nhistory;
-    bool serving; /* primary with an open gate */
+    bool serving; /* elected and out of recovery; the gate may be closed */
     int64_t at_ns;
     char of[64]; /* the address that was asked */
 };
@@ -193,6 +194,7 @@ struct mh_agent {
     struct mh_world w;
     struct mh_api api_urgent;
     struct mh_http *http;
+    void (*ask)(struct mh_http *http, struct mh_http_call *call); /* other instances */
     struct event_base *base;
     struct mh_ident id;
     struct mh_know know;
@@ -223,8 +225,8 @@ struct mh_agent {
     void (*end)(struct mh_agent *g); /* the process may end */
 };
 
-/* The regular look; arms itself. */
-void mh_agent_tick(void *arg);
+/* The volume is ours and the promise was read: from now on everything is looked at. */
+void mh_agent_begin(struct mh_agent *g);
 /* Look again soon (coalesced). */
 void mh_agent_wake(struct mh_agent *g);
 int64_t mh_agent_now(const struct mh_agent *g);

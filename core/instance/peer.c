@@ -67,7 +67,7 @@ ask(struct mh_agent *g, const char *address, const char *instance, int timeout_m
         mh_free(q);
         return false;
     }
-    mh_http_start(g->http, &q->call);
+    g->ask(g->http, &q->call);
     return true;
 }
 

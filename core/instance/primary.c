@@ -9,6 +9,8 @@
 
 #define RENEW_NS (2 * MH_NS_PER_S)
 #define RENEW_TIMEOUT_MS 1000
+/* A gate that has waited for so long needs standbys that have yet to be rewound. */
+#define GATE_PATIENCE_NS (200 * MH_NS_PER_MS)
 
 /* --- compare-and-swap of the Lease ----------------------------------------------------------- */
 
@@ -370,6 +372,18 @@ checkpointed(struct mh_agent *g, bool ok)
     g->primary.next_checkpoint_ns = mh_agent_now(g) + 10 * MH_NS_PER_S;
 }
 
+/* pg_rewind goes by the timeline in the control file, which only a checkpoint moves. */
+static void
+checkpoint(struct mh_agent *g)
+{
+    struct mh_primary *p = &g->primary;
+    if (p->checkpointed || g->pg.control_timeline == g->pg.timeline ||
+        mh_agent_now(g) < p->next_checkpoint_ns)
+        return;
+    p->checkpointed = true;
+    mh_slow_sql(g, "checkpoint", checkpointed);
+}
+
 void
 mh_primary_tick(struct mh_agent *g)
 {
@@ -389,8 +403,11 @@ mh_primary_tick(struct mh_agent *g)
         return;
     }
     mh_gate_tick(g);
-    if (p->gate != MH_GATE_OPEN)
+    if (p->gate != MH_GATE_OPEN) {
+        if (p->wait_ns && now - p->wait_ns >= GATE_PATIENCE_NS)
+            checkpoint(g);
         return;
+    }
     if (!p->published)
         mh_primary_publish(g);
     if (now >= p->next_renew_ns && mh_primary_swap(g, NULL, -1, NULL))
@@ -398,9 +415,5 @@ mh_primary_tick(struct mh_agent *g)
     mh_replication_look(g, MH_NS_PER_S);
     mh_sync_tick(g);
     mh_slots_tick(g);
-    if (!p->checkpointed && g->pg.control_timeline != g->pg.timeline &&
-        now >= p->next_checkpoint_ns) {
-        p->checkpointed = true;
-        mh_slow_sql(g, "checkpoint", checkpointed);
-    }
+    checkpoint(g);
 }

@@ -221,9 +221,7 @@ on_volume(void *arg)
         return;
     }
     g->failure[0] = '\0';
-    g->ready = true;
-    mh_paths_look(g);
-    mh_agent_tick(g);
+    mh_agent_begin(g);
 }
 
 /* The certificates decide when port 8000 opens; they change live. */
@@ -255,6 +253,7 @@ make_world(struct mh_agent *g, struct mh_kube_config *config, struct mh_err *err
     g->w.rand = mh_rand_real();
     g->w.pg = mh_pg_real(g->base);
     g->http = mh_http_new(g->base);
+    g->ask = mh_http_start;
     if (mh_kube_config_load(config, NULL, err))
         return err->code;
     struct mh_kube *kube = g->http ? mh_kube_new(g->base, g->http, config) : NULL;

@@ -188,13 +188,15 @@ mh_status_text(struct mh_agent *g, struct mh_arena *a)
 }
 
 /* Rule 5: an answer that confirms is a promise to take part in no higher term for the length of the
- * lease, kept in agent.c. */
+ * lease, kept in agent.c.
+ * Serving does not ask for an open gate: whoever was elected and has left recovery has all that was
+ * ever acknowledged, and its gate may need those who are to be rewound to it. */
 char *
 mh_peer_text(struct mh_agent *g, struct mh_arena *a, const char *from, uint64_t term)
 {
     yyjson_mut_doc *d = mh_json_doc(a);
     yyjson_mut_val *root = d ? yyjson_mut_obj(d) : NULL;
-    bool serving = mh_gate_is_open(g) && mh_agent_pg_up(g) && !g->pg.in_recovery;
+    bool serving = mh_agent_pg_up(g) && !g->pg.in_recovery && g->order.order == MH_HA_SERVE;
     bool confirms = from && term > 0 && g->order.order == MH_HA_FOLLOW && g->own.promise <= term &&
                     mh_str_eq(g->order.follow, from);
     if (confirms)

@@ -1,0 +1,90 @@
+/* The decisions of an instance manager, driven: what it does when the others are as told. */
+#include "agent_helper.h"
+#include "harness/test.h"
+#include "instance/status.h"
+
+#define SET_OF_1 "[{\"names\":[\"db-2\"],\"number\":1,\"method\":\"any\"}]"
+#define SERVING                                                                                    \
+    "{\"instance\":\"db-2\",\"promise\":2,\"term\":2,\"serving\":true,\"timeline\":2,"             \
+    "\"controlTimeline\":2,\"flushLsn\":\"0/3000200\",\"history\":[[1,\"0/3000000\"]]}"
+
+/* A standby that is elected for term 2 after db-1 was lost. */
+static struct ta *
+elected(int instances, const char *durability)
+{
+    struct ta *t = ta_new("db-2", instances, durability);
+    ta_data(t, true);
+    ta_term(t, 2, 1, "vol-2");
+    ta_lease(t, "db-2", 2, "promoting", "vol-2", "10.0.0.2", durability ? SET_OF_1 : "[]");
+    ta_start(t);
+    return t;
+}
+
+/* F4, D4, I13: the gate of a cluster of two needs the old primary as a standby, and that one needs a
+ * primary to be rewound to. If each waits for the other nobody ever serves. */
+TEST(a_promoted_primary_with_a_closed_gate_lets_the_old_one_rewind_to_it)
+{
+    struct ta *t = elected(2, "required");
+    tw_advance(t->tw, 2 * MH_NS_PER_S);
+    CHECK_INT(tw_pg_count(t->tw, "pg_promote"), 1);
+    CHECK_STR(mh_json_str(ta_status(t), "gate", NULL), "closed");
+    yyjson_val *said = ta_answer(t, "db-1", 1);
+    CHECK(mh_json_bool(said, false, "serving", NULL));
+    CHECK_INT(mh_json_int(said, 0, "timeline", NULL), 2);
+    /* pg_rewind reads the new timeline in the control file only after a checkpoint */
+    CHECK_INT(mh_json_int(said, 0, "controlTimeline", NULL), 2);
+    t->pg.replicas[0] = (struct ta_replica){ "db-1", true, t->pg.flush, 1 };
+    t->pg.nreplicas = 1;
+    tw_advance(t->tw, 1 * MH_NS_PER_S);
+    CHECK_STR(mh_json_str(ta_status(t), "gate", NULL), "open");
+    ta_end(t);
+}
+
+TEST(a_standby_that_is_not_promoted_yet_serves_nobody)
+{
+    struct ta *t = elected(2, "required");
+    CHECK(!mh_json_bool(ta_answer(t, "db-1", 1), true, "serving", NULL));
+    ta_end(t);
+}
+
+/* An old primary that is told to stop must not be taken for the new one (D14, H8). */
+TEST(a_primary_without_the_order_to_serve_serves_nobody)
+{
+    struct ta *t = elected(2, NULL);
+    tw_advance(t->tw, 2 * MH_NS_PER_S);
+    CHECK_STR(mh_json_str(ta_status(t), "gate", NULL), "open");
+    CHECK(mh_json_bool(ta_answer(t, "db-1", 1), false, "serving", NULL));
+    t->g->order.order = MH_HA_WAIT;
+    CHECK(!mh_json_bool(ta_answer(t, "db-1", 1), true, "serving", NULL));
+    ta_end(t);
+}
+
+static struct ta *
+old_primary(const char *peer)
+{
+    struct ta *t = ta_new("db-1", 2, "required");
+    ta_data(t, false);
+    ta_term(t, 1, 1, "vol-1");
+    ta_lease(t, "db-2", 2, "promoting", "vol-2", "10.0.0.2", SET_OF_1);
+    t->peer.json = peer;
+    ta_start(t);
+    tw_advance(t->tw, 2 * MH_NS_PER_S);
+    return t;
+}
+
+TEST(an_old_primary_is_rewound_to_one_that_serves)
+{
+    struct ta *t = old_primary(SERVING);
+    CHECK_INT(tw_proc_count(t->tw, "pg_rewind"), 1);
+    CHECK_INT(tw_proc_count(t->tw, "postgres -D"), 0);
+    ta_end(t);
+}
+
+TEST(an_old_primary_waits_for_one_that_serves)
+{
+    struct ta *t = old_primary("{\"instance\":\"db-2\",\"serving\":false,\"timeline\":1,"
+                               "\"controlTimeline\":1}");
+    CHECK_INT(tw_proc_count(t->tw, "pg_rewind") + tw_proc_count(t->tw, "pg_basebackup"), 0);
+    CHECK_INT(tw_proc_count(t->tw, "postgres -D"), 0);
+    ta_end(t);
+}
