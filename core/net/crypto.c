@@ -28,6 +28,15 @@ mh_sha256_hex(char out[MH_SHA256_HEX], const void *p, size_t n)
         mh_hex(out, md, len);
 }
 
+void
+mh_sha1(unsigned char out[20], const void *p, size_t n)
+{
+    unsigned char md[EVP_MAX_MD_SIZE] = { 0 };
+    unsigned len = 0;
+    (void)EVP_Digest(n ? p : "", n, md, &len, EVP_sha1(), NULL);
+    memcpy(out, md, 20);
+}
+
 char *
 mh_base64_encode(struct mh_arena *a, const void *p, size_t n)
 {

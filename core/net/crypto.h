@@ -15,6 +15,8 @@
 
 /* Lower-case hex of SHA-256, NUL-terminated. */
 void mh_sha256_hex(char out[MH_SHA256_HEX], const void *p, size_t n);
+/* Only for the handshake of WebSocket, which asks for it. */
+void mh_sha1(unsigned char out[20], const void *p, size_t n);
 void mh_hex(char *out, const unsigned char *p, size_t n); /* out has 2n+1 bytes */
 
 /* Standard alphabet with padding, no line breaks, NUL-terminated. */

@@ -3,6 +3,7 @@
 
 #include "harness/test.h"
 #include "net/crypto.h"
+#include "net/jwt.h"
 #include "net/pg_text.h"
 
 static bool
@@ -131,5 +132,23 @@ TEST(quoted_texts_cannot_end_early)
     CHECK(!mh_pg_ident(&a, "bad \xc3"));
     CHECK(!mh_pg_literal(&a, "bad \xc0\xaf"));
     CHECK(!mh_pg_literal(&a, NULL));
+    mh_arena_release(&a);
+}
+
+TEST(a_token_is_read_back_and_not_with_another_key_or_text)
+{
+    struct mh_arena a;
+    mh_arena_init(&a, 1 << 20);
+    yyjson_val *claims = NULL;
+    char *t = mh_jwt_sign(&a, "secret", 6, "{\"sub\":\"x>>?\"}", 14);
+    CHECK(t && strncmp(t, "eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9.", 37) == 0);
+    CHECK_INT(mh_jwt_verify(&a, "secret", 6, t, &claims, NULL), MH_OK);
+    CHECK_STR(mh_json_str(claims, "sub", NULL), "x>>?");
+    CHECK_INT(mh_jwt_verify(&a, "Secret", 6, t, &claims, NULL), MH_E_INVALID);
+    t[40] = t[40] == 'a' ? 'b' : 'a';
+    CHECK_INT(mh_jwt_verify(&a, "secret", 6, t, &claims, NULL), MH_E_INVALID);
+    static const char *const bad[] = { "", ".", "..", "a.b.c", "a.b", "eyJ9.eyJ9.====" };
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+        CHECK_INT(mh_jwt_verify(&a, "secret", 6, bad[i], &claims, NULL), MH_E_INVALID);
     mh_arena_release(&a);
 }
