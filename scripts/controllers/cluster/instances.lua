@@ -32,10 +32,13 @@ local function has_data(p)
   return p:is_initialized()
 end
 
---- The instance that replicas can be cloned from, or nil.
+--- The instance that replicas can be cloned from, or nil. One that was elected has all that was ever
+--- acknowledged, whether clients are let in or not.
 local function parent(p)
+  local elected = p.lease and p.lease.phase == "promoting" and p.lease.holder
+  local holder = p.primary or elected
   for _, instance in ipairs(p.instances) do
-    if (not p.primary or p.primary == instance.name) and model.accepts_replicas(instance) then
+    if (not holder or holder == instance.name) and model.accepts_replicas(instance) then
       return instance
     end
   end
@@ -89,7 +92,8 @@ local function missing(p)
   if #p.instances == 0 then
     return (not p:is_initialized() and next(p.seen.foreign) == nil) and "first" or nil, 1
   end
-  if wanted > 0 and p:is_calm() and parent(p) then
+  local is_time = p:is_calm() or p.verdict.state == "promoting" -- its gate may need one more
+  if wanted > 0 and is_time and parent(p) then
     return "new", wanted
   end
   return nil, 0

@@ -74,6 +74,21 @@ describe("a failover", function()
     assert.truthy(w:get("Pod", "website-1"))
   end)
 
+  -- F4, E5, I13: a new primary's gate may need a standby that has yet to be made.
+  it("makes a new copy for the gate of the one that was elected", function()
+    local w = world.healthy()
+    lose_primary(w)
+    w.objects.PersistentVolumeClaim["website-1"] = nil
+    w:hold("website-2", 2, "promoting")
+    w.ha = verdict("promoting")
+    world.assert_none(world.lines(w:pass().actions), "join")
+    w:run("website-2", "primary", { moonherd = { gate = "closed" } })
+    w:run("website-3", "primary", { moonherd = { gate = "closed" } }) -- an old one that still runs
+    w:pass()
+    local job = assert(w:get("Job", "website-1-join"))
+    assert.truthy(require("desired.json").encode(job):find("10.0.0.2", 1, true))
+  end)
+
   it("takes the label from the old primary while the role moves", function()
     local w = world.healthy()
     w:hold("website-1", 2, "fencing")
