@@ -52,7 +52,9 @@ yyjson_val *mh_sb_freeze(struct mh_arena *a, const yyjson_mut_val *v);
 bool mh_sb_equal(yyjson_val *a, yyjson_val *b);
 /* Text as Go's encoding/json writes a value: keys sorted, <, > and & escaped. NULL: no memory. */
 char *mh_sb_go_json(struct mh_arena *a, yyjson_val *v);
-/* A double as Go's strconv.FormatFloat(f, 'g', -1, 64) prints it. NULL: no memory. */
+/* A double as Go's fmt prints it with %v. NULL: no memory. */
 char *mh_sb_go_float(struct mh_arena *a, double f);
+/* Text in double quotes as Go's %q. NULL: no memory. */
+char *mh_sb_go_quote(struct mh_arena *a, const char *s);
 
 #endif
