@@ -84,7 +84,7 @@ mh_params_uses(yyjson_val *cluster, const struct mh_param_extension *e)
     if (!yyjson_is_obj(given) || !yyjson_obj_iter_init(given, &it))
         return false;
     while ((k = yyjson_obj_iter_next(&it))) {
-        if (strncmp(yyjson_get_str(k), e->prefix, strlen(e->prefix)) == 0)
+        if (strncasecmp(yyjson_get_str(k), e->prefix, strlen(e->prefix)) == 0)
             return true;
     }
     return false;

@@ -6,6 +6,7 @@
 --- the value; a user's value is refused), "blocked" (a user's value is refused). A name may have a default
 --- and be blocked: then its value is always the default.
 local duration = require("admission.duration")
+local sorted = require("desired.sorted")
 
 local parameters = {}
 
@@ -97,12 +98,35 @@ parameters.managed_extensions = {
   { name = "pg_failover_slots", prefix = "pg_failover_slots.", create = false },
 }
 
-local function of_class(class, major)
+local NEWEST_KEPT = 40 -- a number that nobody uses yet is not kept
+local kept = { default = {}, implied = {}, mandatory = {} }
+
+local function select_rules(class, major)
   local out = {}
   for _, rule in ipairs(parameters.table) do
     if rule.class == class and rule.from <= major and major <= rule.to then
       out[rule.name] = rule.value
     end
+  end
+  return out
+end
+
+--- The values of a class, made once for each major version. Only to be read.
+local function shared(class, major)
+  local found = kept[class][major]
+  if not found then
+    found = select_rules(class, major)
+    if parameters.FIRST <= major and major <= NEWEST_KEPT then
+      kept[class][major] = found
+    end
+  end
+  return found
+end
+
+local function of_class(class, major)
+  local out = {}
+  for name, value in pairs(shared(class, major)) do
+    out[name] = value
   end
   return out
 end
@@ -128,10 +152,20 @@ function parameters.mandatory(major)
   return of_class("mandatory", major)
 end
 
---- True when users may not choose the value.
+-- No parameters but directives of the file format: each of them brings in what nobody has checked.
+local reserved = { include = true, include_dir = true, include_if_exists = true }
+
+for _, rule in ipairs(parameters.table) do
+  if rule.class ~= "default" and rule.class ~= "implied" then
+    reserved[rule.name] = true
+  end
+end
+
+--- True when users may not choose the value. PostgreSQL does not tell upper from lower case.
 ---@param name string
 function parameters.is_reserved(name)
-  return parameters.fixed[name] == true or parameters.blocked[name] == true
+  local low = name:lower()
+  return reserved[low] == true or low:sub(1, 5) == "cnpg."
 end
 
 --- True for `name` and `extension.name`, as PostgreSQL spells them.
@@ -171,7 +205,7 @@ function parameters.uses_extension(spec, extension)
   for _, managed in ipairs(parameters.managed_extensions) do
     if managed.name == extension then
       for name in pairs(user_parameters(spec)) do
-        if name:sub(1, #managed.prefix) == managed.prefix then
+        if name:sub(1, #managed.prefix):lower() == managed.prefix then
           return true
         end
       end
@@ -255,13 +289,17 @@ end
 ---@param facts? table as for `effective`
 ---@return string?
 function parameters.expected(name, spec, major, facts)
+  name = name:lower()
+  if name == "allow_alter_system" then
+    return major >= 17 and (dig(spec, "postgresql", "enableAlterSystem") == true and "on" or "off") or nil
+  end
   if name == "archive_mode" then
     return parameters.archive_mode(spec, facts)
   end
   if name == "cluster_name" then
     return facts and facts.cluster_name
   end
-  return parameters.defaults(major)[name] or parameters.mandatory(major)[name]
+  return shared("default", major)[name] or shared("mandatory", major)[name]
 end
 
 --- The parameters of an instance that follow from the spec alone, sorted by name.
@@ -274,15 +312,17 @@ end
 ---@return {name: string, value: string}[]
 function parameters.effective(spec, major, facts)
   facts = facts or {}
-  local values = parameters.defaults(major)
+  local values, spelled = {}, {}
   local users = user_parameters(spec)
   for name in pairs(users) do
     users[name] = not parameters.is_reserved(name) and users[name] or nil
   end
-  for _, layer in ipairs { parameters.implied(major), users, computed(spec, major, facts),
-    facts.extra or {} } do
-    for name, value in pairs(layer) do
-      values[name] = value
+  for _, layer in ipairs { parameters.defaults(major), parameters.implied(major), users,
+    computed(spec, major, facts), facts.extra or {} } do
+    for name, value in sorted.pairs(layer) do -- two spellings are one parameter: the last one counts
+      local low = name:lower()
+      values[spelled[low] or name] = nil
+      values[name], spelled[low] = value, name
     end
   end
   local out = {}

@@ -50,6 +50,35 @@ describe("the parameters of PostgreSQL", function()
     assert.is_nil(as_map(parameters.effective(spec, 16)).allow_alter_system)
   end)
 
+  it("are reserved in any spelling, and so is what the file format adds", function()
+    for _, name in ipairs { "port", "PORT", "Listen_Addresses", "include", "INCLUDE_DIR", "include_if_exists",
+      "cnpg.config_sha256", "CNPG.x", "allow_alter_system", "unix_socket_group", "Recovery_Target_XID",
+      "pg_failover_slots.primary_dsn", "syslog_ident", "log_rotation_size", "hot_standby" } do
+      assert.is_true(parameters.is_reserved(name), name)
+    end
+    for _, name in ipairs { "work_mem", "wal_level", "max_connections", "cnpgx", "includes",
+      "wal_retrieve_retry_interval" } do
+      assert.is_false(parameters.is_reserved(name), name)
+    end
+    assert.equal("5432", parameters.expected("PORT", {}, 15))
+    assert.is_nil(parameters.expected("include", {}, 15))
+    assert.equal("off", parameters.expected("allow_alter_system", {}, 17))
+    assert.is_nil(parameters.expected("allow_alter_system", {}, 16))
+    assert.equal("on", parameters.expected("allow_alter_system",
+      { postgresql = { enableAlterSystem = true } }, 18))
+  end)
+
+  it("count once when they are spelled twice", function()
+    local values = as_map(parameters.effective({ postgresql = { parameters = {
+      Work_Mem = "1MB", work_mem = "2MB", WAL_LEVEL = "replica", PORT = "1" } } }, 15, {}))
+    assert.equal("2MB", values.work_mem)
+    assert.is_nil(values.Work_Mem)
+    assert.equal("replica", values.WAL_LEVEL)
+    assert.is_nil(values.wal_level)
+    assert.equal("5432", values.port)
+    assert.is_nil(values.PORT)
+  end)
+
   it("have names of one or two words", function()
     for _, name in ipairs { "work_mem", "a.b", "pg_stat_statements.max", "_x$1" } do
       assert.is_true(parameters.is_valid_name(name), name)

@@ -21,6 +21,8 @@ local specs = {
   { postgresql = { parameters = { work_mem = "4MB", ["pgaudit.log"] = "all", port = "1", hot_standby = "off",
     wal_level = "replica", ["pg_stat_statements.max"] = "10" },
     shared_preload_libraries = { "pgaudit", "timescaledb", "timescaledb" } } },
+  { postgresql = { parameters = { Work_Mem = "4MB", WAL_LEVEL = "replica", PORT = "1", Include_Dir = "/x",
+    ["PGAUDIT.log"] = "all", ["cnpg.x"] = "1", allow_alter_system = "on" } } },
   { replica = { primary = "other", source = "other", minApplyDelay = "1h30m" } },
   { replica = { enabled = false, minApplyDelay = "8h", source = "other" }, postgresql = { enableAlterSystem = true } },
 }
