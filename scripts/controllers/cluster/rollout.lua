@@ -99,11 +99,12 @@ local function switch_away(p, why)
     :format(p.primary, heir.name, why))
 end
 
-local function update_primary(p, instance, kind, why)
+--- `in_place`: the role must not move.
+local function update_primary(p, instance, kind, why, in_place)
   local note = ("Restarting instance %s, because: %s"):format(instance.name, why)
   if p.spec.primaryUpdateStrategy == "supervised" then
     p:say(pass.USER, ("%s needs a switchover or a restart, because: %s"):format(instance.name, why), 60)
-  elseif p.spec.primaryUpdateMethod == "switchover" and #p.instances > 1 then
+  elseif p.spec.primaryUpdateMethod == "switchover" and #p.instances > 1 and not in_place then
     switch_away(p, why)
   elseif kind == "restart" then
     restart(p, instance, why)
@@ -126,7 +127,8 @@ local function asked_in_place(p)
   return true
 end
 
---- Lower limits must reach the primary first: a replica may not have less than it.
+--- Lower limits must reach the primary first: a replica may not have less than it. A switchover would only
+--- hand the same wish to the next one.
 local function primary_first(p)
   local primary = p.by_name[p.primary]
   return primary and primary.is_connected and primary.report.pendingRestartForDecrease == true
@@ -139,7 +141,7 @@ function rollout.plan(p)
   end
   local primary = p.by_name[p.primary]
   if primary and primary_first(p) then
-    update_primary(p, primary, "restart", "parameters changed that need a restart")
+    update_primary(p, primary, "restart", "parameters changed that need a restart", true)
     return
   end
   local fenced = roles.fenced(p)

@@ -91,6 +91,49 @@ describe("volumes", function()
     w.obj.spec.storage = { size = "30Gi", resizeInUseVolumes = false }
     assert.equal(0, #w:pass().actions)
   end)
+
+  local function request(w, name)
+    return w:get("PersistentVolumeClaim", name).spec.resources.requests.storage
+  end
+
+  it("of WAL and tablespaces grow each by its own size", function()
+    local w = world.healthy(function(spec)
+      spec.instances, spec.walStorage = 2, { size = "2Gi" }
+      spec.tablespaces = array { { name = "hot", storage = { size = "1Gi" } } }
+    end)
+    w.obj.spec.walStorage.size = "4Gi"
+    assert.same({ "patch PersistentVolumeClaim website-1-wal", "patch PersistentVolumeClaim website-2-wal" },
+      world.lines(w:pass().actions))
+    assert.equal("4Gi", request(w, "website-1-wal"))
+    assert.equal("10Gi", request(w, "website-1"))
+    w:settle()
+    w.obj.spec.storage.size = "11Gi"
+    w.obj.spec.tablespaces[1].storage.size = "1.5Gi"
+    w:pass()
+    assert.equal("11Gi", request(w, "website-2"))
+    assert.equal("1.5Gi", request(w, "website-2-tbs-hot"))
+    assert.equal("4Gi", request(w, "website-2-wal"))
+    assert.equal(0, #w:pass().actions)
+  end)
+
+  it("grow while the primary is down because they are full", function()
+    local w = world.healthy(function(spec)
+      spec.walStorage = { size = "2Gi" }
+    end)
+    local pod = w:get("Pod", "website-1")
+    pod.status.conditions = array {}
+    pod.status.containerStatuses = array { { name = "postgres", restartCount = 3, state = {
+      waiting = { reason = "CrashLoopBackOff" } }, lastState = { terminated = { exitCode = 4,
+      finishedAt = "2026-08-01T10:00:00Z" } } } }
+    w.reports["website-1"] = nil
+    w:pass()
+    assert.equal("Not enough disk space", w.obj.status.phase)
+    assert.truthy(w.obj.status.phaseReason:find("no failover", 1, true))
+    w.obj.spec.walStorage.size = "4Gi"
+    assert_has(world.lines(w:pass().actions), "patch PersistentVolumeClaim website-1-wal")
+    assert.equal("4Gi", request(w, "website-1-wal"))
+    assert.equal("website-1", w.obj.status.targetPrimary)
+  end)
 end)
 
 describe("certificates", function()

@@ -104,6 +104,22 @@ describe("a rolling update", function()
     assert.same({ "instance restart website-1" }, world.lines(w:pass().actions))
   end)
 
+  it("lowers limits in place even where updates switch over, and asks the user where he supervises", function()
+    local function lowered(strategy)
+      local w = world.healthy(function(spec)
+        spec.primaryUpdateMethod, spec.primaryUpdateStrategy = "switchover", strategy
+      end)
+      w.reports["website-1"].status.pendingRestart = true
+      w.reports["website-1"].status.pendingRestartForDecrease = true
+      return world.lines(w:pass().actions), w
+    end
+    assert.same({ "instance restart website-1" }, (lowered("unsupervised")))
+    local lines, w = lowered("supervised")
+    assert.same({}, lines)
+    assert.equal("Waiting for user action", w.obj.status.phase)
+    assert.equal("website-1", w.obj.status.targetPrimary)
+  end)
+
   it("restarts the primary in place when the plugin wrote the phase", function()
     local w = world.healthy()
     w.obj.status.phase = "Primary instance is being restarted in-place"
