@@ -72,7 +72,8 @@ struct mh_sb_resource {
     const char *crd_uid;
     struct mh_sb_version versions[MH_SB_VERSIONS_MAX];
     int nversions;
-    struct mh_sb_table *table; /* events.k8s.io and core events share one */
+    struct mh_sb_table *table;   /* events.k8s.io and core events share one */
+    struct mh_sb_resource *twin; /* the other of those two */
     struct mh_arena *arena;    /* of a custom one: made anew when the CRD changes */
     struct mh_sb_watch *watches;
     bool dirty; /* has changes that watches were not told */
