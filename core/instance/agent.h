@@ -74,6 +74,7 @@ struct mh_postmaster {
     uint64_t shutdown_lsn;
     int crashes;         /* unexpected ends since the start */
     int64_t crash_ns[3]; /* times of the last ones, newest first */
+    bool disk_full;      /* no room for WAL: exit code 4 follows at once */
     bool hand_over;      /* crash loop, or this pod is going: somebody else shall serve */
     int64_t started_ns;
     int64_t stop_deadline_ns;

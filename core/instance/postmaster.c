@@ -21,6 +21,7 @@
 #define CRASH_WINDOW_NS (60 * MH_NS_PER_S)
 #define DISK_FULL_EXIT 4
 #define MIN_FREE_BYTES (16u << 20)
+#define LAST_WORDS_NS (200 * MH_NS_PER_MS)
 #define SWEEP_NS (5 * MH_NS_PER_MS)
 
 static void
@@ -104,17 +105,32 @@ on_exit_(struct mh_child *c)
     ended(g);
 }
 
-/* Disk full is exit code 4 and never a reason for a failover into the same condition. */
 static void
-check_space(struct mh_agent *g)
+leave_full(void *arg)
 {
+    (void)arg;
+    _exit(DISK_FULL_EXIT);
+}
+
+/* Disk full is exit code 4 and never a reason for a failover into the same condition: the last words
+ * say so, because who watches learns of the exit code later than of the end. */
+static bool
+has_space(struct mh_agent *g)
+{
+    struct mh_postmaster *p = &g->pm;
     struct statvfs v;
     char path[MH_PATH];
     (void)snprintf(path, sizeof(path), "%s/pg_wal", g->id.pgdata);
     if (statvfs(path, &v) != 0 || (uint64_t)v.f_bavail * v.f_frsize >= MIN_FREE_BYTES)
-        return;
+        return true;
     mh_error("postmaster", "no space for one WAL segment: exit code 4", "path", path);
-    _exit(DISK_FULL_EXIT);
+    p->disk_full = true;
+    mh_agent_fail(g, "no space for one WAL segment");
+    mh_status_changed(g);
+    p->timer = g->w.clock.after(g->w.clock.self, LAST_WORDS_NS, leave_full, g);
+    if (!p->timer)
+        leave_full(g);
+    return false;
 }
 
 static void
@@ -142,7 +158,8 @@ mh_postmaster_start(struct mh_agent *g, bool as_primary)
         p->retry_ns = now + 20 * MH_NS_PER_MS;
         return;
     }
-    check_space(g);
+    if (p->disk_full || !has_space(g))
+        return;
     remove_leftovers(g);
     mh_pglog_restarted(g->pglog);
     argv[0] = mh_paths_bin(g, "postgres");

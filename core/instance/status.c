@@ -100,6 +100,7 @@ add_roles(const struct mh_agent *g, yyjson_mut_doc *d, yyjson_mut_val *m)
            yyjson_mut_obj_add_str(d, m, "order", mh_ha_order_name(g->order.order)) &&
            yyjson_mut_obj_add_bool(d, m, "pgUp", up) &&
            yyjson_mut_obj_add_bool(d, m, "handOver", g->pm.hand_over) &&
+           (!g->pm.disk_full || yyjson_mut_obj_add_bool(d, m, "diskFull", true)) &&
            yyjson_mut_obj_add_uint(d, m, "promise", g->own.promise) &&
            yyjson_mut_obj_add_uint(d, m, "term", g->own.term) &&
            yyjson_mut_obj_add_bool(d, m, "fenced", g->standby.fenced) &&

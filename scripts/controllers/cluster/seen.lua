@@ -144,7 +144,7 @@ end
 local STATUS_KEYS = { "isPrimary", "timeLineID", "systemID", "pendingRestart", "pendingRestartForDecrease",
   "isWalReceiverActive", "mightBeUnavailable", "receivedLsn", "currentLsn", "replayLsn" }
 local OWN_KEYS = { "podUID", "role", "phase", "pgUp", "gate", "term", "receiverActive", "receiverQuietMs",
-  "failure" }
+  "failure", "diskFull" }
 
 local function pick(from, keys)
   local out = {}

@@ -233,6 +233,12 @@ describe("a failover", function()
     w:get("Pod", "website-1").status.containerStatuses[1].state = { terminated = { exitCode = 4 } }
     assert.same({}, world.lines(w:pass().actions))
     assert.equal("Not enough disk space", w.obj.status.phase)
+    w = world.healthy() -- the kubelet has not said it yet
+    w.ha = verdict("suspected", { steps = array { STEP } })
+    w.reports["website-1"].connected = false
+    w.reports["website-1"].status.moonherd.diskFull = true
+    assert.same({}, world.lines(w:pass().actions))
+    assert.equal("Not enough disk space", w.obj.status.phase)
     w = world.healthy()
     w.ha = verdict("fencing", { steps = array { STEP } })
     w.obj.metadata.annotations["cnpg.io/fencedInstances"] = '["website-1"]'
