@@ -351,8 +351,7 @@ mh_controller_heap(const struct mh_controller *c)
 /* --- pure functions -------------------------------------------------------------------------- */
 
 struct call {
-    const char *field;
-    yyjson_val *arg;
+    struct mh_script_call *of;
     struct mh_buf out;
     struct mh_err err;
 };
@@ -361,27 +360,52 @@ static int
 call_fn(lua_State *L)
 {
     struct call *call = lua_touserdata(L, 1);
-    mh_controller_push(L, call->field);
-    mh_value_push(L, call->arg);
-    lua_call(L, 1, 1);
+    const struct mh_script_call *of = call->of;
+    mh_controller_push(L, of->field);
+    for (size_t i = 0; i < of->nargs; i++) {
+        if (of->args[i].value && of->args[i].without)
+            mh_value_push_without(L, of->args[i].value, of->args[i].without);
+        else
+            mh_value_push(L, of->args[i].value);
+    }
+    lua_call(L, (int)of->nargs, 1);
     mh_vm_of(L)->kind = "output";
-    (void)mh_value_encode(L, -1, call->field, &call->out, &call->err);
+    (void)mh_value_encode(L, -1, of->field, &call->out, &call->err);
     return 0;
 }
 
 static enum mh_code
-run_call(struct mh_vm *vm, struct mh_arena *a, struct call *call, struct mh_script_error *se,
-         struct mh_err *err)
+run_call(struct mh_vm *vm, struct mh_arena *a, struct call *call, struct mh_err *err)
 {
     mh_vm_begin(vm, NULL);
-    enum mh_code code = mh_vm_call(vm, a, call_fn, call, se, err);
+    enum mh_code code = mh_vm_call(vm, a, call_fn, call, &call->of->se, err);
     if (code == MH_OK && call->err.code != MH_OK) {
-        if (se)
-            *se = (struct mh_script_error){ .kind = "output",
-                                            .message = mh_arena_strdup(a, call->err.msg) };
+        call->of->se = (struct mh_script_error){ .kind = "output",
+                                                 .message = mh_arena_strdup(a, call->err.msg) };
         code = mh_fail(err, call->err.code == MH_E_INVALID ? MH_E_SCRIPT : call->err.code, "%s",
                        call->err.msg);
     }
+    return code;
+}
+
+enum mh_code
+mh_controller_run(struct mh_controller *c, struct mh_arena *a, struct mh_script_call *of,
+                  struct mh_err *err)
+{
+    struct call call = { .of = of, .err = { .code = MH_OK } };
+    struct mh_generation *g = mh_controller_ref(c, err);
+    if (!g)
+        return err ? err->code : MH_E_SCRIPT;
+    mh_buf_init(&call.out, MH_PLAN_MAX);
+    enum mh_code code = run_call(g->vm, a, &call, err);
+    if (code == MH_OK) {
+        of->out_len = call.out.len;
+        of->out = mh_arena_strndup(a, mh_buf_text(&call.out), call.out.len);
+        if (!of->out)
+            code = mh_fail(err, MH_E_NOMEM, "no memory for the result of %s", of->field);
+    }
+    mh_buf_release(&call.out);
+    mh_controller_unref(g);
     return code;
 }
 
@@ -391,23 +415,14 @@ mh_controller_call(struct mh_controller *c, struct mh_arena *a, const char *fiel
                    size_t len, const char **out, size_t *out_len, struct mh_script_error *se,
                    struct mh_err *err)
 {
-    struct call call = { .field = field };
-    enum mh_code code = mh_json_parse(a, arg, len, &call.arg, err);
-    if (code != MH_OK)
-        return code;
-    struct mh_generation *g = mh_controller_ref(c, err);
-    if (!g)
-        return err ? err->code : MH_E_SCRIPT;
-    mh_buf_init(&call.out, MH_PLAN_MAX);
-    code = run_call(g->vm, a, &call, se, err);
-    if (code == MH_OK) {
-        *out_len = call.out.len;
-        *out = mh_arena_strndup(a, mh_buf_text(&call.out), call.out.len);
-        if (!*out)
-            code = mh_fail(err, MH_E_NOMEM, "no memory for the result of %s", field);
-    }
-    mh_buf_release(&call.out);
-    mh_controller_unref(g);
+    struct mh_script_call call = { .field = field, .nargs = 1 };
+    enum mh_code code = mh_json_parse(a, arg, len, &call.args[0].value, err);
+    if (code == MH_OK)
+        code = mh_controller_run(c, a, &call, err);
+    if (se)
+        *se = call.se;
+    *out = call.out;
+    *out_len = call.out_len;
     return code;
 }
 

@@ -114,9 +114,27 @@ enum mh_code mh_controller_plan(struct mh_controller *c, struct mh_arena *a, con
 /* --- other trusted scripts (admission) -------------------------------------------------------- */
 
 /* Calls FIELD of the table that the script returned with one JSON argument; its result is JSON.
- * The script may be any module (scripts/admission/cluster.lua), loaded with mh_controller_new. */
+ * The script may be any module (scripts/admission/webhook.lua), loaded with mh_controller_new. */
 enum mh_code mh_controller_call(struct mh_controller *c, struct mh_arena *a, const char *field,
                                 const char *arg, size_t len, const char **out, size_t *out_len,
                                 struct mh_script_error *se, struct mh_err *err);
+
+#define MH_SCRIPT_ARGS_MAX 4
+
+struct mh_script_call {
+    const char *field;
+    struct {
+        yyjson_val *value;          /* NULL: nil */
+        const char *const *without; /* keys as for mh_value_push_without; NULL: none */
+    } args[MH_SCRIPT_ARGS_MAX];
+    size_t nargs;
+    const char *out; /* set: canonical JSON on the arena */
+    size_t out_len;
+    struct mh_script_error se;
+};
+
+/* The same with values: nothing is written and parsed again on the way into the script. */
+enum mh_code mh_controller_run(struct mh_controller *c, struct mh_arena *a,
+                               struct mh_script_call *call, struct mh_err *err);
 
 #endif

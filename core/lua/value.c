@@ -1,6 +1,7 @@
 #include "lua/value.h"
 
 #include <lauxlib.h>
+#include <string.h>
 
 #include "lua/lib.h"
 #include "lua/vm.h"
@@ -126,6 +127,47 @@ push_object(lua_State *L, yyjson_val *v)
         mh_value_push(L, item);
         lua_rawset(L, -3);
     }
+}
+
+static bool
+is_left_out(const char *const *keys, const char *key, bool below)
+{
+    for (; *keys; keys++) {
+        if ((**keys == '.') == below && strcmp(*keys + below, key) == 0)
+            return true;
+    }
+    return false;
+}
+
+static void
+push_object_without(lua_State *L, yyjson_val *v, const char *const *keys, bool below)
+{
+    size_t i;
+    size_t max;
+    yyjson_val *key;
+    yyjson_val *item;
+    luaL_checkstack(L, 6, "value is nested too deeply");
+    lua_createtable(L, 0, (int)yyjson_obj_size(v) & 0xffff);
+    yyjson_obj_foreach(v, i, max, key, item)
+    {
+        if (yyjson_is_null(item) || is_left_out(keys, yyjson_get_str(key), below))
+            continue;
+        lua_pushlstring(L, yyjson_get_str(key), yyjson_get_len(key));
+        if (!below && yyjson_is_obj(item))
+            push_object_without(L, item, keys, true);
+        else
+            mh_value_push(L, item);
+        lua_rawset(L, -3);
+    }
+}
+
+void
+mh_value_push_without(lua_State *L, yyjson_val *v, const char *const *keys)
+{
+    if (yyjson_is_obj(v))
+        push_object_without(L, v, keys, false);
+    else
+        mh_value_push(L, v);
 }
 
 void

@@ -18,6 +18,9 @@
 void mh_value_open(lua_State *L);
 /* Pushes v (NULL: nil). Raises: no memory, integer outside int64. */
 void mh_value_push(lua_State *L, yyjson_val *v);
+/* The same without some keys: "status" of v itself, ".managedFields" of the objects right below it.
+ * The list ends with NULL. */
+void mh_value_push_without(lua_State *L, yyjson_val *v, const char *const *keys);
 /* Pushes an array of n values. Raises as mh_value_push. */
 void mh_value_push_list(lua_State *L, yyjson_val *const *items, size_t n);
 void mh_value_push_null(lua_State *L);

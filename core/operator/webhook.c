@@ -10,33 +10,21 @@
 #define NAMES_MAX 8
 #define ROUTES_MAX 32
 #define MESSAGE_MAX ((size_t)8192)
-
-/* One table for each kind: what both webhooks call. %1$s is the name of the kind. */
-static const char glue[] =
-    "local checks = require(\"admission.%1$s_checks\")\n"
-    "local defaults = require(\"admission.%1$s_defaults\")\n"
-    "local jsonpatch = require(\"admission.jsonpatch\")\n"
-    "local function mutate(review)\n"
-    "  local full = defaults.defaults(review.object, review.env)\n"
-    "  return { patch = array(jsonpatch.diff(review.object, full)) }\n"
-    "end\n"
-    "local function validate(review)\n"
-    "  local full = defaults.defaults(review.object, review.env)\n"
-    "  local faults, warnings = checks.validate(full, review.old, review.env)\n"
-    "  local message = #faults > 0 and checks.sentence(faults) or nil\n"
-    "  return { message = message, warnings = array(warnings or {}) }\n"
-    "end\n"
-    "return { mutate = mutate, validate = validate }\n";
+#define ANSWER_MAX ((size_t)4 << 20)
+#define ARENA_MAX ((size_t)1 << 20)
 
 struct route {
     struct mh_webhook *webhook;
-    const char *name;
+    yyjson_val *name; /* of the kind, for the scripts */
     bool mutate;
 };
 
 struct mh_webhook {
     struct mh_webhook_conf conf;
-    struct mh_controller *scripts[NAMES_MAX];
+    struct mh_controller *scripts;
+    struct mh_arena arena; /* env and names */
+    yyjson_val *env;
+    yyjson_val *names[NAMES_MAX];
     struct route routes[ROUTES_MAX];
     size_t nroutes;
 };
@@ -66,52 +54,51 @@ mh_review_parse(struct mh_arena *a, const char *text, size_t len, struct mh_revi
     return MH_OK;
 }
 
-/* A copy of s that is valid UTF-8 and not too long. */
-static yyjson_mut_val *
-clean_text(struct mh_arena *a, yyjson_mut_doc *doc, const char *s)
+static void
+add_refusal(struct mh_buf *b, const char *message)
 {
-    struct mh_buf b;
-    yyjson_val *v = NULL;
-    mh_buf_init(&b, 8 * MESSAGE_MAX);
-    mh_json_quote(&b, s, strnlen(s, MESSAGE_MAX));
-    if (!b.failed)
-        mh_json_parse(a, b.data, b.len, &v, NULL);
-    yyjson_mut_val *out = v ? yyjson_val_mut_copy(doc, v) : NULL;
-    mh_buf_release(&b);
-    return out;
+    mh_buf_str(b,
+               ",\"allowed\":false,\"status\":{\"code\":422,\"reason\":\"Invalid\",\"message\":");
+    mh_json_quote(b, message, strnlen(message, MESSAGE_MAX));
+    mh_buf_char(b, '}');
+}
+
+/* False: no memory for the patch in base64. */
+static bool
+add_patch(struct mh_buf *b, struct mh_arena *a, const char *patch, size_t len)
+{
+    mh_buf_str(b, ",\"allowed\":true");
+    if (len <= 2) /* [] */
+        return true;
+    const char *b64 = mh_base64_encode(a, patch, len);
+    if (b64)
+        mh_buf_printf(b, ",\"patchType\":\"JSONPatch\",\"patch\":\"%s\"", b64);
+    return b64 != NULL;
 }
 
 char *
-mh_review_answer(struct mh_arena *a, const struct mh_review *review, const char *message,
-                 yyjson_val *patch, yyjson_val *warnings)
+mh_review_answer(struct mh_arena *a, const struct mh_review *review,
+                 const struct mh_review_verdict *v)
 {
-    yyjson_mut_doc *doc = mh_json_doc(a);
-    yyjson_mut_val *root = yyjson_mut_obj(doc);
-    if (!root)
-        return NULL;
-    yyjson_mut_obj_add_str(doc, root, "apiVersion", "admission.k8s.io/v1");
-    yyjson_mut_obj_add_str(doc, root, "kind", "AdmissionReview");
-    yyjson_mut_val *r = yyjson_mut_obj_add_obj(doc, root, "response");
-    yyjson_mut_obj_add_strcpy(doc, r, "uid", review->uid);
-    yyjson_mut_obj_add_bool(doc, r, "allowed", !message);
-    if (message) {
-        yyjson_mut_val *status = yyjson_mut_obj_add_obj(doc, r, "status");
-        yyjson_mut_obj_add_int(doc, status, "code", 422);
-        yyjson_mut_obj_add_str(doc, status, "reason", "Invalid");
-        yyjson_mut_obj_add_val(doc, status, "message", clean_text(a, doc, message));
+    struct mh_buf b;
+    mh_buf_init(&b, ANSWER_MAX);
+    mh_buf_str(&b,
+               "{\"apiVersion\":\"admission.k8s.io/v1\",\"kind\":\"AdmissionReview\",\"response\":{"
+               "\"uid\":");
+    mh_json_quote(&b, review->uid, strlen(review->uid));
+    bool ok = true;
+    if (v->message)
+        add_refusal(&b, v->message);
+    else
+        ok = add_patch(&b, a, v->patch, v->patch_len);
+    if (yyjson_arr_size(v->warnings)) {
+        const char *text = mh_json_text(a, v->warnings, NULL);
+        mh_buf_printf(&b, ",\"warnings\":%s", text ? text : "[]");
     }
-    if (!message && yyjson_arr_size(patch)) {
-        size_t len;
-        const char *text = mh_json_text(a, patch, &len);
-        const char *b64 = text ? mh_base64_encode(a, text, len) : NULL;
-        if (!b64)
-            return NULL;
-        yyjson_mut_obj_add_str(doc, r, "patchType", "JSONPatch");
-        yyjson_mut_obj_add_str(doc, r, "patch", b64);
-    }
-    if (yyjson_arr_size(warnings))
-        yyjson_mut_obj_add_val(doc, r, "warnings", yyjson_val_mut_copy(doc, warnings));
-    return mh_json_mut_text(a, root, NULL);
+    mh_buf_str(&b, "}}");
+    char *out = ok && !b.failed ? mh_arena_strndup(a, b.data, b.len) : NULL;
+    mh_buf_release(&b);
+    return out;
 }
 
 /* ["moonherd could not check this object: ..."] */
@@ -135,54 +122,77 @@ warning_of(struct mh_arena *a, const struct mh_err *err)
     return out;
 }
 
-static struct mh_controller *
-scripts_of(struct mh_webhook *w, const char *name)
+/* The scripts have agreed to the same spec before, or a pass has told what is wrong with it. */
+static bool
+is_known(const struct mh_review *r)
 {
-    for (size_t i = 0; i < NAMES_MAX && w->conf.names[i]; i++)
-        if (mh_str_eq(w->conf.names[i], name))
-            return w->scripts[i];
-    return NULL;
+    yyjson_val *spec = yyjson_obj_get(r->object, "spec"),
+               *old_spec = yyjson_obj_get(r->old, "spec");
+    yyjson_val *notes = mh_json_get(r->object, "metadata", "annotations", NULL);
+    yyjson_val *old_notes = mh_json_get(r->old, "metadata", "annotations", NULL);
+    return spec && old_spec && yyjson_equals(spec, old_spec) &&
+           (notes == old_notes || (notes && old_notes && yyjson_equals(notes, old_notes)));
 }
 
-/* {"object":...,"old":...,"env":...} */
-static const char *
-argument(struct mh_webhook *w, struct mh_arena *a, const struct mh_review *review, size_t *len)
+/* What scripts of admission need not see. */
+static const char *const unread[] = { ".managedFields", NULL };
+static const char *const unread_by_mutate[] = { ".managedFields", "status", NULL };
+
+static enum mh_code
+ask(struct mh_webhook *w, struct mh_arena *a, const struct route *r, const struct mh_review *review,
+    struct mh_review_verdict *out, struct mh_err *err)
 {
-    const char *object = mh_json_text(a, review->object, NULL);
-    const char *old = review->old ? mh_json_text(a, review->old, NULL) : NULL;
-    const char *text = object ? mh_arena_printf(a, "{\"object\":%s%s%s,\"env\":%s}", object,
-                                                old ? ",\"old\":" : "", old ? old : "", w->conf.env)
-                              : NULL;
-    *len = text ? strlen(text) : 0;
-    return text;
+    struct mh_script_call call = { .field = r->mutate ? "mutate" : "validate",
+                                   .nargs = r->mutate ? 3 : 4,
+                                   .args = {
+                                       { .value = r->name },
+                                       { review->object, r->mutate ? unread_by_mutate : unread },
+                                       { .value = w->env },
+                                       { review->old, unread } } };
+    yyjson_val *result = NULL;
+    enum mh_code code = mh_controller_run(w->scripts, a, &call, err);
+    if (code != MH_OK)
+        return code;
+    if (r->mutate) {
+        out->patch = call.out;
+        out->patch_len = call.out_len;
+        return MH_OK;
+    }
+    code = mh_json_parse(a, call.out, call.out_len, &result, err);
+    out->message = mh_json_str(result, "message", NULL);
+    out->warnings = yyjson_obj_get(result, "warnings");
+    return code;
+}
+
+static char *
+review_by(struct mh_webhook *w, struct mh_arena *a, const struct route *r,
+          const struct mh_review *review, bool *allowed)
+{
+    struct mh_err err = { .code = MH_OK };
+    struct mh_review_verdict verdict = { 0 };
+    *allowed = true;
+    if (!review->object) /* a deletion */
+        return mh_review_answer(a, review, &verdict);
+    if (!r->mutate && is_known(review))
+        return mh_review_answer(a, review, &verdict);
+    if (ask(w, a, r, review, &verdict, &err) != MH_OK) {
+        mh_warn("webhook", "script failed, the object is let through", "error", err.msg, "code",
+                mh_code_name(err.code));
+        verdict = (struct mh_review_verdict){ .warnings = warning_of(a, &err) };
+    }
+    *allowed = !verdict.message;
+    return mh_review_answer(a, review, &verdict);
 }
 
 char *
 mh_webhook_review(struct mh_webhook *w, struct mh_arena *a, const char *name, bool mutate,
                   const struct mh_review *review, bool *allowed)
 {
-    struct mh_err err = { .code = MH_OK };
-    struct mh_script_error se;
-    const char *out;
-    size_t len, out_len;
-    yyjson_val *result = NULL;
-    *allowed = true;
-    if (!review->object) /* a deletion */
-        return mh_review_answer(a, review, NULL, NULL, NULL);
-    const char *arg = argument(w, a, review, &len);
-    if (!arg)
-        return NULL;
-    if (mh_controller_call(scripts_of(w, name), a, mutate ? "mutate" : "validate", arg, len, &out,
-                           &out_len, &se, &err) != MH_OK ||
-        mh_json_parse(a, out, out_len, &result, &err) != MH_OK) {
-        mh_warn("webhook", "script failed, the object is let through", "error", err.msg, "code",
-                mh_code_name(err.code));
-        return mh_review_answer(a, review, NULL, NULL, warning_of(a, &err));
-    }
-    const char *message = mh_json_str(result, "message", NULL);
-    *allowed = !message;
-    return mh_review_answer(a, review, message, yyjson_obj_get(result, "patch"),
-                            yyjson_obj_get(result, "warnings"));
+    struct route r = { .webhook = w, .mutate = mutate };
+    for (size_t i = 0; i < NAMES_MAX && w->names[i]; i++)
+        if (mh_str_eq(w->conf.names[i], name))
+            r.name = w->names[i];
+    return review_by(w, a, &r, review, allowed);
 }
 
 /* --- the server -------------------------------------------------------------------------------- */
@@ -200,7 +210,7 @@ on_request(struct mh_request *req, void *arg)
         mh_reply_text(req, 400, err.msg);
         return;
     }
-    char *text = mh_webhook_review(w, req->arena, r->name, r->mutate, &review, &allowed);
+    char *text = review_by(w, req->arena, r, &review, &allowed);
     if (w->conf.on_review)
         w->conf.on_review(w->conf.arg, r->mutate ? "mutate" : "validate", allowed,
                           w->conf.mono_ns(w->conf.clock) - began);
@@ -224,7 +234,7 @@ on_policy(struct mh_request *req, void *arg)
 }
 
 static bool
-add_route(struct mh_webhook *w, struct mh_server *server, const char *group, const char *name,
+add_route(struct mh_webhook *w, struct mh_server *server, const char *group, yyjson_val *name,
           bool mutate)
 {
     struct mh_arena a;
@@ -236,9 +246,9 @@ add_route(struct mh_webhook *w, struct mh_server *server, const char *group, con
     for (char *p = dashes; p && *p; p++)
         if (*p == '.')
             *p = '-';
-    char *path =
-        dashes ? mh_arena_printf(&a, "/%s-%s-v1-%s", mutate ? "mutate" : "validate", dashes, name)
-               : NULL;
+    char *path = dashes ? mh_arena_printf(&a, "/%s-%s-v1-%s", mutate ? "mutate" : "validate",
+                                          dashes, yyjson_get_str(name))
+                        : NULL;
     struct route *r = &w->routes[w->nroutes++];
     *r = (struct route){ w, name, mutate };
     if (path)
@@ -251,24 +261,28 @@ bool
 mh_webhook_route(struct mh_webhook *w, struct mh_server *server)
 {
     for (size_t i = 0; w->conf.groups[i]; i++)
-        for (size_t j = 0; j < NAMES_MAX && w->conf.names[j]; j++)
-            if (!add_route(w, server, w->conf.groups[i], w->conf.names[j], true) ||
-                !add_route(w, server, w->conf.groups[i], w->conf.names[j], false))
+        for (size_t j = 0; j < NAMES_MAX && w->names[j]; j++)
+            if (!add_route(w, server, w->conf.groups[i], w->names[j], true) ||
+                !add_route(w, server, w->conf.groups[i], w->names[j], false))
                 return false;
     return mh_server_route(server, MH_POST, "/validate-policy", on_policy, w);
 }
 
-/* Puts name where the glue says %1$s. */
-static bool
-glue_for(struct mh_buf *b, const char *name)
+/* The settings and the names of kinds as values that every call takes. */
+static enum mh_code
+read_conf(struct mh_webhook *w, struct mh_err *err)
 {
-    const char *p = glue, *at;
-    while ((at = strstr(p, "%1$s"))) {
-        mh_buf_add(b, p, (size_t)(at - p));
-        mh_buf_str(b, name);
-        p = at + 4;
+    struct mh_buf b;
+    enum mh_code code = mh_json_parse(&w->arena, w->conf.env, strlen(w->conf.env), &w->env, err);
+    mh_buf_init(&b, 256);
+    for (size_t i = 0; code == MH_OK && i < NAMES_MAX && w->conf.names[i]; i++) {
+        mh_buf_reset(&b);
+        mh_json_quote(&b, w->conf.names[i], strlen(w->conf.names[i]));
+        code = b.failed ? mh_fail(err, MH_E_NOMEM, "no memory for the webhooks")
+                        : mh_json_parse(&w->arena, b.data, b.len, &w->names[i], err);
     }
-    return mh_buf_str(b, p) && !b->failed;
+    mh_buf_release(&b);
+    return code;
 }
 
 enum mh_code
@@ -278,18 +292,13 @@ mh_webhook_new(const struct mh_webhook_conf *conf, struct mh_webhook **out, stru
     if (!w)
         return mh_fail(err, MH_E_NOMEM, "no memory for the webhooks");
     w->conf = *conf;
-    for (size_t i = 0; i < NAMES_MAX && conf->names[i]; i++) {
-        struct mh_buf b;
-        mh_buf_init(&b, 8192);
-        enum mh_code code =
-            glue_for(&b, conf->names[i])
-                ? mh_controller_new_text("admission/webhook", b.data, b.len, &w->scripts[i], err)
-                : mh_fail(err, MH_E_NOMEM, "no memory for the webhooks");
-        mh_buf_release(&b);
-        if (code != MH_OK) {
-            mh_webhook_free(w);
-            return code;
-        }
+    mh_arena_init(&w->arena, ARENA_MAX);
+    enum mh_code code = mh_controller_new("admission/webhook", &w->scripts, err);
+    if (code == MH_OK)
+        code = read_conf(w, err);
+    if (code != MH_OK) {
+        mh_webhook_free(w);
+        return code;
     }
     *out = w;
     return MH_OK;
@@ -298,8 +307,9 @@ mh_webhook_new(const struct mh_webhook_conf *conf, struct mh_webhook **out, stru
 void
 mh_webhook_free(struct mh_webhook *w)
 {
-    for (size_t i = 0; w && i < NAMES_MAX; i++)
-        if (w->scripts[i])
-            mh_controller_free(w->scripts[i]);
+    if (!w)
+        return;
+    mh_controller_free(w->scripts);
+    mh_arena_release(&w->arena);
     mh_free(w);
 }

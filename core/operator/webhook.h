@@ -1,9 +1,9 @@
 /* webhook.h - admission reviews: defaults and checks by scripts, policies by the worker pool.
  *
- * POST /mutate-GROUP-v1-NAME and /validate-GROUP-v1-NAME call scripts/admission/NAME_defaults and
- * NAME_checks; POST /validate-policy has every script of a labelled ConfigMap checked. No review
- * has a side effect. Where a script fails the object is let through with a warning: passes check
- * again. A body that is no AdmissionReview gets 400.
+ * POST /mutate-GROUP-v1-NAME and /validate-GROUP-v1-NAME call scripts/admission/webhook; POST
+ * /validate-policy has every script of a labelled ConfigMap checked. No review has a side effect.
+ * Where a script fails the object is let through with a warning: passes check again. So is one
+ * whose spec and annotations stay as they are. A body that is no AdmissionReview gets 400.
  * The pure part (bytes in, bytes out) is apart from the server, for tests. */
 #ifndef MH_OPERATOR_WEBHOOK_H
 #define MH_OPERATOR_WEBHOOK_H
@@ -46,9 +46,17 @@ struct mh_review {
 /* INVALID with a message if text is no AdmissionReview of v1. */
 enum mh_code mh_review_parse(struct mh_arena *a, const char *text, size_t len,
                              struct mh_review *out, struct mh_err *err);
-/* The answer's text; message and patch may be NULL, warnings NULL or an array. NULL: no memory. */
-char *mh_review_answer(struct mh_arena *a, const struct mh_review *review, const char *message,
-                       yyjson_val *patch, yyjson_val *warnings);
+/* What is answered; all may be absent. */
+struct mh_review_verdict {
+    const char *message; /* the object is refused */
+    const char *patch;   /* JSON patch, as text */
+    size_t patch_len;
+    yyjson_val *warnings; /* an array */
+};
+
+/* The answer's text. NULL: no memory. */
+char *mh_review_answer(struct mh_arena *a, const struct mh_review *review,
+                       const struct mh_review_verdict *verdict);
 /* Runs the scripts for one review: the answer's text, NULL without memory. *allowed is set. */
 char *mh_webhook_review(struct mh_webhook *w, struct mh_arena *a, const char *name, bool mutate,
                         const struct mh_review *review, bool *allowed);

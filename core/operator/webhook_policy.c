@@ -23,7 +23,8 @@ struct check {
 static void
 answer(struct checks *c, const char *message, yyjson_val *warnings)
 {
-    char *text = mh_review_answer(c->req->arena, &c->review, message, NULL, warnings);
+    struct mh_review_verdict verdict = { .message = message, .warnings = warnings };
+    char *text = mh_review_answer(c->req->arena, &c->review, &verdict);
     if (text)
         mh_reply(c->req, 200, "application/json", text, strlen(text));
     else

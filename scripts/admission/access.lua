@@ -1,31 +1,34 @@
 --- Reads values out of objects that may hold anything: a field of the wrong type reads as absent. The API
 --- server has not checked types yet when the mutating webhook is called.
 -- luacheck: read globals array null
+local type, null, tointeger = type, null, math.tointeger
+
 local access = {}
 
 local EMPTY = {}
 
---- The value below `object` along the keys, or nil.
+--- The value below `object` along at most six keys, or nil.
 ---@param object any
----@param ... string|integer
+---@param a? string|integer
 ---@return any
-function access.get(object, ...)
-  for i = 1, select("#", ...) do
-    if type(object) ~= "table" then
-      return nil
-    end
-    object = object[(select(i, ...))]
-  end
+local function get(object, a, b, c, d, e, f)
   if object == null then
     return nil
   end
-  return object
+  if a == nil then
+    return object
+  end
+  if type(object) ~= "table" then
+    return nil
+  end
+  return get(object[a], b, c, d, e, f)
 end
+access.get = get
 
 --- A table to read from, empty when there is none. Not to be written to.
 ---@return table
-function access.map(object, ...)
-  local value = access.get(object, ...)
+function access.map(object, a, b, c, d, e, f)
+  local value = get(object, a, b, c, d, e, f)
   return type(value) == "table" and value or EMPTY
 end
 
@@ -34,27 +37,27 @@ access.list = access.map
 
 --- A string that is not empty, or nil.
 ---@return string?
-function access.text(object, ...)
-  local value = access.get(object, ...)
+function access.text(object, a, b, c, d, e, f)
+  local value = get(object, a, b, c, d, e, f)
   return type(value) == "string" and value ~= "" and value or nil
 end
 
 --- An integer, or nil.
 ---@return integer?
-function access.int(object, ...)
-  return math.tointeger(access.get(object, ...))
+function access.int(object, a, b, c, d, e, f)
+  return tointeger(get(object, a, b, c, d, e, f))
 end
 
 --- True only for `true`.
 ---@return boolean
-function access.is_true(object, ...)
-  return access.get(object, ...) == true
+function access.is_true(object, a, b, c, d, e, f)
+  return get(object, a, b, c, d, e, f) == true
 end
 
 --- True for a table.
 ---@return boolean
-function access.has(object, ...)
-  return type(access.get(object, ...)) == "table"
+function access.has(object, a, b, c, d, e, f)
+  return type(get(object, a, b, c, d, e, f)) == "table"
 end
 
 --- True when the table is a list: it carries the mark of `array`, or has elements.

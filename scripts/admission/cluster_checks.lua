@@ -93,7 +93,7 @@ local function new_case(cluster, old, env)
   local name = access.text(cluster, "metadata", "name") or ""
   return setmetatable({
     cluster = cluster,
-    old = old and cluster_defaults.defaults(old, env),
+    old = old,
     is_new = not old and access.text(cluster, "metadata", "resourceVersion") == nil,
     spec = access.map(cluster, "spec"),
     name = name,
@@ -135,11 +135,11 @@ end
 
 --- Checks a Cluster that has its defaults. With `old`, the change is checked too.
 ---@param new table
----@param old? table the stored object; defaults are added to it first
+---@param old? table the stored object, with its defaults too
 ---@param env? admission.Env
 ---@return admission.Fault[] faults empty when the cluster is in order
 ---@return string[] warnings
-function cluster_checks.validate(new, old, env)
+function cluster_checks.check(new, old, env)
   local c = new_case(new, old, env or {})
   if is_bypassed(c) then
     return c.faults, c.warnings
@@ -152,6 +152,11 @@ function cluster_checks.validate(new, old, env)
   end
   run(warnings, c)
   return c.faults, c.warnings
+end
+
+--- The same for an `old` without defaults. It is left as it is.
+function cluster_checks.validate(new, old, env)
+  return cluster_checks.check(new, old and cluster_defaults.defaults(old, env), env)
 end
 
 --- One sentence for a webhook's answer or a condition, naming every path.

@@ -11,10 +11,18 @@ local QUERIES_NAME, QUERIES_KEY = "cnpg-default-monitoring", "queries"
 local APPLICATION = "app"
 local PROBE_TIMEOUT_MS = 1000
 
---- Notes what was changed, and changes it.
+--- Changes a map, and notes the change unless the map itself is new: then it goes along with that.
 local function set(c, path, object, key, value)
+  if access.is_array(object) then
+    return -- a list where a map belongs: the checks say so
+  end
   object[key] = value
-  c.changes:add { path = path, value = access.copy(value) }
+  if not c.made[object] then
+    c.changes:add { path = path, value = value }
+  end
+  if type(value) == "table" then
+    c.made[value] = true
+  end
 end
 
 --- The object below `key`, made when it is absent; nil when something else is there.
@@ -124,23 +132,20 @@ local function log_level(c)
 end
 
 local function add_queries(c, section, key)
-  local path = "spec.monitoring." .. key
-  if is_blank(section[key]) then
-    section[key] = array {}
-  end
-  if type(section[key]) ~= "table" then
+  local given = is_blank(section[key]) and array {} or section[key]
+  if type(given) ~= "table" then
     return
   end
-  for _, ref in ipairs(section[key]) do
+  for _, ref in ipairs(given) do
     if access.get(ref, "name") == QUERIES_NAME and access.get(ref, "key") == QUERIES_KEY then
       return
     end
   end
   local queries = array { { name = QUERIES_NAME, key = QUERIES_KEY } }
-  for _, ref in ipairs(section[key]) do
+  for _, ref in ipairs(given) do
     queries:add(ref)
   end
-  set(c, path, section, key, queries)
+  set(c, "spec.monitoring." .. key, section, key, queries)
 end
 
 -- 7. Default monitoring queries.
@@ -266,34 +271,41 @@ local STEPS = {
 
 ---@class admission.Change
 ---@field path string such as spec.imageName
----@field value any
+---@field value any part of the object, no copy
 
---- Fills in what is missing. The argument is left as it is.
+--- Fills in what is missing, in the object itself.
 ---@param cluster table a Cluster, of which nothing is known to be well-formed
----@param env admission.Env
----@return table cluster a copy with the defaults
----@return admission.Change[] changes in the order in which they were made
-function cluster_defaults.defaults(cluster, env)
-  local copy = access.copy(cluster)
+---@param env? admission.Env
+---@return admission.Change[] changes in the order in which they were made; one within another is left out
+function cluster_defaults.fill(cluster, env)
   local changes = array {}
-  if type(access.get(copy, "spec")) ~= "table" then
-    return copy, changes
+  if type(access.get(cluster, "spec")) ~= "table" then
+    return changes
   end
-  local annotations = access.map(copy, "metadata", "annotations")
+  local annotations = access.map(cluster, "metadata", "annotations")
   local c = {
-    spec = copy.spec,
+    spec = cluster.spec,
     env = env or {},
     annotations = annotations,
     changes = changes,
+    made = {},
     facts = {
-      cluster_name = access.text(copy, "metadata", "name"),
+      cluster_name = access.text(cluster, "metadata", "name"),
       archiving_skipped = annotations["cnpg.io/skipWalArchiving"] == "enabled",
     },
   }
   for _, step in ipairs(STEPS) do
     step(c)
   end
-  return copy, changes
+  return changes
+end
+
+--- The same, in a copy.
+---@return table cluster
+---@return admission.Change[] changes
+function cluster_defaults.defaults(cluster, env)
+  local copy = access.copy(cluster)
+  return copy, cluster_defaults.fill(copy, env)
 end
 
 return cluster_defaults

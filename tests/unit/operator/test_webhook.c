@@ -106,6 +106,47 @@ TEST(a_shrinking_volume_is_refused_on_update_only)
     finish(w);
 }
 
+TEST(an_update_that_leaves_the_spec_alone_is_let_through)
+{
+    /* Nobody could take a finalizer off an object that newer checks find wrong. */
+    struct mh_webhook *w = begin();
+#define WRONG "{\"metadata\":{\"name\":\"c\",\"labels\":{\"a\":\"%s\"}},\"spec\":{\"instances\":0}}"
+#define OTHER                                                                                      \
+    "{\"metadata\":{\"name\":\"c\",\"annotations\":{\"a\":\"b\"}},\"spec\":{\"instances\":0}}"
+    yyjson_val *r = answer(w, REVIEW(",\"object\":" WRONG ",\"oldObject\":" WRONG), false);
+    CHECK(mh_json_bool(r, false, "allowed", NULL));
+    r = answer(w, REVIEW(",\"object\":" OTHER ",\"oldObject\":" WRONG), false);
+    CHECK(!mh_json_bool(r, true, "allowed", NULL));
+    finish(w);
+}
+
+TEST(warnings_reach_the_answer)
+{
+    struct mh_webhook *w = begin();
+    yyjson_val *r =
+        answer(w,
+               REVIEW(CLUSTER("{\"instances\":1,\"imageName\":\"img:15\",\"storage\":{\"size\":"
+                              "\"1Gi\"},\"monitoring\":{\"enablePodMonitor\":true}}")),
+               false);
+    CHECK(mh_json_bool(r, false, "allowed", NULL));
+    CHECK_INT(yyjson_arr_size(yyjson_obj_get(r, "warnings")), 1);
+    finish(w);
+}
+
+TEST(a_kind_that_no_script_reviews_is_let_through_with_a_warning)
+{
+    struct mh_webhook *w = begin();
+    struct mh_review review;
+    struct mh_err err;
+    bool allowed = false;
+    static const char text[] = REVIEW(CLUSTER("{}"));
+    CHECK_INT(mh_review_parse(&arena, text, strlen(text), &review, &err), MH_OK);
+    yyjson_val *v = parse(mh_webhook_review(w, &arena, "pooler", true, &review, &allowed));
+    CHECK(allowed);
+    CHECK_INT(yyjson_arr_size(mh_json_get(v, "response", "warnings", NULL)), 1);
+    finish(w);
+}
+
 TEST(a_deletion_is_let_through)
 {
     struct mh_webhook *w = begin();
@@ -184,7 +225,8 @@ TEST(messages_are_valid_text_of_bounded_length)
     static char longest[100000];
     mh_arena_init(&arena, (size_t)16 << 20);
     memset(longest, '\xff', sizeof(longest) - 1);
-    char *text = mh_review_answer(&arena, &review, longest, NULL, NULL);
+    struct mh_review_verdict verdict = { .message = longest };
+    char *text = mh_review_answer(&arena, &review, &verdict);
     CHECK(text && strlen(text) < 64000);
     parse(text);
     mh_arena_release(&arena);
