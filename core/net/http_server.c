@@ -334,6 +334,17 @@ mh_reply_text(struct mh_request *req, int status, const char *text)
     mh_reply(req, status, "text/plain", text, strlen(text));
 }
 
+void
+mh_drop(struct mh_request *req)
+{
+    struct mh_pending *p = req->impl;
+    struct evhttp_connection *evcon = p->ev ? evhttp_request_get_connection(p->ev) : NULL;
+    struct bufferevent *bev = evcon ? evhttp_connection_get_bufferevent(evcon) : NULL;
+    if (bev)
+        (void)shutdown(bufferevent_getfd(bev), SHUT_RDWR);
+    mh_reply_text(req, 503, "");
+}
+
 /* --- the server ------------------------------------------------------------------------------- */
 
 enum mh_code

@@ -93,6 +93,9 @@ void mh_reply(struct mh_request *req, int status, const char *content_type, cons
 /* mh_reply of a NUL-terminated plain text. */
 void mh_reply_text(struct mh_request *req, int status, const char *text);
 
+/* Ends the connection without an answer: req is gone. */
+void mh_drop(struct mh_request *req);
+
 /* Begins an endless answer (status 200, chunked); req is gone. NULL when the client is gone. */
 struct mh_stream *mh_stream_start(struct mh_request *req, const char *content_type);
 /* fn(arg) once, when the client is gone or was dropped or the server is freed; the stream is
