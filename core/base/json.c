@@ -33,40 +33,35 @@ mh_json_alc(struct mh_arena *a)
     return (yyjson_alc){ alc_malloc, alc_realloc, alc_free, a };
 }
 
-/* Depth by brackets outside strings: yyjson itself does not recurse, what walks the value does. */
-static bool
-too_deep(const char *s, size_t n)
+/* The end of a string (its closing quote, or end); *nul is set if \u0000 is inside. */
+static const char *
+skip_string(const char *p, const char *end, bool *nul)
 {
-    int depth = 0;
-    bool in_string = false;
-    for (size_t i = 0; i < n; i++) {
-        char c = s[i];
-        if (in_string) {
-            if (c == '\\')
-                i++;
-            else if (c == '"')
-                in_string = false;
-        } else if (c == '"') {
-            in_string = true;
-        } else if (c == '{' || c == '[') {
-            if (++depth > MH_JSON_DEPTH_MAX)
-                return true;
-        } else if (c == '}' || c == ']') {
-            depth--;
-        }
+    for (; p < end && *p != '"'; p++) {
+        if (*p != '\\')
+            continue;
+        if (end - p > 5 && memcmp(p, "\\u0000", 6) == 0)
+            *nul = true;
+        p++;
     }
-    return false;
+    return p < end ? p : end;
 }
 
+/* Depth by brackets outside strings: yyjson itself does not recurse, what walks the value does. */
 static bool
-has_nul_escape(const char *s, size_t n)
+too_deep(const char *s, size_t n, bool *nul)
 {
-    for (size_t i = 0; i + 5 < n; i++) {
-        if (s[i] != '\\')
-            continue;
-        if (memcmp(s + i, "\\u0000", 6) == 0)
-            return true;
-        i++;
+    int depth = 0;
+    const char *end = s + n;
+    for (const char *p = s; p < end; p++) {
+        if (*p == '"') {
+            p = skip_string(p + 1, end, nul);
+        } else if (*p == '{' || *p == '[') {
+            if (++depth > MH_JSON_DEPTH_MAX)
+                return true;
+        } else if (*p == '}' || *p == ']') {
+            depth--;
+        }
     }
     return false;
 }
@@ -78,16 +73,15 @@ mh_json_parse(struct mh_arena *a, const char *text, size_t len, yyjson_val **out
     if (len > MH_JSON_SIZE_MAX)
         return mh_fail(err, MH_E_INVALID, "JSON of %zu bytes is over the limit of %zu", len,
                        MH_JSON_SIZE_MAX);
-    if (too_deep(text, len))
+    bool nul = false;
+    if (too_deep(text, len, &nul))
         return mh_fail(err, MH_E_INVALID, "JSON is nested deeper than %d", MH_JSON_DEPTH_MAX);
-    if (has_nul_escape(text, len))
+    if (nul)
         return mh_fail(err, MH_E_INVALID, "JSON has a string with a NUL byte");
     yyjson_alc alc = mh_json_alc(a);
     yyjson_read_err e;
-    char *copy = mh_arena_strndup(a, text, len);
-    if (!copy)
-        return mh_fail(err, MH_E_NOMEM, "no memory for %zu bytes of JSON", len);
-    yyjson_doc *doc = yyjson_read_opts(copy, len, YYJSON_READ_NOFLAG, &alc, &e);
+    /* Without INSITU it reads a copy that it makes itself. */
+    yyjson_doc *doc = yyjson_read_opts((char *)(uintptr_t)text, len, YYJSON_READ_NOFLAG, &alc, &e);
     if (!doc && e.code == YYJSON_READ_ERROR_MEMORY_ALLOCATION)
         return mh_fail(err, MH_E_NOMEM, "no memory for %zu bytes of JSON", len);
     if (!doc)

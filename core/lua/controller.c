@@ -208,6 +208,9 @@ load_generation(struct mh_controller *c, struct mh_generation **out, struct mh_e
         code = mh_vm_call(g->vm, &a, load_fn, &ld, NULL, err);
         if (code == MH_OK)
             code = read_facts(c, g->vm, err);
+        /* Where only pure functions are called, all that a call makes dies at its end. */
+        if (code == MH_OK && !c->kind)
+            lua_gc(g->vm->L, LUA_GCGEN, 50, 100);
     }
     if (code == MH_OK) {
         g->refs = 1;

@@ -51,8 +51,13 @@ local function factors(suffix)
   return nil
 end
 
+local SMALL = 6 -- digits that stay exact in an integer, times 1024^4
+
 local function build(sign, before, after, kilos, tens)
   local digits = before .. after
+  if kilos > 0 and kilos <= 4 and #digits <= SMALL then
+    digits, kilos = ("%d"):format(math.tointeger(tonumber(digits)) << (10 * kilos)), 0
+  end
   for _ = 1, kilos do
     digits = times(digits, 1024)
   end

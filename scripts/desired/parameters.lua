@@ -168,14 +168,13 @@ function parameters.is_reserved(name)
   return reserved[low] == true or low:sub(1, 5) == "cnpg."
 end
 
+local WORD = "^[A-Za-z_][A-Za-z0-9_$]*$"
+local TWO_WORDS = "^[A-Za-z_][A-Za-z0-9_$]*%.[A-Za-z_][A-Za-z0-9_$]*$"
+
 --- True for `name` and `extension.name`, as PostgreSQL spells them.
 ---@param name any
 function parameters.is_valid_name(name)
-  if type(name) ~= "string" then
-    return false
-  end
-  local word = "[A-Za-z_][A-Za-z0-9_$]*"
-  return name:match("^" .. word .. "$") ~= nil or name:match("^" .. word .. "%." .. word .. "$") ~= nil
+  return type(name) == "string" and (name:match(WORD) ~= nil or name:match(TWO_WORDS) ~= nil)
 end
 
 local function dig(value, ...)
