@@ -9,6 +9,7 @@
 
 #include "base/world.h"
 #include "ha/self.h"
+#include "instance/params.h"
 
 #define MH_PATH 512
 
@@ -27,6 +28,7 @@ struct mh_ident {
     const char *group;     /* API group of the Cluster */
     const char *pod_uid;   /* "" if unknown */
     const char *address;   /* of this pod */
+    const char *bind;      /* the only address to listen on, NULL: all of the pod's */
     const char *pgdata;    /* /var/lib/postgresql/data/pgdata */
     const char *wal_dir;   /* of the WAL volume, NULL without */
     const char *state_dir; /* beside pgdata: term, lock, markers */
@@ -98,6 +100,7 @@ struct mh_pgview {
     int64_t receipt_ns;  /* when it was seen to change, on our clock */
     bool replay_paused;
     bool pending_restart;
+    bool pending_decrease; /* and it lowers a limit that standbys must not fall short of */
     char config_hash[65];
     char sync_names[4096];
     struct mh_ha_history history[MH_HA_HISTORY_MAX];
@@ -115,11 +118,21 @@ enum mh_gate {
     MH_GATE_OPEN
 };
 
+/* The login that the gate needs (login.c). */
+struct mh_login {
+    bool done;
+    bool asking;
+    uint64_t asked; /* counts questions: an answer to an older one says nothing */
+    int64_t next_ns;
+    int64_t log_ns;
+};
+
 /* As primary (primary.c, gate.c). */
 struct mh_primary {
     enum mh_gate gate;
     uint64_t gate_term;
     uint64_t marker;
+    struct mh_login login;
     bool promoting;
     bool published;     /* labels and status say so */
     int64_t renewed_ns; /* start of the last successful renewal */
@@ -191,6 +204,30 @@ struct mh_standby {
     int64_t not_receiving_ns;
 };
 
+/* What pg_control says that a standby must not fall short of (limits.c). */
+struct mh_limits {
+    bool known; /* read since PostgreSQL ran last */
+    bool reading;
+    bool lifted; /* custom.conf has more than the Cluster asks for */
+    int64_t value[MH_LIMITS];
+    int64_t asked_ns;
+    int64_t next_ns;
+};
+
+/* Passwords that follow their secrets (accounts.c). */
+struct mh_account {
+    bool asking;
+    bool done;
+    char seen[400]; /* what the Cluster said of it at the last try */
+    int64_t next_ns;
+};
+
+/* Slots on a standby (slots.c). */
+struct mh_slots {
+    bool asking;
+    int64_t next_ns;
+};
+
 struct mh_agent {
     struct mh_world w;
     struct mh_api api_urgent;
@@ -210,6 +247,14 @@ struct mh_agent {
     struct mh_pgview pg;
     struct mh_primary primary;
     struct mh_standby standby;
+    struct mh_limits limits;
+    struct mh_account app, superuser;
+    struct mh_slots slots;
+    bool user_fenced;    /* the annotation says so (userfence.c) */
+    bool user_fence_bad; /* and it cannot be read: what it said before holds */
+    char *ldap_password; /* heap; NULL without */
+    char ldap_of[520];   /* "secret/key" that it came from */
+    int64_t ldap_next_ns;
     struct mh_server *server;
     struct mh_pglog *pglog;
     struct mh_status *status;
@@ -256,6 +301,24 @@ void mh_postmaster_reload(struct mh_agent *g);
 /* Kills whatever is left of a dead postmaster; true when nothing is. */
 bool mh_postmaster_sweep(struct mh_agent *g);
 
+/* sweep.c: kills PostgreSQL's processes among this process's descendants; how many there were. */
+int mh_sweep(void);
+
+/* limits.c */
+/* They are known, so a standby may start; else they are being read. */
+bool mh_limits_ready(struct mh_agent *g);
+void mh_limits_tick(struct mh_agent *g);
+
+/* userfence.c: reads the Cluster's annotation; true: this instance shall not run. */
+bool mh_user_fenced(struct mh_agent *g);
+
+/* accounts.c, on a primary with an open gate */
+void mh_accounts_tick(struct mh_agent *g);
+/* ldap.c */
+void mh_ldap_tick(struct mh_agent *g);
+/* slots.c, on a standby */
+void mh_slots_follow(struct mh_agent *g);
+
 /* monitor.c */
 void mh_monitor_tick(struct mh_agent *g);
 const char *mh_local_conninfo(const struct mh_agent *g);
@@ -297,6 +360,9 @@ void mh_primary_publish(struct mh_agent *g);
 void mh_gate_tick(struct mh_agent *g);
 bool mh_gate_is_open(const struct mh_agent *g);
 void mh_gate_close(struct mh_agent *g);
+/* login.c: the login is done; else it is under way. It holds until forgotten. */
+bool mh_login_done(struct mh_agent *g);
+void mh_login_forget(struct mh_agent *g);
 
 /* standby.c, rewind.c */
 void mh_standby_fence(struct mh_agent *g);

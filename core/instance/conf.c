@@ -36,6 +36,20 @@ gate_admits(const struct mh_agent *g)
     return g->primary.gate == MH_GATE_NONE || g->primary.gate == MH_GATE_OPEN;
 }
 
+/* What this instance has beyond the Cluster: its only address, and the limits of the log it replays.
+ * -1: no memory. */
+static int
+own_params(struct mh_agent *g, struct mh_arena *a, const struct mh_params_in *in,
+           struct mh_param extra[MH_LIMITS + 1])
+{
+    bool replays = g->pm.state == MH_PG_DOWN ? !g->data_primary : !mh_agent_is_primary(g);
+    int n = replays && g->limits.known ? mh_params_lift(a, in, g->limits.value, extra) : 0;
+    g->limits.lifted = n > 0;
+    if (n >= 0 && g->id.bind)
+        extra[n++] = (struct mh_param){ "listen_addresses", g->id.bind };
+    return n;
+}
+
 enum mh_code
 mh_conf_write(struct mh_agent *g, bool *changed, struct mh_err *err)
 {
@@ -58,10 +72,15 @@ mh_conf_write(struct mh_agent *g, bool *changed, struct mh_err *err)
                                    g->primary.sync_meta[0] ? g->primary.sync_meta : NULL };
     struct mh_hba_in hba = { .cluster = g->know.cluster,
                              .major = major,
-                             .gate_open = gate_admits(g) };
+                             .gate_open = gate_admits(g),
+                             .ldap_bind_password = g->ldap_password };
+    struct mh_param extra[MH_LIMITS + 1];
     *changed = false;
     mh_arena_init(&a, CONF_ARENA);
-    enum mh_code code = mh_params_custom(&a, &in, &text, g->conf_hash, err);
+    in.nextra = own_params(g, &a, &in, extra);
+    in.extra = extra;
+    enum mh_code code = in.nextra < 0 ? mh_fail(err, MH_E_NOMEM, "no memory for custom.conf")
+                                      : mh_params_custom(&a, &in, &text, g->conf_hash, err);
     if (code == MH_OK)
         code = put(g, g->id.pgdata, "custom.conf", text, changed, err);
     if (code == MH_OK)

@@ -44,7 +44,14 @@ static const char question[] =
     "coalesce(r.status,''), coalesce(r.received_tli,0)::text, "
     "coalesce(r.last_msg_receipt_time::text,''), "
     "case when v.rec then pg_is_wal_replay_paused() else false end::text, "
-    "exists(select 1 from pg_settings where pending_restart)::text, "
+    /* pg_file_settings reads the files: only where something waits for a restart. */
+    "case when exists(select 1 from pg_settings where pending_restart) then case when exists("
+    "select 1 from pg_settings s where s.pending_restart and s.name in ('max_connections',"
+    "'max_worker_processes','max_wal_senders','max_prepared_transactions',"
+    "'max_locks_per_transaction') and s.setting::bigint > (select max(case when n ~ '^[0-9]{1,9}$' "
+    "then n::bigint else s.setting::bigint end) from (select coalesce((select f.setting from "
+    "pg_file_settings f where f.name = s.name order by f.seqno desc limit 1), s.boot_val)) w(n))) "
+    "then 'decrease' else 'true' end else 'false' end, "
     "coalesce(current_setting('cnpg.config_sha256',true),''), "
     "current_setting('synchronous_standby_names'), "
     "case when v.rec and r.status is null then (select max(substr(name,1,8)) from pg_ls_waldir() "
@@ -152,7 +159,8 @@ note(struct mh_agent *g, const struct mh_pg_call *c)
     bool still = !p->has_receiver && p->follows_nobody && truth(c, C_AT_END);
     p->settled = still ? p->settled + 1 : 0;
     p->replay_paused = truth(c, C_PAUSED);
-    p->pending_restart = truth(c, C_PENDING);
+    p->pending_restart = strcmp(cell(c, C_PENDING), "false") != 0;
+    p->pending_decrease = strcmp(cell(c, C_PENDING), "decrease") == 0;
     mh_str_copy(p->system_id, sizeof(p->system_id), cell(c, C_SYSTEM));
     mh_str_copy(p->config_hash, sizeof(p->config_hash), cell(c, C_HASH));
     mh_str_copy(p->sync_names, sizeof(p->sync_names), cell(c, C_SYNC));
@@ -167,6 +175,7 @@ note(struct mh_agent *g, const struct mh_pg_call *c)
            before.receiving != p->receiving || before.has_receiver != p->has_receiver ||
            before.timeline != p->timeline || before.replay_paused != p->replay_paused ||
            before.pending_restart != p->pending_restart ||
+           before.pending_decrease != p->pending_decrease ||
            strcmp(before.config_hash, p->config_hash) != 0;
 }
 

@@ -68,6 +68,15 @@ enum mh_code mh_params_custom(struct mh_arena *a, const struct mh_params_in *in,
 /* The value of one parameter of a result, NULL if absent. */
 const char *mh_params_get(const struct mh_params *p, const char *name);
 
+/* Five parameters that a standby must not have less of than its primary had when it wrote the log. */
+#define MH_LIMITS 5
+/* Which of them a line of pg_controldata names ("max_connections setting"), -1: none. */
+int mh_params_limit_of(const char *control_name);
+/* Adds to extra those that in's parameters have less of than `least` (0: anything will do). Returns how
+ * many; -1: no memory. */
+int mh_params_lift(struct mh_arena *a, const struct mh_params_in *in,
+                   const int64_t least[MH_LIMITS], struct mh_param extra[MH_LIMITS]);
+
 /* Each may be NULL: that line is left out (a fenced standby has neither conninfo nor command). */
 struct mh_override {
     const char *restore_command;

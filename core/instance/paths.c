@@ -53,6 +53,7 @@ mh_paths_look(struct mh_agent *g)
 {
     g->has_data = holds(g, "PG_VERSION") && holds(g, "global/pg_control");
     g->data_primary = g->has_data && !holds(g, "standby.signal") && !holds(g, "recovery.signal");
+    g->limits.known = false;
 }
 
 uint32_t
@@ -98,7 +99,21 @@ struct control {
     const char *argv[4];
     char state[40];
     uint64_t checkpoint;
+    bool of_stopped; /* it was begun after PostgreSQL had stopped */
+    int64_t limits[MH_LIMITS];
+    int nlimits;
 };
+
+static void
+note_limit(struct control *k, const char *name, const char *value)
+{
+    int i = mh_params_limit_of(name);
+    int64_t n;
+    if (i >= 0 && mh_str_int(value, 0, INT32_MAX, &n)) {
+        k->limits[i] = n;
+        k->nlimits++;
+    }
+}
 
 static void
 on_line(struct mh_child *c, int fd, const char *line, size_t len)
@@ -116,6 +131,21 @@ on_line(struct mh_child *c, int fd, const char *line, size_t len)
         mh_str_copy(k->state, sizeof(k->state), value);
     else if (strcmp(text, "Latest checkpoint location") == 0)
         (void)mh_lsn_parse(value, &k->checkpoint);
+    else
+        note_limit(k, text, value);
+}
+
+static void
+take_limits(struct mh_agent *g, const struct control *k)
+{
+    struct mh_limits *l = &g->limits;
+    bool whole = k->nlimits == MH_LIMITS;
+    l->reading = false;
+    if (whole && memcmp(l->value, k->limits, sizeof(k->limits)) != 0) {
+        memcpy(l->value, k->limits, sizeof(k->limits));
+        g->conf_dirty = true;
+    }
+    l->known = true; /* where it cannot be read, PostgreSQL says what is wrong */
 }
 
 static void
@@ -124,11 +154,12 @@ on_exit_(struct mh_child *c)
     struct control *k = c->arg;
     struct mh_agent *g = k->g;
     bool clean = strcmp(k->state, "shut down") == 0 && k->checkpoint > 0;
-    if (g->pm.state == MH_PG_DOWN) {
+    if (g->pm.state == MH_PG_DOWN && k->of_stopped) {
         g->pm.clean = g->pm.clean && (clean || strcmp(k->state, "shut down in recovery") == 0);
         g->pm.shutdown_lsn = clean ? k->checkpoint + CHECKPOINT_RECORD_BYTES : 0;
     }
-    mh_info("pg_controldata", "data folder read", "state", k->state);
+    mh_debug("pg_controldata", "data folder read", "state", k->state);
+    take_limits(g, k);
     mh_free(k);
     mh_status_changed(g);
     mh_agent_wake(g);
@@ -140,8 +171,13 @@ mh_control_read(struct mh_agent *g)
     struct control *k = mh_calloc(1, sizeof(*k));
     struct mh_err err;
     g->pm.shutdown_lsn = 0;
-    if (!k)
+    if (!k) {
+        g->limits.reading = false;
         return;
+    }
+    g->limits.reading = true;
+    g->limits.asked_ns = mh_agent_now(g);
+    k->of_stopped = g->pm.state == MH_PG_DOWN;
     k->g = g;
     k->argv[0] = mh_paths_bin(g, "pg_controldata");
     k->argv[1] = "-D";
@@ -156,6 +192,8 @@ mh_control_read(struct mh_agent *g)
     if (g->w.proc.start(g->w.proc.self, &k->child, &err)) {
         mh_log_err(MH_LOG_ERROR, "pg_controldata", "cannot be started", &err);
         g->pm.clean = false;
+        g->limits.reading = false;
+        g->limits.known = true;
         mh_free(k);
     }
 }

@@ -2,8 +2,6 @@
  *
  * The manager outlives PostgreSQL (rule 6): an unexpected end is answered by a restart in place, or,
  * after three within a minute, by asking for a hand-over. */
-#include <dirent.h>
-#include <errno.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -152,7 +150,7 @@ mh_postmaster_start(struct mh_agent *g, bool as_primary)
     struct mh_err err;
     static const char *argv[4];
     int64_t now = mh_agent_now(g);
-    if (p->state != MH_PG_DOWN || now < p->retry_ns)
+    if (p->state != MH_PG_DOWN || now < p->retry_ns || (!as_primary && !mh_limits_ready(g)))
         return;
     if (!mh_postmaster_sweep(g)) {
         p->retry_ns = now + 20 * MH_NS_PER_MS;
@@ -236,46 +234,9 @@ mh_postmaster_reload(struct mh_agent *g)
         g->w.proc.kill(g->w.proc.self, &g->pm.child, SIGHUP);
 }
 
-/* Processes of PostgreSQL that are not the postmaster: by their executable's name in /proc. As PID 1
- * all orphans are ours to find there; elsewhere only our descendants would be, and the parent of an
- * orphan is the subreaper, which is us (mh_child_reap_orphans). */
-static int
-kill_postgres(const struct mh_agent *g)
-{
-    DIR *d = opendir("/proc");
-    int n = 0;
-    pid_t me = getpid();
-    struct dirent *e;
-    while (d && (e = readdir(d))) {
-        char path[64];
-        char line[256] = "";
-        int64_t pid;
-        if (!mh_str_int(e->d_name, 2, 1 << 30, &pid) || pid == me)
-            continue;
-        (void)snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
-        FILE *f = fopen(path, "re");
-        if (!f)
-            continue;
-        char *got = fgets(line, sizeof(line), f);
-        (void)fclose(f);
-        const char *end = got ? strrchr(line, ')') : NULL;
-        char state = '?';
-        int parent = 0;
-        if (!end || sscanf(end + 1, " %c %d", &state, &parent) != 2 || parent != me)
-            continue;
-        if (!strstr(line, "(postgres") || state == 'Z')
-            continue;
-        (void)kill((pid_t)pid, SIGKILL);
-        n++;
-    }
-    if (d)
-        (void)closedir(d);
-    (void)g;
-    return n;
-}
-
 bool
 mh_postmaster_sweep(struct mh_agent *g)
 {
-    return kill_postgres(g) == 0;
+    (void)g;
+    return mh_sweep() == 0;
 }
