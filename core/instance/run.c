@@ -19,6 +19,7 @@
 #include "base/str.h"
 #include "base/time.h"
 #include "instance/agent.h"
+#include "instance/cli.h"
 #include "instance/jobs.h"
 #include "instance/paths.h"
 #include "instance/pglog.h"
@@ -131,6 +132,7 @@ identify(struct mh_agent *g)
         .pod_uid = pod_uid(&g->w.fs),
         .node = env_or("MOONHERD_NODE", ""),
         .address = own_address(),
+        .bind = env_or("MOONHERD_POD_IP", NULL),
         .pgdata = env_or("PGDATA", "/var/lib/postgresql/data/pgdata"),
         .run_dir = env_or("PGHOST", "/controller/run"),
         .cert_dir = env_or("MOONHERD_CERT_DIR", "/controller/certificates"),
@@ -266,14 +268,12 @@ make_world(struct mh_agent *g, struct mh_kube_config *config, struct mh_err *err
 }
 
 static int
-run(int argc, char **argv)
+run(void)
 {
     static struct mh_agent agent;
     static struct mh_kube_config config;
     struct mh_agent *g = &agent;
     struct mh_err err;
-    (void)argc;
-    (void)argv;
     if (make_world(g, &config, &err)) {
         mh_log_err(MH_LOG_ERROR, "agent", "cannot start", &err);
         return 1;
@@ -304,12 +304,6 @@ run(int argc, char **argv)
     return 0;
 }
 
-static const char usage[] = "usage: moonherd instance COMMAND\n"
-                            "  run     the instance manager, PID 1 of a pod (environment: "
-                            "POD_NAME, NAMESPACE, CLUSTER_NAME, PGDATA)\n"
-                            "  init    make the data folder of the first instance\n"
-                            "  join    copy the data folder of the primary: --parent-node HOST\n";
-
 /* libpq and others must not read the image's home folder or PG* variables of the pod. */
 static void
 clean_environment(void)
@@ -333,10 +327,17 @@ mh_instance_main(int argc, char **argv)
         if (level >= 0)
             mh_log_set_level((enum mh_log_level)level);
     }
+    if (argc > 2 && mh_cli_wants_help(argc - 2, argv + 2)) {
+        (void)fputs(mh_cli_help(what), stdout);
+        return 0;
+    }
     if (strcmp(what, "run") == 0)
-        return run(argc - 1, argv + 1);
+        return mh_cli_run_args(argc - 2, argv + 2) ? run() : 2;
     if (strcmp(what, "init") == 0 || strcmp(what, "join") == 0)
         return mh_job_main(argc - 1, argv + 1);
-    (void)fputs(usage, strcmp(what, "--help") == 0 ? stdout : stderr);
-    return strcmp(what, "--help") == 0 ? 0 : 2;
+    if (strcmp(what, "status") == 0)
+        return mh_cli_status(argc - 2, argv + 2);
+    bool asked = strcmp(what, "--help") == 0 || strcmp(what, "-h") == 0;
+    (void)fputs(mh_cli_help(NULL), asked ? stdout : stderr);
+    return asked ? 0 : 2;
 }
