@@ -5,6 +5,8 @@
 #include <openssl/hmac.h>
 #include <string.h>
 
+#include "base/str.h"
+
 static const char alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
 void
@@ -186,11 +188,12 @@ hmac_sha256(const unsigned char key[32], const char *text, unsigned char out[32]
            len == 32;
 }
 
-char *
-mh_pg_scram(struct mh_arena *a, const struct mh_rand *rand, const char *password)
+#define SCRAM_HEAD "SCRAM-SHA-256$"
+
+/* "SCRAM-SHA-256$ROUNDS:SALT$STORED:SERVER" for this salt; NULL: no memory, or not plain ASCII. */
+static char *
+scram(struct mh_arena *a, const unsigned char *salt, size_t nsalt, int rounds, const char *password)
 {
-    enum { ROUNDS = 4096 };
-    unsigned char salt[16];
     unsigned char salted[32];
     unsigned char client[32];
     unsigned char stored[32];
@@ -200,21 +203,67 @@ mh_pg_scram(struct mh_arena *a, const struct mh_rand *rand, const char *password
         if ((unsigned char)*c >= 0x80)
             return NULL;
     }
-    bool ok = rand->fill(rand->self, salt, sizeof(salt)) &&
-              PKCS5_PBKDF2_HMAC(password, (int)strlen(password), salt, sizeof(salt), ROUNDS,
+    bool ok = PKCS5_PBKDF2_HMAC(password, (int)strlen(password), salt, (int)nsalt, rounds,
                                 EVP_sha256(), sizeof(salted), salted) == 1 &&
               hmac_sha256(salted, "Client Key", client) &&
               EVP_Digest(client, sizeof(client), stored, &len, EVP_sha256(), NULL) == 1 &&
               hmac_sha256(salted, "Server Key", server);
     char *out = NULL;
     if (ok) {
-        const char *s = mh_base64_encode(a, salt, sizeof(salt));
+        const char *s = mh_base64_encode(a, salt, nsalt);
         const char *k = mh_base64_encode(a, stored, sizeof(stored));
         const char *v = mh_base64_encode(a, server, sizeof(server));
         if (s && k && v)
-            out = mh_arena_printf(a, "SCRAM-SHA-256$%d:%s$%s:%s", ROUNDS, s, k, v);
+            out = mh_arena_printf(a, SCRAM_HEAD "%d:%s$%s:%s", rounds, s, k, v);
     }
     OPENSSL_cleanse(salted, sizeof(salted));
     OPENSSL_cleanse(client, sizeof(client));
     return out;
+}
+
+char *
+mh_pg_scram(struct mh_arena *a, const struct mh_rand *rand, const char *password)
+{
+    enum { ROUNDS = 4096 };
+    unsigned char salt[16];
+    if (!rand->fill(rand->self, salt, sizeof(salt)))
+        return NULL;
+    return scram(a, salt, sizeof(salt), ROUNDS, password);
+}
+
+/* A hostile number of rounds must not keep the loop busy. */
+#define ROUNDS_MAX 100000
+
+bool
+mh_pg_scram_matches(struct mh_arena *a, const char *verifier, const char *password)
+{
+    const char *at = verifier + strlen(SCRAM_HEAD);
+    if (!mh_str_starts(verifier, SCRAM_HEAD))
+        return false;
+    size_t digits = strspn(at, "0123456789");
+    size_t n = at[digits] == ':' ? strcspn(at + digits + 1, "$") : 0;
+    char *number = mh_arena_strndup(a, at, digits);
+    int64_t rounds = 0;
+    size_t nsalt = 0;
+    char *salt = n ? mh_base64_decode(a, at + digits + 1, n, &nsalt) : NULL;
+    if (!number || !salt || !mh_str_int(number, 1, ROUNDS_MAX, &rounds))
+        return false;
+    const char *again = scram(a, (const unsigned char *)salt, nsalt, (int)rounds, password);
+    return again && mh_secret_eq(again, verifier);
+}
+
+bool
+mh_pg_is_verifier(const char *text)
+{
+    if (mh_str_starts(text, "md5"))
+        return strlen(text) == 35 && strspn(text + 3, "0123456789abcdef") == 32;
+    if (!mh_str_starts(text, SCRAM_HEAD))
+        return false;
+    text += strlen(SCRAM_HEAD);
+    size_t digits = strspn(text, "0123456789");
+    const char *salt = text + digits + 1;
+    if (digits == 0 || text[digits] != ':')
+        return false;
+    const char *dollar = strchr(salt, '$');
+    return dollar && dollar > salt && strchr(dollar, ':') != NULL;
 }

@@ -36,5 +36,9 @@ bool mh_secret_eq(const char *a, const char *b);
  * normalise it first: let the server hash that one). */
 char *mh_pg_md5(struct mh_arena *a, const char *user, const char *password);
 char *mh_pg_scram(struct mh_arena *a, const struct mh_rand *rand, const char *password);
+/* Was this SCRAM-SHA-256 verifier made from this password? False too for one beyond ASCII. */
+bool mh_pg_scram_matches(struct mh_arena *a, const char *verifier, const char *password);
+/* Is this text what PostgreSQL stores (either kind), and so no password? */
+bool mh_pg_is_verifier(const char *text);
 
 #endif
