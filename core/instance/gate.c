@@ -28,6 +28,7 @@ mh_gate_close(struct mh_agent *g)
     bool was_open = g->primary.gate == MH_GATE_OPEN;
     g->primary.gate = MH_GATE_CLOSED;
     g->primary.published = false;
+    mh_login_forget(g);
     if (was_open && g->know.certs_ready && mh_conf_write(g, &changed, &err) == MH_OK)
         mh_postmaster_reload(g);
     mh_status_changed(g);
@@ -223,19 +224,23 @@ mh_gate_tick(struct mh_agent *g)
         return;
     case MH_GATE_MARK:
         return;
-    case MH_GATE_WAIT:
+    case MH_GATE_WAIT: {
         p->gate_term = g->order.term;
         refresh(g);
+        bool reachable = mh_login_done(g);
         if (p->sync.number > 0 && mh_replication_past(g, &p->sync, p->marker) < p->sync.number) {
             mh_replication_look(g, 30 * MH_NS_PER_MS);
             mh_slots_tick(g);
             relax(g);
             return;
         }
+        if (!reachable)
+            return;
         p->wait_ns = 0;
         p->gate = MH_GATE_READ;
         mh_local_sql(g, mh_end_sessions_sql, sessions_ended);
         return;
+    }
     case MH_GATE_READ:
     case MH_GATE_OPEN:
         return;

@@ -350,6 +350,7 @@ mh_primary_reset(struct mh_agent *g)
 {
     struct mh_primary *p = &g->primary;
     p->gate = MH_GATE_NONE;
+    mh_login_forget(g);
     p->promoting = false;
     p->roles_done = false;
     p->roles_asked = false;
@@ -415,5 +416,6 @@ mh_primary_tick(struct mh_agent *g)
     mh_replication_look(g, MH_NS_PER_S);
     mh_sync_tick(g);
     mh_slots_tick(g);
+    mh_accounts_tick(g);
     checkpoint(g);
 }
