@@ -116,6 +116,7 @@ mh_standby_follow(struct mh_agent *g)
         g->pm.crashes = 0;
         if (g->own.term < g->order.term && mh_term_store(g, g->order.term, g->order.term, &err))
             mh_agent_fail(g, err.msg);
+        mh_slots_follow(g);
     }
     check_ancestry(g);
 }
