@@ -106,9 +106,23 @@ serve(struct mh_agent *g)
     mh_primary_tick(g);
 }
 
+/* Fenced by hand: the order is kept in the term file, nothing runs under it. */
+static void
+rest(struct mh_agent *g)
+{
+    bool under_term = g->order.order != MH_HA_WAIT && g->order.order != MH_HA_CLAIM;
+    if (under_term)
+        (void)promise(g);
+    mh_postmaster_stop(g, MH_STOP_FAST, seconds_of(g, "switchoverDelay", 3600));
+}
+
 static void
 carry_out(struct mh_agent *g)
 {
+    if (mh_user_fenced(g) && g->order.order != MH_HA_QUIT && g->order.order != MH_HA_HALT) {
+        rest(g);
+        return;
+    }
     switch (g->order.order) {
     case MH_HA_WAIT:
         if (mh_agent_is_primary(g) && g->own.term > 0)
@@ -247,6 +261,8 @@ look(struct mh_agent *g)
     if (g->standby.rewinding || g->standby.joining)
         return;
     decide(g);
+    mh_limits_tick(g);
+    mh_ldap_tick(g);
     if (g->conf_dirty && g->has_data && g->know.certs_ready) {
         g->conf_dirty = false;
         bool renewed = g->know.certs_version != g->certs_loaded;

@@ -66,7 +66,7 @@ startupz(struct mh_request *req, void *arg)
 {
     const struct mh_agent *g = arg;
     /* Waiting for a role, rewinding and fencing are no failures to start. */
-    if (mh_agent_pg_up(g) || g->pm.state == MH_PG_DOWN || g->standby.rewinding)
+    if (mh_agent_pg_up(g) || g->pm.state == MH_PG_DOWN || g->standby.rewinding || g->user_fenced)
         mh_reply_text(req, 200, g->pm.state == MH_PG_DOWN ? "Skipped" : "OK");
     else
         mh_reply_text(req, 500, "PostgreSQL is starting\n");
@@ -192,7 +192,7 @@ metrics(struct mh_request *req, void *arg)
         "# HELP moonherd_instance_crashes_total Unexpected ends of PostgreSQL.\n"
         "# TYPE moonherd_instance_crashes_total counter\n"
         "moonherd_instance_crashes_total %d\n",
-        g->id.cluster, mh_agent_pg_up(g), g->standby.fenced, primary, mh_gate_is_open(g),
+        g->id.cluster, mh_agent_pg_up(g), g->user_fenced, primary, mh_gate_is_open(g),
         (unsigned long long)g->own.term, g->pm.crashes);
     if (text)
         mh_reply(req, 200, "text/plain; version=0.0.4; charset=utf-8", text, strlen(text));
@@ -214,7 +214,8 @@ static enum mh_code
 first_time(struct mh_agent *g, struct mh_err *err)
 {
     struct mh_server_tls tls = tls_of(g);
-    struct mh_server *s = mh_server_new(g->base, "0.0.0.0", STATUS_PORT, &tls, err);
+    const char *address = g->id.bind ? g->id.bind : "0.0.0.0";
+    struct mh_server *s = mh_server_new(g->base, address, STATUS_PORT, &tls, err);
     if (!s)
         return err->code;
     if (!mh_server_route(s, MH_GET, "/healthz", healthz, g) ||
@@ -228,7 +229,7 @@ first_time(struct mh_agent *g, struct mh_err *err)
         mh_server_free(s);
         return mh_fail(err, MH_E_NOMEM, "no memory for the routes");
     }
-    struct mh_server *m = mh_server_new(g->base, "0.0.0.0", METRICS_PORT, NULL, err);
+    struct mh_server *m = mh_server_new(g->base, address, METRICS_PORT, NULL, err);
     if (!m || !mh_server_route(m, MH_GET, "/metrics", metrics, g)) {
         mh_server_free(m);
         mh_server_free(s);

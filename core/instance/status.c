@@ -141,10 +141,13 @@ add_contract(const struct mh_agent *g, yyjson_mut_doc *d, yyjson_mut_val *root)
            yyjson_mut_obj_add_str(d, root, "systemID", p->system_id) &&
            yyjson_mut_obj_add_bool(d, root, "replayPaused", p->replay_paused) &&
            yyjson_mut_obj_add_bool(d, root, "pendingRestart", p->pending_restart) &&
-           yyjson_mut_obj_add_bool(d, root, "pendingRestartForDecrease", false) &&
+           yyjson_mut_obj_add_bool(d, root, "pendingRestartForDecrease",
+                                   p->pending_restart && p->pending_decrease) &&
            yyjson_mut_obj_add_bool(d, root, "isWalReceiverActive", up && p->has_receiver) &&
            yyjson_mut_obj_add_bool(d, root, "isPgRewindRunning", g->standby.rewinding) &&
-           yyjson_mut_obj_add_bool(d, root, "mightBeUnavailable", false) &&
+           yyjson_mut_obj_add_bool(d, root, "mightBeUnavailable",
+                                   g->user_fenced ||
+                                       (g->pm.state == MH_PG_STOPPING && g->pm.wanted_stop)) &&
            yyjson_mut_obj_add_bool(d, root, "isArchivingWAL", false) &&
            yyjson_mut_obj_add_uint(d, root, "timeLineID", p->timeline) &&
            yyjson_mut_obj_add_str(d, root, "loadedConfigurationHash", p->config_hash) &&
