@@ -111,6 +111,8 @@ on_statement(struct tw *tw, void *arg, const struct mh_pg_call *call, struct tw_
         rows->message = "no connection";
         return true;
     }
+    if (t->also && t->also(t, call, rows))
+        return true;
     if (strstr(call->sql, "select v.rec::text")) {
         answer_question(t, rows);
     } else if (strstr(call->sql, "from pg_stat_replication")) {
@@ -136,8 +138,10 @@ static bool
 on_process(struct tw *tw, void *arg, const struct mh_child *child, struct tw_fate *fate)
 {
     struct ta *t = arg;
-    (void)fate;
-    if (strstr(child->name, "postgres"))
+    if (strcmp(child->name, "pg_controldata") == 0) {
+        fate->ends = true;
+        fate->out = t->control ? t->control : "";
+    } else if (strstr(child->name, "postgres"))
         t->pg.recovers = tw->world.fs.exists(tw->world.fs.self, TA_DATA "/standby.signal");
     return true;
 }
@@ -342,6 +346,7 @@ ta_end(struct ta *t)
     mh_arena_release(&g->primary.sync_arena);
     mh_arena_release(&g->primary.next_arena);
     mh_pglog_free(g->pglog);
+    mh_free(g->ldap_password);
     mh_free(g->status);
     (void)nftw(t->dir, remove_one, 8, FTW_DEPTH | FTW_PHYS);
     tw_abandon(t->tw);

@@ -48,6 +48,9 @@ struct ta_peer {
 
 struct ta {
     struct tw *tw;
+    const char *control; /* what pg_controldata prints; NULL: nothing */
+    /* Asked first about a statement; false: as struct ta_pg says. */
+    bool (*also)(struct ta *t, const struct mh_pg_call *call, struct tw_rows *rows);
     struct mh_agent *g;
     struct ta_pg pg;
     struct ta_peer peer;
