@@ -1,0 +1,136 @@
+/* stable.c - somebody holds the Lease: is it well, and does its promotion end? */
+#include <string.h>
+
+#include "base/str.h"
+#include "ha/view_in.h"
+
+/* A standby that has heard nothing for this long does not see the primary (wal_sender_timeout is
+ * 5 s, a walsender without work sends a keepalive after half of it). */
+#define QUIET_MS 3500
+/* How long a winner may take from its election to the open gate before somebody else is tried. */
+#define PROMOTE_MS 60000
+
+/* Do the standbys still hear the primary? I18: nobody is promoted while it gets W acknowledgements. */
+static bool
+standbys_agree(const struct mh_ha_view *view, int *silent, int *hearing)
+{
+    const struct mh_ha_lease *l = &view->lease;
+    *silent = 0;
+    *hearing = 0;
+    for (int i = 0; i < view->nmembers; i++) {
+        const struct mh_ha_member *m = &view->members[i];
+        if (mh_str_eq(m->name, l->holder) || !m->connected || !m->known)
+            continue;
+        if (m->receiving && m->quiet_ms >= 0 && m->quiet_ms < QUIET_MS)
+            (*hearing)++;
+        else if (m->pg_up)
+            (*silent)++;
+    }
+    if (l->nconfigs == 0)
+        return *silent > 0 && *hearing == 0;
+    for (int c = 0; c < l->nconfigs; c++) {
+        int n = 0;
+        for (int i = 0; i < view->nmembers; i++) {
+            const struct mh_ha_member *m = &view->members[i];
+            if (!mh_ha_config_has(&l->configs[c], m->name))
+                continue;
+            n += m->connected && m->known && m->pg_up &&
+                 !(m->receiving && m->quiet_ms >= 0 && m->quiet_ms < QUIET_MS);
+        }
+        if (n < mh_ha_fence_quorum(&l->configs[c]) || n == 0)
+            return false;
+    }
+    return true;
+}
+
+/* The holder says that it does not serve any more, or does not say anything. */
+static bool
+holder_failed(const struct mh_ha_view *view, int64_t *since_ms, const char **why)
+{
+    int h = mh_ha_find(view, view->lease.holder);
+    *since_ms = INT64_MAX;
+    if (h < 0) {
+        *why = "its pod is gone";
+        return true;
+    }
+    const struct mh_ha_member *m = &view->members[h];
+    if (m->connected && m->known) {
+        /* Claimed and not yet started is term 1 with data of term 0. */
+        if (mh_ha_other_volume(&view->lease, m) ||
+            (view->lease.term > 1 && m->term < view->lease.term)) {
+            *why = "it has another volume than the one that served this term";
+            return true;
+        }
+        *why = "its manager asks for a hand-over";
+        return m->gave_up || (m->stopped_clean && !m->pg_up);
+    }
+    *since_ms = m->lost_ms < 0 ? view->lease_unchanged_ms : m->lost_ms;
+    *why = "its manager does not answer";
+    return !m->connected && *since_ms >= MH_HA_LOST_MS;
+}
+
+static void
+assess_failure(const struct mh_ha_view *view, struct mh_ha_verdict *v, const char *why,
+               int64_t since_ms)
+{
+    const char *holder = view->lease.holder;
+    int silent = 0;
+    int hearing = 0;
+    v->look_again_ms = 200;
+    if (view->failover_delay_ms > 0 && since_ms < view->failover_delay_ms) {
+        mh_ha_say(v, MH_HA_ST_SUSPECTED, "%s failed, %s; failoverDelay has %lld ms left", holder,
+                  why, (long long)(view->failover_delay_ms - since_ms));
+        return;
+    }
+    if (!standbys_agree(view, &silent, &hearing)) {
+        mh_ha_say(v, MH_HA_ST_SUSPECTED,
+                  "%s is suspected, %s; %d standbys still hear it, %d do not: too few agree",
+                  holder, why, hearing, silent);
+        return;
+    }
+    mh_ha_raise_term(view, v);
+    mh_ha_say(v, MH_HA_ST_FENCING, "%s failed, %s; %d standbys do not hear it either", holder, why,
+              silent);
+}
+
+void
+mh_ha_assess_promoting(const struct mh_ha_view *view, struct mh_ha_verdict *v)
+{
+    const struct mh_ha_lease *l = &view->lease;
+    int h = mh_ha_find(view, l->holder);
+    const struct mh_ha_member *m = h < 0 ? NULL : &view->members[h];
+    v->look_again_ms = 500;
+    mh_ha_tell_all(view, v, true);
+    bool lost = !m || (!m->connected && (m->lost_ms < 0 || m->lost_ms > 3000)) ||
+                (m->connected && m->known && m->gave_up);
+    /* A gate that waits for standbys is no failure. */
+    bool working = m && m->connected && m->pg_up && m->role == MH_HA_PRIMARY;
+    if (lost || (!working && view->lease_unchanged_ms > PROMOTE_MS)) {
+        mh_ha_raise_term(view, v);
+        mh_ha_say(v, MH_HA_ST_FENCING, "%s did not finish its promotion",
+                  l->holder ? l->holder : "?");
+        return;
+    }
+    mh_ha_say(v, MH_HA_ST_PROMOTING, "%s makes itself primary of term %llu", m->name,
+              (unsigned long long)l->term);
+}
+
+void
+mh_ha_assess_stable(const struct mh_ha_view *view, struct mh_ha_verdict *v)
+{
+    int64_t since_ms = 0;
+    const char *why = "";
+    if (holder_failed(view, &since_ms, &why)) {
+        assess_failure(view, v, why, since_ms);
+        return;
+    }
+    if (mh_ha_wants_switchover(view)) {
+        mh_ha_begin_switchover(view, v);
+        return;
+    }
+    mh_ha_say(v, MH_HA_ST_HEALTHY, "%s is primary of term %llu", view->lease.holder,
+              (unsigned long long)view->lease.term);
+    int h = mh_ha_find(view, view->lease.holder);
+    if (h >= 0 && !view->members[h].connected)
+        v->look_again_ms = 200;
+}
