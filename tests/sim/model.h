@@ -208,6 +208,15 @@ void sim_commit(struct sim *s, int i);
 void sim_self_stop(struct sim *s);
 void sim_status(struct sim *s, int i, struct status *out);
 
+/* faults.c, schedule.c */
+void sim_manager_starts(struct sim *s, int i);
+void sim_wish_set(struct sim *s);
+void sim_fault(struct sim *s);
+void sim_disaster(struct sim *s, int i);
+void sim_step(struct sim *s);
+void sim_heal(struct sim *s);
+bool sim_bad(const struct sim *s);
+
 /* coord.c */
 void sim_coord_acts(struct sim *s, int k);
 void sim_coord_gets(struct sim *s, int k, const struct msg *m);
