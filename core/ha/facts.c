@@ -97,6 +97,7 @@ mh_ha_member_read(yyjson_val *status, struct mh_ha_member *m)
                                              : MH_HA_NONE;
     m->pg_up = mh_json_bool(v, false, "pgUp", NULL);
     m->gave_up = mh_json_bool(v, false, "handOver", NULL);
+    m->halted = mh_str_eq(mh_json_str(v, "order", NULL), "halt");
     m->promise = count_of(v, "promise");
     m->term = count_of(v, "term");
     m->fenced = mh_json_bool(v, false, "fenced", NULL);

@@ -8,6 +8,8 @@
 #define FORWARD_MS 2000
 /* How much it may have to fetch. */
 #define FORWARD_BYTES (16u << 20)
+/* A term that waits for so long waits for a human, or for whoever is left. */
+#define BLOCKED_MS 10000
 
 /* --- fence ----------------------------------------------------------------------------------- */
 
@@ -159,12 +161,18 @@ choose(const struct mh_ha_view *view, const struct mh_ha_verdict *v)
 
 /* --- the phase ------------------------------------------------------------------------------- */
 
-/* The old primary stopped and can start again: nothing acknowledged is missing in its log. */
+/* The old primary stopped and can start again: nothing acknowledged is missing in its log. One that
+ * asked for a hand-over tries again only where nobody else could take it for a while. */
 static bool
 give_back(const struct mh_ha_view *view, struct mh_ha_verdict *v)
 {
-    int h = mh_ha_find(view, view->lease.holder);
-    if (!holder_says_stopped(view) || view->members[h].gave_up)
+    const struct mh_ha_lease *l = &view->lease;
+    int h = mh_ha_find(view, l->holder);
+    if (!holder_says_stopped(view))
+        return false;
+    const struct mh_ha_member *m = &view->members[h];
+    if (m->gave_up && (view->lease_unchanged_ms < BLOCKED_MS || !l->incarnation ||
+                       !mh_str_eq(l->incarnation, m->incarnation)))
         return false;
     mh_ha_elect(view, v, h);
     v->to.incarnation = NULL; /* only this volume */
@@ -177,7 +185,7 @@ static void
 wait_for_proof(const struct mh_ha_view *view, struct mh_ha_verdict *v, const struct fence *f)
 {
     const struct mh_ha_lease *l = &view->lease;
-    bool blocked = view->lease_unchanged_ms > 10000;
+    bool blocked = view->lease_unchanged_ms > BLOCKED_MS;
     enum mh_ha_state state = blocked ? MH_HA_ST_BLOCKED : MH_HA_ST_FENCING;
     const char *holder = l->holder ? l->holder : "the old primary";
     if (f->synchronous && !l->configs_known)

@@ -4,7 +4,7 @@
  * compare-and-swap on resourceVersion, so terms are unique without a vote (reliability.md 3.1).
  *   spec.holderIdentity     pod name of the primary (in phase fencing and switching: of the old one)
  *   spec.leaseTransitions   the term
- *   annotations moonherd.io/... phase, incarnation, address, candidate, configs, forward
+ *   annotations moonherd.io/... phase, incarnation, address, candidate, configs, served
  * Values live as long as the JSON they were read from. */
 #ifndef MH_HA_LEASE_H
 #define MH_HA_LEASE_H
@@ -41,6 +41,7 @@ struct mh_ha_lease {
     const char *incarnation; /* of the holder's volume */
     const char *address;     /* of the holder; NULL if unknown */
     const char *holder_uid;  /* of the holder's pod; NULL if unknown */
+    uint64_t served;         /* the last term in which a gate was opened, 0: unknown */
     const char *candidate;   /* switching: who is to take over; fencing: whom the policy prefers */
     struct mh_ha_config
         configs[2]; /* the possible ones: a write may have been acknowledged by any */

@@ -43,54 +43,71 @@ standbys_agree(const struct mh_ha_view *view, int *silent, int *hearing)
     return true;
 }
 
+struct failure {
+    const char *why;
+    int64_t since_ms;
+    bool certain; /* the holder itself says that it cannot serve: nobody has to agree */
+};
+
+/* H3: somebody has raised leaseTransitions; the volume is the one that served. */
+static bool
+raised_by_hand(const struct mh_ha_lease *l, const struct mh_ha_member *m)
+{
+    return l->served > 0 && l->term > l->served && m->term == l->served && !m->pg_up;
+}
+
 /* The holder says that it does not serve any more, or does not say anything. */
 static bool
-holder_failed(const struct mh_ha_view *view, int64_t *since_ms, const char **why)
+holder_failed(const struct mh_ha_view *view, struct failure *f)
 {
-    int h = mh_ha_find(view, view->lease.holder);
-    *since_ms = INT64_MAX;
-    if (h < 0) {
-        *why = "its pod is gone";
+    const struct mh_ha_lease *l = &view->lease;
+    int h = mh_ha_find(view, l->holder);
+    *f = (struct failure){ .since_ms = INT64_MAX, .why = "its pod is gone" };
+    if (h < 0)
         return true;
-    }
     const struct mh_ha_member *m = &view->members[h];
     if (m->connected && m->known) {
-        /* Claimed and not yet started is term 1 with data of term 0. */
-        if (mh_ha_other_volume(&view->lease, m) ||
-            (view->lease.term > 1 && m->term < view->lease.term)) {
-            *why = "it has another volume than the one that served this term";
+        f->certain = m->halted && !m->pg_up;
+        f->why = "it has another volume than the one that served this term";
+        if (mh_ha_other_volume(l, m))
             return true;
-        }
-        *why = "its manager asks for a hand-over";
-        return m->gave_up || (m->stopped_clean && !m->pg_up);
+        if (raised_by_hand(l, m))
+            f->why =
+                "its term was raised by hand. HINT: leave the Lease alone now, a new term elects "
+                "a primary";
+        /* Claimed and not yet started is term 1 with data of term 0. */
+        if (l->term > 1 && m->term < l->term)
+            return true;
+        f->why =
+            f->certain ? "it must not run under this Lease" : "its manager asks for a hand-over";
+        return f->certain || m->gave_up || (m->stopped_clean && !m->pg_up);
     }
-    *since_ms = m->lost_ms < 0 ? view->lease_unchanged_ms : m->lost_ms;
-    *why = "its manager does not answer";
-    return !m->connected && *since_ms >= MH_HA_LOST_MS;
+    f->since_ms = m->lost_ms < 0 ? view->lease_unchanged_ms : m->lost_ms;
+    f->why = "its manager does not answer";
+    return !m->connected && f->since_ms >= MH_HA_LOST_MS;
 }
 
 static void
-assess_failure(const struct mh_ha_view *view, struct mh_ha_verdict *v, const char *why,
-               int64_t since_ms)
+assess_failure(const struct mh_ha_view *view, struct mh_ha_verdict *v, const struct failure *f)
 {
     const char *holder = view->lease.holder;
     int silent = 0;
     int hearing = 0;
     v->look_again_ms = 200;
-    if (view->failover_delay_ms > 0 && since_ms < view->failover_delay_ms) {
+    if (view->failover_delay_ms > 0 && f->since_ms < view->failover_delay_ms) {
         mh_ha_say(v, MH_HA_ST_SUSPECTED, "%s failed, %s; failoverDelay has %lld ms left", holder,
-                  why, (long long)(view->failover_delay_ms - since_ms));
+                  f->why, (long long)(view->failover_delay_ms - f->since_ms));
         return;
     }
-    if (!standbys_agree(view, &silent, &hearing)) {
+    if (!standbys_agree(view, &silent, &hearing) && !f->certain) {
         mh_ha_say(v, MH_HA_ST_SUSPECTED,
                   "%s is suspected, %s; %d standbys still hear it, %d do not: too few agree",
-                  holder, why, hearing, silent);
+                  holder, f->why, hearing, silent);
         return;
     }
     mh_ha_raise_term(view, v);
-    mh_ha_say(v, MH_HA_ST_FENCING, "%s failed, %s; %d standbys do not hear it either", holder, why,
-              silent);
+    mh_ha_say(v, MH_HA_ST_FENCING, "%s failed, %s; %d standbys do not hear it either", holder,
+              f->why, silent);
 }
 
 void
@@ -118,10 +135,9 @@ mh_ha_assess_promoting(const struct mh_ha_view *view, struct mh_ha_verdict *v)
 void
 mh_ha_assess_stable(const struct mh_ha_view *view, struct mh_ha_verdict *v)
 {
-    int64_t since_ms = 0;
-    const char *why = "";
-    if (holder_failed(view, &since_ms, &why)) {
-        assess_failure(view, v, why, since_ms);
+    struct failure failure;
+    if (holder_failed(view, &failure)) {
+        assess_failure(view, v, &failure);
         return;
     }
     if (mh_ha_wants_switchover(view)) {

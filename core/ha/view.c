@@ -64,6 +64,10 @@ mh_ha_find(const struct mh_ha_view *view, const char *name)
 bool
 mh_ha_other_volume(const struct mh_ha_lease *l, const struct mh_ha_member *m)
 {
+    /* An old snapshot of the volume has its name too, but has missed a term (E10). Data of term 1 is
+     * of term 0 until its first start. */
+    if (l->served > 1 && m->known && m->term < l->served)
+        return true;
     return l->incarnation && *l->incarnation && m->incarnation &&
            strcmp(l->incarnation, m->incarnation) != 0;
 }
@@ -131,7 +135,9 @@ assess_empty_lease(const struct mh_ha_view *view, struct mh_ha_verdict *v)
     if (owner < 0 || view->members[owner].term < top || !view->lease.exists || !all) {
         mh_ha_say(v, MH_HA_ST_BLOCKED, "the Lease is empty but instances have seen term %llu: %s",
                   (unsigned long long)top,
-                  all ? "no single running primary of it answers"
+                  all ? "no single running primary of it answers. HINT: the instance with the "
+                        "newest data as spec.holderIdentity, a higher spec.leaseTransitions and "
+                        "moonherd.io/phase=promoting make it primary"
                       : "all must answer before one of them gets it back");
         v->look_again_ms = 2000;
         return;
@@ -158,7 +164,8 @@ mh_ha_assess(const struct mh_ha_view *view, struct mh_ha_verdict *out)
             mh_ha_say(
                 out, MH_HA_ST_BLOCKED,
                 "%s has promised term %llu, the Lease says %llu: it went back in time. HINT: raise "
-                "spec.leaseTransitions of the Lease above it",
+                "spec.leaseTransitions of the Lease above it; the holder then stops, and a primary "
+                "is elected anew",
                 view->members[i].name, (unsigned long long)view->members[i].promise,
                 (unsigned long long)l->term);
             out->look_again_ms = 2000;

@@ -32,6 +32,7 @@ struct mh_ha_member {
     bool known;
     enum mh_ha_role role;
     bool pg_up;       /* PostgreSQL accepts its manager's queries */
+    bool halted;      /* the manager says that it must not run under this lease */
     bool gave_up;     /* the manager asks for a hand-over: it will not restart PostgreSQL */
     uint64_t promise; /* durable: no term below it is ever acknowledged */
     uint64_t term;    /* the term its data last served or followed */

@@ -48,6 +48,16 @@ mh_agent_fail(struct mh_agent *g, const char *text)
     mh_status_changed(g);
 }
 
+void
+mh_agent_give_up(struct mh_agent *g)
+{
+    if (g->pm.hand_over)
+        return;
+    g->pm.hand_over = true;
+    g->pm.hand_over_term = g->know.lease.term;
+    mh_status_changed(g);
+}
+
 /* --- orders ---------------------------------------------------------------------------------- */
 
 /* Rule: the promise is durable before anything is done under it. */
@@ -83,6 +93,7 @@ serve(struct mh_agent *g)
         return;
     if (mh_rewind_is_marked(g)) {
         mh_agent_fail(g, "the data folder is half rewound: it cannot be primary");
+        mh_agent_give_up(g);
         return;
     }
     if (g->pm.state == MH_PG_DOWN) {
@@ -172,6 +183,28 @@ keep_texts(struct mh_agent *g)
     o->follow = o->follow ? g->order_follow : NULL;
 }
 
+/* Who must not run although the lease names it says so: else all would wait for it. A hand-over that
+ * ended with the same instance is over. */
+static void
+note_hand_over(struct mh_agent *g, const struct mh_ha_self_out *out)
+{
+    struct mh_postmaster *p = &g->pm;
+    const struct mh_ha_lease *l = &g->know.lease;
+    /* H3: whose log served last does not ask for somebody else. */
+    bool whole =
+        l->served > 0 && g->own.term >= l->served && mh_str_eq(l->incarnation, g->own.incarnation);
+    if (out->order == MH_HA_HALT && mh_str_eq(l->holder, g->id.name) && !whole) {
+        p->halted = !p->hand_over || p->halted;
+        mh_agent_give_up(g);
+    } else if (out->order == MH_HA_SERVE && p->hand_over &&
+               (p->halted || out->term > p->hand_over_term)) {
+        p->hand_over = false;
+        p->halted = false;
+        p->crashes = 0;
+        mh_status_changed(g);
+    }
+}
+
 static void
 decide(struct mh_agent *g)
 {
@@ -205,6 +238,7 @@ decide(struct mh_agent *g)
     }
     if (out.order != MH_HA_HALT && out.order != g->order.order)
         g->failure[0] = '\0';
+    note_hand_over(g, &out);
     g->order = out;
     keep_texts(g);
     carry_out(g);
@@ -221,7 +255,7 @@ terminate(struct mh_agent *g)
     int64_t now = mh_agent_now(g);
     if (p->state != MH_PG_DOWN) {
         if (mh_agent_is_primary(g) && mh_agent_instances(g) > 1)
-            p->hand_over = true;
+            mh_agent_give_up(g);
         bool deposed = g->know.lease_known && (g->know.lease.phase == MH_HA_FENCING ||
                                                !mh_str_eq(g->know.lease.holder, g->id.name));
         if (mh_agent_is_primary(g) && deposed)

@@ -74,10 +74,12 @@ struct mh_postmaster {
     int exit_code;
     bool clean; /* the last stop was clean */
     uint64_t shutdown_lsn;
-    int crashes;         /* unexpected ends since the start */
-    int64_t crash_ns[3]; /* times of the last ones, newest first */
-    bool disk_full;      /* no room for WAL: exit code 4 follows at once */
-    bool hand_over;      /* crash loop, or this pod is going: somebody else shall serve */
+    int crashes;             /* unexpected ends since the start */
+    int64_t crash_ns[3];     /* times of the last ones, newest first */
+    bool disk_full;          /* no room for WAL: exit code 4 follows at once */
+    bool hand_over;          /* crash loop, or this pod is going: somebody else shall serve */
+    bool halted;             /* hand_over because of an order to halt */
+    uint64_t hand_over_term; /* of the lease then; who is elected for a later one tries again */
     int64_t started_ns;
     int64_t stop_deadline_ns;
     struct mh_timer *timer;
@@ -282,6 +284,8 @@ int mh_agent_instances(const struct mh_agent *g);
 bool mh_agent_pg_up(const struct mh_agent *g);
 bool mh_agent_is_primary(const struct mh_agent *g);
 void mh_agent_fail(struct mh_agent *g, const char *text);
+/* Asks for somebody else as primary, until this instance follows or is elected anew. */
+void mh_agent_give_up(struct mh_agent *g);
 
 /* know.c */
 bool mh_know_start(struct mh_agent *g);

@@ -45,7 +45,7 @@ note_crash(struct mh_agent *g)
     p->crash_ns[0] = now;
     bool loop = p->crashes >= 3 && now - p->crash_ns[2] < CRASH_WINDOW_NS;
     if (loop && g->primary.gate != MH_GATE_NONE && mh_agent_instances(g) > 1 && !p->hand_over) {
-        p->hand_over = true;
+        mh_agent_give_up(g);
         mh_error("postmaster", "PostgreSQL ended three times within a minute: hand-over wanted");
     }
     p->retry_ns = now + (loop ? 5 * MH_NS_PER_S : 0);

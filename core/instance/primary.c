@@ -81,11 +81,13 @@ on_swapped(struct mh_api_call *call)
 
 static bool
 add_annotations(struct mh_agent *g, struct mh_arena *a, yyjson_mut_doc *d, yyjson_mut_val *meta,
-                const struct mh_ha_config *configs, int n)
+                uint64_t term, const struct mh_ha_config *configs, int n)
 {
     yyjson_mut_val *notes = yyjson_mut_obj_add_obj(d, meta, "annotations");
+    char *served = mh_arena_printf(a, "%llu", (unsigned long long)term);
     char *text = n >= 0 ? mh_ha_configs_text(a, configs, n) : NULL;
-    return notes && (n < 0 || text) &&
+    return notes && served && (n < 0 || text) &&
+           yyjson_mut_obj_add_str(d, notes, "moonherd.io/served", served) &&
            yyjson_mut_obj_add_str(d, notes, "moonherd.io/phase", "stable") &&
            yyjson_mut_obj_add_str(d, notes, "moonherd.io/incarnation", g->own.incarnation) &&
            yyjson_mut_obj_add_str(d, notes, "moonherd.io/address", g->id.address) &&
@@ -111,7 +113,7 @@ swap_body(struct mh_agent *g, struct mh_arena *a, uint64_t term, const struct mh
         mh_json_int(g->know.cluster, 8, "spec", "primaryLease", "leaseDurationSeconds", NULL);
     bool fresh = g->know.lease.term != term || g->know.lease.phase != MH_HA_STABLE;
     if (!yyjson_mut_obj_add_str(d, meta, "resourceVersion", g->know.lease.resource_version) ||
-        !add_annotations(g, a, d, meta, configs, n) ||
+        !add_annotations(g, a, d, meta, term, configs, n) ||
         !yyjson_mut_obj_add_str(d, spec, "holderIdentity", g->id.name) ||
         !yyjson_mut_obj_add_uint(d, spec, "leaseTransitions", term) ||
         !yyjson_mut_obj_add_int(d, spec, "leaseDurationSeconds", seconds) ||

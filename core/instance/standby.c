@@ -113,6 +113,7 @@ mh_standby_follow(struct mh_agent *g)
     if (g->pg.receiving && mh_agent_pg_up(g)) {
         struct mh_err err;
         g->pm.hand_over = false; /* it serves again, as a standby */
+        g->pm.halted = false;
         g->pm.crashes = 0;
         if (g->own.term < g->order.term && mh_term_store(g, g->order.term, g->order.term, &err))
             mh_agent_fail(g, err.msg);

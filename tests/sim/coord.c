@@ -42,6 +42,7 @@ fill_member(struct sim *s, int k, int i, struct mh_ha_member *m)
     m->incarnation = volumes[st->volume % 64];
     m->role = st->role;
     m->pg_up = st->pg_up;
+    m->halted = st->halted;
     m->gave_up = st->gave_up;
     m->promise = st->promise;
     m->term = st->term;

@@ -24,6 +24,15 @@ manager_dies(struct sim *s, int i, bool host)
 }
 
 void
+sim_give_up(struct sim *s, int i)
+{
+    struct node *x = &s->node[i];
+    if (!x->gave_up)
+        x->gave_up_term = x->seen < 0 ? 0 : s->ver[x->seen].term;
+    x->gave_up = true;
+}
+
+void
 sim_manager_starts(struct sim *s, int i)
 {
     struct node *x = &s->node[i];
@@ -55,7 +64,7 @@ postgres_dies(struct sim *s, int i)
     bool serving = x->primary;
     sim_stop(s, i, false);
     if (serving && ++x->crashes >= 3)
-        x->gave_up = true;
+        sim_give_up(s, i);
 }
 
 static void
@@ -174,14 +183,24 @@ sim_fault(struct sim *s)
     }
 }
 
-/* Once in a run: a volume is lost with what its node had promised (E12), or somebody removes the
- * Lease (H4). Then the cluster may have to wait for a human, but nothing is lost. */
+/* Once in a run: somebody raises the term in the Lease (H3); and a volume is lost with what its node
+ * had promised (E12), or somebody removes the Lease (H4). Then the cluster may have to wait for a human, but nothing is lost. */
 void
 sim_disaster(struct sim *s, int i)
 {
     struct node *x = &s->node[i];
     if (s->lost_once || s->nver > VERSIONS - 80)
         return;
+    if (sim_r(s, 3) == 0) { /* H3: then nothing may be waited for */
+        struct mlease next = s->ver[s->nver - 1];
+        if (s->edited || next.holder < 0)
+            return;
+        sim_note(s, "somebody raises the term in the Lease");
+        s->edited = true;
+        next.term += 1 + (uint64_t)sim_r(s, 3);
+        s->ver[s->nver++] = next;
+        return;
+    }
     s->lost_once = true;
     if (sim_r(s, 3) == 0) {
         sim_note(s, "the Lease is removed");

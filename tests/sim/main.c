@@ -49,6 +49,7 @@ static const struct plan plans[] = {
     { "fence outlives postgres", V_FENCESTAYS, M_SYNC, 3, 1, 1200, 0 },
     { "rewind only to an open gate", V_OPENFIRST, M_SYNC, 3, 2, 1200, 0 },
     { "rewind only to an open gate, n=2", V_OPENFIRST, M_SYNC, 2, 1, 1000, 0 },
+    { "hand-over without an end", V_GAVEUP, M_SYNC, 2, 1, 1000, 0 },
     { "same timeline twice", V_SAMETLI, M_SYNC, 5, 3, 2000, 0 },
 };
 
@@ -108,7 +109,8 @@ run(struct sim *s, const struct plan *p, uint64_t seed, bool trace)
     set_up(s, p, seed, trace);
     for (int t = 0; t < p->steps && !sim_bad(s) && s->nver < VERSIONS - 60; t++)
         sim_step(s);
-    if (!sim_bad(s) && (p->variant == V_GOOD || p->variant == V_OPENFIRST))
+    if (!sim_bad(s) &&
+        (p->variant == V_GOOD || p->variant == V_OPENFIRST || p->variant == V_GAVEUP))
         sim_heal(s);
 }
 

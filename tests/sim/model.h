@@ -31,6 +31,7 @@ enum variant {
     V_EARLYEND,    /* a fence is answered before the local log was read to its end */
     V_SAMETLI,     /* a winner takes the next timeline that it knows of, not a reserved one (F14) */
     V_OPENFIRST,   /* an old primary is rewound only to one whose gate is open */
+    V_GAVEUP,      /* a hand-over is asked for until the instance follows somebody */
     V_FENCESTAYS,  /* a fence outlives PostgreSQL, whose log is read anew */
     V_COUNT
 };
@@ -54,7 +55,7 @@ struct set {
 /* -1: none. */
 struct mlease {
     int holder, volume, address, candidate;
-    uint64_t term;
+    uint64_t term, served;
     enum mh_ha_phase phase;
     struct set sets[2];
     int nsets;
@@ -64,7 +65,7 @@ struct mlease {
 struct status {
     int boot, seq;
     enum mh_ha_role role;
-    bool pg_up, gave_up, fenced, receiving, clean;
+    bool pg_up, halted, gave_up, fenced, receiving, clean;
     uint64_t promise, term;
     int64_t heard_ms;
     int shutdown, flush, volume;
@@ -102,6 +103,7 @@ struct node {
     int boot, seq, seen;
     struct mh_ha_self_out order;
     bool fenced, gave_up;
+    uint64_t gave_up_term;
     int settled, crashes;
     int64_t confirmed; /* when it last told its primary that it follows */
     int pending;       /* id of the compare-and-swap under way, 0: none */
@@ -152,7 +154,7 @@ struct sim {
     struct msg msg[MSGS];
     int nmsg;
     bool cut_nodes[NODES][NODES], cut_api[NODES], cut_coord_api[COORDS], cut_coord[COORDS][NODES];
-    bool healing, lost_once;
+    bool healing, lost_once, edited;
     struct set wanted;
     int target;
     /* oracle */
@@ -210,6 +212,7 @@ void sim_status(struct sim *s, int i, struct status *out);
 
 /* faults.c, schedule.c */
 void sim_manager_starts(struct sim *s, int i);
+void sim_give_up(struct sim *s, int i);
 void sim_wish_set(struct sim *s);
 void sim_fault(struct sim *s);
 void sim_disaster(struct sim *s, int i);

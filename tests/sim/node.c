@@ -183,8 +183,10 @@ follow(struct sim *s, int i)
         }
         return;
     }
-    if (x->conn)
+    if (x->conn) {
+        x->gave_up = false;
         sim_store(s, i, 0, x->order.term);
+    }
 }
 
 static void
@@ -333,6 +335,12 @@ sim_tick(struct sim *s, int i)
     if (out.order != MH_HA_FENCE || out.term != x->order.term)
         x->fenced = false;
     x->order = out;
+    bool whole = l.incarnation && strcmp(l.incarnation, in.own.incarnation) == 0 && l.served &&
+                 x->term >= l.served;
+    if (out.order == MH_HA_HALT && !whole && l.holder && strcmp(l.holder, sim_names[i]) == 0)
+        sim_give_up(s, i);
+    else if (out.order == MH_HA_SERVE && out.term > x->gave_up_term && s->variant != V_GAVEUP)
+        x->gave_up = false;
     carry_out(s, i);
     sim_commit(s, i);
 }
@@ -412,6 +420,7 @@ sim_status(struct sim *s, int i, struct status *out)
                                  : x->primary ? MH_HA_PRIMARY
                                               : MH_HA_STANDBY,
                          .pg_up = x->pg,
+                         .halted = x->order.order == MH_HA_HALT,
                          .gave_up = x->gave_up,
                          .fenced = x->fenced,
                          .receiving = x->pg && x->conn,

@@ -68,6 +68,7 @@ swap(struct sim *s, int i, enum swap_kind kind, const struct set *sets, int n)
     m->lease.volume = x->volume;
     m->lease.address = i;
     m->lease.candidate = -1;
+    m->lease.served = m->lease.term;
     if (n < 0)
         return;
     m->lease.known = true;

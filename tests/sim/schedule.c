@@ -143,8 +143,6 @@ sim_heal(struct sim *s)
         s->now += 50;
         sim_self_stop(s);
         for (int i = 0; i < s->n; i++) {
-            if (round % 200 == 0)
-                s->node[i].gave_up = false;
             watch(s, i);
             sim_tick(s, i);
             for (int j = 0; j < s->n; j++)

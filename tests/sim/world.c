@@ -131,6 +131,7 @@ sim_lease(const struct sim *s, int version, struct mh_ha_lease *out)
                                  .resource_version = version_name(version),
                                  .holder = l->holder < 0 ? NULL : sim_names[l->holder],
                                  .term = l->term,
+                                 .served = l->served,
                                  .phase = l->phase,
                                  .incarnation = volume_name(l->volume),
                                  .address = l->address < 0 ? NULL : addresses[l->address],

@@ -226,6 +226,28 @@ TEST(a_primary_that_asks_for_a_hand_over_is_not_given_the_role_back)
     CHECK(th_elects(&d, "b")); /* it said itself that it stopped */
 }
 
+TEST(a_primary_that_asked_for_a_hand_over_tries_again_when_nobody_else_can)
+{
+    struct mh_ha_view v = th_fencing(); /* F2, I13: the winner crash-loops behind its gate */
+    v.nmembers = 2;
+    th_config(&v, 0, 1, (const int[]){ A, -1 });
+    th_stop(&v, A, false);
+    v.members[A].gave_up = true;
+    v.members[B].role = MH_HA_NONE; /* the former primary: it only promises */
+    v.members[B].pg_up = false;
+    v.members[B].promise = 5;
+    v.lease_unchanged_ms = 9999;
+    CHECK(!th_assess(&v).swap);
+    v.lease_unchanged_ms = 10000;
+    struct mh_ha_verdict d = th_assess(&v);
+    CHECK(th_elects(&d, "a"));
+    v.members[A].incarnation = "vol-x";
+    CHECK(!th_assess(&v).swap);
+    v.members[A].incarnation = "vol-a";
+    v.lease.incarnation = NULL; /* who served it is not known */
+    CHECK(!th_assess(&v).swap);
+}
+
 TEST(a_primary_that_still_runs_or_has_not_promised_has_not_stopped)
 {
     struct mh_ha_view v = fencing_async();

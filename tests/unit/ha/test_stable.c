@@ -53,6 +53,69 @@ TEST(standbys_that_cannot_be_asked_do_not_agree)
     CHECK(!th_assess(&v).swap);
 }
 
+/* --- holders that must not run ---------------------------------------------------------------- */
+
+TEST(a_term_that_was_raised_by_hand_leads_to_a_new_term_and_says_so)
+{
+    struct mh_ha_view v = th_healthy(); /* H3, A17 */
+    v.lease.served = 4;
+    v.lease.term = 9;
+    struct mh_ha_verdict d = th_assess(&v);
+    CHECK(!d.swap); /* it still runs: the standbys hear it */
+    th_stop(&v, A, false);
+    v.members[A].halted = true;
+    d = th_assess(&v);
+    CHECK(th_raises(&d, 10));
+    CHECK(strstr(d.reason, "raised by hand") && strstr(d.reason, "HINT: "));
+    v.nmembers = 1; /* of a cluster of one nobody else can agree */
+    v.lease.nconfigs = 0;
+    d = th_assess(&v);
+    CHECK(th_raises(&d, 10));
+}
+
+TEST(a_term_that_was_raised_by_hand_is_given_back_to_the_same_log)
+{
+    struct mh_ha_view v = th_fencing(); /* H3: an asynchronous one loses nothing */
+    v.lease.nconfigs = 0;
+    v.lease.served = 4;
+    v.lease.term = 10;
+    th_stop(&v, A, false);
+    th_fence(&v, B, 100);
+    struct mh_ha_verdict d = th_assess(&v);
+    CHECK(th_elects(&d, "a"));
+}
+
+TEST(a_holder_that_must_not_run_is_not_healthy)
+{
+    struct mh_ha_view v = th_healthy(); /* E10, D14 */
+    v.members[A].role = MH_HA_NONE;
+    v.members[A].pg_up = false;
+    v.members[A].halted = true;
+    for (int i = B; i <= C; i++)
+        v.members[i].receiving = false;
+    struct mh_ha_verdict d = th_assess(&v);
+    CHECK(th_raises(&d, 5));
+    v.members[A].pg_up = true; /* not yet stopped: standbys must agree */
+    v.members[B].receiving = true;
+    CHECK(!th_assess(&v).swap);
+}
+
+TEST(an_old_snapshot_of_the_holders_volume_is_another_volume)
+{
+    struct mh_ha_view v = th_fencing(); /* E10 */
+    v.lease.nconfigs = 0;
+    v.lease.served = 4;
+    th_stop(&v, A, false);
+    th_fence(&v, B, 100);
+    struct mh_ha_verdict d = th_assess(&v);
+    CHECK(th_elects(&d, "a"));
+    v.members[A].term = 3;
+    CHECK(!th_assess(&v).swap); /* its word is not the old primary's */
+    v.lease_unchanged_ms = 8000;
+    d = th_assess(&v);
+    CHECK(th_elects(&d, "b"));
+}
+
 TEST(an_asynchronous_cluster_needs_one_silent_standby_and_none_that_hears)
 {
     struct mh_ha_view v = th_primary_lost(600);

@@ -141,7 +141,7 @@ on_process(struct tw *tw, void *arg, const struct mh_child *child, struct tw_fat
     if (strcmp(child->name, "pg_controldata") == 0) {
         fate->ends = true;
         fate->out = t->control ? t->control : "";
-    } else if (strstr(child->name, "postgres"))
+    } else if (strcmp(child->name, "postgres") == 0)
         t->pg.recovers = tw->world.fs.exists(tw->world.fs.self, TA_DATA "/standby.signal");
     return true;
 }

@@ -88,3 +88,65 @@ TEST(an_old_primary_waits_for_one_that_serves)
     CHECK_INT(tw_proc_count(t->tw, "postgres -D"), 0);
     ta_end(t);
 }
+
+/* --- hand-over ------------------------------------------------------------------------------- */
+
+static bool
+asks_for_hand_over(struct ta *t)
+{
+    return mh_json_bool(ta_status(t), false, "handOver", NULL);
+}
+
+/* E10, E12, D14: the operator must see that nobody serves. */
+TEST(a_holder_that_must_not_run_asks_for_a_hand_over)
+{
+    struct ta *t = ta_new("db-1", 2, NULL);
+    ta_data(t, false);
+    ta_term(t, 3, 3, "vol-other");
+    ta_lease(t, "db-1", 3, "stable", "vol-1", "10.0.0.1", "[]");
+    ta_start(t);
+    CHECK_STR(mh_json_str(ta_status(t), "order", NULL), "halt");
+    CHECK(asks_for_hand_over(t));
+    CHECK_INT(tw_proc_count(t->tw, "postgres -D"), 0);
+    ta_end(t);
+}
+
+/* H3: its log is whole, only the number was changed. */
+TEST(the_holder_of_a_term_that_was_raised_by_hand_does_not_ask_for_a_hand_over)
+{
+    struct ta *t = elected(2, NULL);
+    tw_advance(t->tw, 2 * MH_NS_PER_S);
+    yyjson_val *l = tw_object(t->tw, TA_LEASE);
+    CHECK_STR(mh_json_str(l, "metadata", "annotations", "moonherd.io/served", NULL), "2");
+    tw_put(t->tw, TA_LEASE,
+           "{\"metadata\":{\"name\":\"db\",\"annotations\":{\"moonherd.io/phase\":\"stable\","
+           "\"moonherd.io/served\":\"2\",\"moonherd.io/incarnation\":\"vol-2\"}},\"spec\":{"
+           "\"holderIdentity\":\"db-2\",\"leaseTransitions\":9}}");
+    tw_advance(t->tw, 2 * MH_NS_PER_S);
+    CHECK_STR(mh_json_str(ta_status(t), "order", NULL), "halt");
+    CHECK(!asks_for_hand_over(t));
+    ta_end(t);
+}
+
+/* F2: crashes behind the closed gate. */
+TEST(a_winner_that_crash_loops_asks_for_a_hand_over_until_it_is_elected_again)
+{
+    struct ta *t = elected(2, "required");
+    tw_advance(t->tw, MH_NS_PER_S);
+    for (int i = 0; i < 3; i++) {
+        struct tw_process *x = tw_process(t->tw, "postgres -D");
+        CHECK(x && x->running);
+        tw_process_exit(t->tw, x, 1);
+        tw_advance(t->tw, MH_NS_PER_S);
+    }
+    CHECK(asks_for_hand_over(t));
+    ta_lease(t, "db-2", 3, "fencing", "vol-2", "10.0.0.2", SET_OF_1);
+    tw_advance(t->tw, 6 * MH_NS_PER_S);
+    CHECK(asks_for_hand_over(t));
+    CHECK_INT(t->g->own.promise, 3);
+    ta_lease(t, "db-2", 3, "promoting", "vol-2", "10.0.0.2", SET_OF_1);
+    tw_advance(t->tw, MH_NS_PER_S);
+    CHECK(!asks_for_hand_over(t));
+    CHECK(tw_process(t->tw, "postgres -D")->running);
+    ta_end(t);
+}
