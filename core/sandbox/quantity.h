@@ -26,8 +26,13 @@ int64_t mh_sb_quantity_milli(const struct mh_sb_quantity *q);
 /* The canonical form: 1000m becomes 1, 1024Mi becomes 1Gi. NULL: no memory. */
 char *mh_sb_quantity_text(struct mh_arena *a, const struct mh_sb_quantity *q);
 
+/* True if the API server checks this format at all (dashes do not matter). */
+bool mh_sb_format_known(const char *format);
 /* True if text has this OpenAPI format as the API server checks it (date-time, date, duration,
  * byte, uuid, uri, hostname, ipv4, ipv6, cidr, mac, email, ...); unknown formats are not checked. */
 bool mh_sb_format_ok(const char *format, const char *text);
+
+/* A duration as Go writes it ("1h2m3.5s"), in nanoseconds; false: it is none. */
+bool mh_sb_duration_parse(const char *text, int64_t *ns);
 
 #endif

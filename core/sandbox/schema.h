@@ -53,12 +53,15 @@ struct mh_sb_validate {
     bool skip_rules;             /* no x-kubernetes-validations */
     int64_t now_us;              /* for CEL; not looked at unless rules ask */
 };
-/* Validates a custom resource (types, required, limits, patterns, formats, unions of
- * x-kubernetes extensions, CEL rules). old: NULL on create; with it transition rules run and what
- * did not change since is not complained about (ratcheting). `at`: path of the value, "" for the
- * root. Causes are in the real server's order and words. False: no memory. */
+/* Validates a custom resource (types, required, limits, patterns, formats, combinations, lists as
+ * sets and maps, CEL rules); its metadata is the caller's. s: of the whole object. old: NULL on
+ * create; with it transition rules run and what did not change since is not complained about
+ * (ratcheting). part: "" for create and update, "status" for the status subresource (types and
+ * limits of that field only, lists and rules of the whole, as on the real server). Words and order
+ * are the real server's, except that fields come in sorted order where that has none. False: no
+ * memory. */
 bool mh_sb_schema_validate(const struct mh_sb_schema *s, yyjson_val *obj, yyjson_val *old,
-                           const char *at, struct mh_sb_validate *v);
+                           const char *part, struct mh_sb_validate *v);
 
 /* The schema of field `key` of an object (property, or of every value of a map), NULL if unknown;
  * of the items of a list. Both take NULL. */

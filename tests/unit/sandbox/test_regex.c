@@ -1,6 +1,5 @@
-#include "shape_help.h"
-
 #include "sandbox/regex.h"
+#include "shape_help.h"
 
 static struct mh_err err;
 
