@@ -8,10 +8,17 @@
 #include "base/json.h"
 #include "base/mem.h"
 
+struct mh_sb_placed {
+    yyjson_val *pod;
+    const char *node;
+    int64_t cpu;    /* its requests: thousandths */
+    int64_t memory; /* bytes */
+};
+
 struct mh_sb_sched {
     yyjson_val *const *nodes; /* sorted by name */
     size_t nnodes;
-    yyjson_val *const *pods; /* all pods that have a node and are not finished */
+    const struct mh_sb_placed *pods; /* all that have a node and are not finished */
     size_t npods;
     yyjson_val *const *namespaces; /* for namespaceSelector; may be empty */
     size_t nnamespaces;
@@ -29,10 +36,15 @@ struct mh_sb_sched {
 const char *mh_sb_sched_pick(const struct mh_sb_sched *s, struct mh_arena *a, yyjson_val *pod,
                              const char **why);
 
+/* What a pod asks for of "cpu" or "memory": the sum of its containers, at least the largest of its
+ * init containers. */
+int64_t mh_sb_sched_request(yyjson_val *pod, const char *what, int64_t scale);
+/* Does a toleration of this list let a pod stand a taint? */
+bool mh_sb_tolerates(yyjson_val *tolerations, yyjson_val *taint);
 /* Does a label selector object (matchLabels, matchExpressions) match? A NULL selector matches
  * nothing, an empty one everything. */
 bool mh_sb_selects(yyjson_val *selector, yyjson_val *labels);
-/* "1500m", "2Gi", "1e3": value times `scale` (1000 for milli), rounded up; -1: no quantity. */
+/* "1500m", "2Gi", 2: value times `scale` (1 or 1000), rounded up; -1: no quantity. */
 int64_t mh_sb_amount(yyjson_val *quantity, int64_t scale);
 
 #endif
