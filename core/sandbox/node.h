@@ -22,11 +22,11 @@ struct mh_sb_nodes;
 struct mh_sb_nodes_spec {
     struct event_base *base;
     struct mh_clock clock;
-    struct mh_api api; /* in the process, as one who may do all that kubelets do */
-    int n;             /* addresses 127.N.x.y */
-    int nodes;         /* node1 .. nodeN, zone1 .. zoneN */
-    int api_port;      /* 0: MH_SB_API_PORT, at 127.N.0.1 */
-    const char *dir;   /* absolute; what pods write that is no claim: pods/, logs/, hosts/ */
+    struct mh_api api;  /* in the process, as one who may do all that kubelets do */
+    int n;              /* addresses 127.N.x.y */
+    int nodes;          /* node1 .. nodeN, zone1 .. zoneN */
+    int api_port;       /* 0: MH_SB_API_PORT, at 127.N.0.1 */
+    const char *dir;    /* absolute; what pods write that is no claim: pods/, logs/, hosts/ */
     const char *binary; /* the moonherd executable: /manager in its own image */
     const char *operator_image; /* besides localhost/moonherd:*; NULL: none */
     /* Today's target of a new connection to a Service's address. True with *known: rewritten to
@@ -58,7 +58,7 @@ struct mh_sb_exec {
     /* set by the caller, who keeps it until on_exit ran or cancel returned */
     const char *ns;
     const char *pod;
-    const char *container; /* NULL: the first (or the annotation's default container) */
+    const char *container;   /* NULL: the first (or the annotation's default container) */
     const char *const *argv; /* ends with NULL; argv[0] is searched in the container's PATH */
     bool tty;
     bool want_stdin;
@@ -68,7 +68,7 @@ struct mh_sb_exec {
      * the others are -1. Else stdin to write, stdout and stderr to read. */
     int fd[3];
     /* set before on_exit; what was written before is still in the pipes */
-    int exit_code; /* 0..255, or 128 + signal */
+    int exit_code;   /* 0..255, or 128 + signal */
     char error[256]; /* why it could not be started; "" */
     void *impl;
 };
