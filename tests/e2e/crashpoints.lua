@@ -74,7 +74,7 @@ local function with_crash(point, act)
   local ok, why = pcall(kube.wait, "the operator dead at " .. point, 60, function()
     for _, p in ipairs(operator.pods()) do
       for _, s in ipairs(p.status.containerStatuses or {}) do
-        if s.restartCount > 0 or s.state.terminated then
+        if s.restartCount > 0 and not p.metadata.deletionTimestamp then
           return true
         end
       end

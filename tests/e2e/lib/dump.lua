@@ -15,7 +15,8 @@ local kinds = {
 -- Given by the API server, the scheduler or the moment.
 local chance = {}
 local words = [[uid resourceVersion creationTimestamp managedFields generation clusterIP clusterIPs volumeName nodeName
-  deletionTimestamp selfLink generateName controller blockOwnerDeletion apiVersion terminationGracePeriodSeconds]]
+  deletionTimestamp selfLink generateName controller blockOwnerDeletion apiVersion terminationGracePeriodSeconds
+  volume.kubernetes.io/selected-node]]
 for word in words:gmatch("%S+") do
   chance[word] = true
 end

@@ -24,7 +24,7 @@ function M.ready()
   local s = d.status or {}
   local want = d.spec.replicas or 1
   local ok = s.observedGeneration == d.metadata.generation and (s.readyReplicas or 0) == want
-    and (s.updatedReplicas or 0) == want and (s.replicas or 0) == want
+    and (s.updatedReplicas or 0) == want and (s.replicas or 0) == want and #M.pods() == want
   return ok, ("%d of %d ready"):format(s.readyReplicas or 0, want)
 end
 
