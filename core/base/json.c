@@ -236,28 +236,51 @@ utf8_len(const unsigned char *s, size_t n)
     return want;
 }
 
+/* How many bytes from s on stand for themselves. */
+static size_t
+plain_run(const char *s, size_t n)
+{
+    size_t i = 0;
+    while (i < n && s[i] >= 0x20 && s[i] < 0x7f && s[i] != '"' && s[i] != '\\')
+        i++;
+    return i;
+}
+
+/* Appends what stands for the first character; how many bytes that was. */
+static size_t
+quote_one(struct mh_buf *b, const char *s, size_t n)
+{
+    unsigned char c = (unsigned char)*s;
+    size_t len = utf8_len((const unsigned char *)s, n);
+    if (c == '"' || c == '\\')
+        mh_buf_printf(b, "\\%c", c);
+    else if (c == '\n')
+        mh_buf_str(b, "\\n");
+    else if (c == '\t')
+        mh_buf_str(b, "\\t");
+    else if (c == '\r')
+        mh_buf_str(b, "\\r");
+    else if (c < 0x20 || c == 0x7f)
+        mh_buf_printf(b, "\\u%04x", c);
+    else if (len == 0)
+        mh_buf_str(b, "\xef\xbf\xbd");
+    else
+        mh_buf_add(b, s, len);
+    return len ? len : 1;
+}
+
 bool
 mh_json_quote(struct mh_buf *b, const char *s, size_t n)
 {
     mh_buf_char(b, '"');
-    for (size_t i = 0; i < n;) {
-        unsigned char c = (unsigned char)s[i];
-        size_t len = utf8_len((const unsigned char *)s + i, n - i);
-        if (c == '"' || c == '\\')
-            mh_buf_printf(b, "\\%c", c);
-        else if (c == '\n')
-            mh_buf_str(b, "\\n");
-        else if (c == '\t')
-            mh_buf_str(b, "\\t");
-        else if (c == '\r')
-            mh_buf_str(b, "\\r");
-        else if (c < 0x20 || c == 0x7f)
-            mh_buf_printf(b, "\\u%04x", c);
-        else if (len == 0)
-            mh_buf_str(b, "\xef\xbf\xbd");
+    while (n) {
+        size_t done = plain_run(s, n);
+        if (done)
+            mh_buf_add(b, s, done);
         else
-            mh_buf_add(b, s + i, len);
-        i += len ? len : 1;
+            done = quote_one(b, s, n);
+        s += done;
+        n -= done;
     }
     return mh_buf_char(b, '"');
 }

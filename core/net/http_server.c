@@ -14,6 +14,7 @@
 #include "net/http_server_in.h"
 
 #define ARENA_MAX ((size_t)16 << 20)
+#define ONE_PIECE ((size_t)16 << 10) /* a TLS record */
 
 static int conn_index = -1;
 
@@ -93,6 +94,13 @@ mh_conn_of(struct evhttp_request *ev)
     return ssl ? SSL_get_ex_data(ssl, conn_index) : NULL;
 }
 
+/* 0 stands for idle_s, whatever that becomes. */
+static int
+keep_s(const struct mh_server *s)
+{
+    return s->limits.keep_s ? s->limits.keep_s : s->limits.idle_s;
+}
+
 /* Who brings no whole request in time is cut off, however slowly he goes on sending. */
 static void
 sweep(evutil_socket_t fd, short what, void *arg)
@@ -101,7 +109,8 @@ sweep(evutil_socket_t fd, short what, void *arg)
     struct mh_server *s = arg;
     long now = mh_server_now_s();
     for (struct mh_conn *c = s->conns; c; c = c->next) {
-        if (!c->busy && c->bev && now - c->idle_since > s->limits.idle_s)
+        int patience = c->served ? keep_s(s) : s->limits.idle_s;
+        if (!c->busy && c->bev && now - c->idle_since > patience)
             (void)shutdown(bufferevent_getfd(c->bev), SHUT_RDWR);
     }
 }
@@ -314,8 +323,11 @@ mh_reply(struct mh_request *req, int status, const char *content_type, const cha
     struct mh_conn *c = mh_conn_of(ev);
     if (c) {
         c->busy = false;
+        c->served = true;
         c->idle_since = mh_server_now_s();
     }
+    struct evhttp_connection *evcon = evhttp_request_get_connection(ev);
+    struct bufferevent *bev = evcon ? evhttp_connection_get_bufferevent(evcon) : NULL;
     struct evbuffer *b = evbuffer_new();
     bool ok = b && evbuffer_add(b, text, len) == 0;
     (void)evhttp_add_header(evhttp_request_get_output_headers(ev), "Content-Type",
@@ -326,6 +338,10 @@ mh_reply(struct mh_request *req, int status, const char *content_type, const cha
     evhttp_send_reply(ev, ok ? status : 503, reason_of(ok ? status : 503), ok ? b : NULL);
     if (b)
         evbuffer_free(b);
+    /* Each piece would be a TLS record and a packet of its own. */
+    struct evbuffer *out = bev ? bufferevent_get_output(bev) : NULL;
+    if (out && evbuffer_get_length(out) <= ONE_PIECE)
+        (void)evbuffer_pullup(out, -1);
 }
 
 void
@@ -373,11 +389,14 @@ mh_server_limit(struct mh_server *s, const struct mh_server_limits *l)
     mine->header_max = l->header_max ? l->header_max : mine->header_max;
     mine->body_max = l->body_max ? l->body_max : mine->body_max;
     mine->idle_s = l->idle_s ? l->idle_s : mine->idle_s;
+    mine->keep_s = l->keep_s                     ? l->keep_s
+                   : mine->keep_s > mine->idle_s ? mine->keep_s
+                                                 : mine->idle_s;
     mine->max_connections = l->max_connections ? l->max_connections : mine->max_connections;
     mine->stream_max = l->stream_max ? l->stream_max : mine->stream_max;
     evhttp_set_max_headers_size(s->http, (ev_ssize_t)mine->header_max);
     evhttp_set_max_body_size(s->http, (ev_ssize_t)mine->body_max);
-    evhttp_set_timeout(s->http, mine->idle_s);
+    evhttp_set_timeout(s->http, keep_s(s)); /* the sweep is stricter where it has to be */
 }
 
 static enum mh_code

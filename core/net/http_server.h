@@ -56,6 +56,7 @@ struct mh_server_limits {
     size_t header_max;   /* default 16 KiB */
     size_t body_max;     /* default 3 MiB */
     int idle_s;          /* no whole request for so long: closed (not streams); default 20 */
+    int keep_s;          /* the same after the first answered request (TLS only); default idle_s */
     int max_connections; /* further ones wait in the kernel's queue (TLS only); default 256 */
     size_t stream_max;   /* queued bytes after which a stream's client is dropped; default 1 MiB */
 };

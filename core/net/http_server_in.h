@@ -27,6 +27,7 @@ struct mh_conn {
     struct bufferevent *bev;
     long idle_since; /* monotonic seconds */
     bool busy;       /* a request or a stream is under way */
+    bool served;     /* a request was answered */
 };
 
 /* A request without an answer yet. */

@@ -184,7 +184,8 @@ mh_operator_listen(struct mh_operator *op, struct mh_err *err)
     mh_arena_release(&a);
     if (code != MH_OK)
         return code;
-    struct mh_server_limits limits = { .body_max = 2 * MH_WEBHOOK_BODY_MAX };
+    /* An API server keeps its connection for 90 s: it shall be the one that closes it. */
+    struct mh_server_limits limits = { .body_max = 2 * MH_WEBHOOK_BODY_MAX, .keep_s = 120 };
     mh_server_limit(op->webhook_server, &limits);
     if (op->config.metrics_port) {
         op->metrics_server =

@@ -193,7 +193,8 @@ start(struct mh_queue *q, struct mh_queue_item *item)
     q->conf.run(q->conf.arg, item, item->lane);
 }
 
-/* Starts every urgent key, then routine ones in the order of their coming. */
+/* Starts every urgent key, then one routine key in the order of their coming. The next of these comes
+ * with the loop's next turn: a webhook or a failover in between does not wait for ten passes. */
 static void
 start_ready(struct mh_queue *q)
 {
@@ -207,10 +208,12 @@ start_ready(struct mh_queue *q)
         start(q, item);
         at = &q->head; /* run may have changed the list */
     }
-    while (q->head && q->running < q->conf.limit && !q->stopped) {
+    if (q->head && q->running < q->conf.limit && !q->stopped) {
         struct mh_queue_item *item = q->head;
         unlink_ready(q, &q->head);
         start(q, item);
+        if (q->head && q->running < q->conf.limit)
+            arm(q, now_of(q));
     }
 }
 

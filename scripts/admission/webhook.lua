@@ -19,9 +19,18 @@ local function kind_of(name)
   return KINDS[name] or error(("no object of kind '%s' is reviewed"):format(name), 0)
 end
 
+local pointers = {} -- of paths without an index: they are few
+
 --- "spec.tablespaces[0].owner" as a JSON pointer. Names that get a default hold none of the marks.
 local function pointer(path)
-  return "/" .. path:gsub("%[(%d+)%]", ".%1"):gsub("%.", "/")
+  local known = pointers[path]
+  if not known then
+    known = "/" .. path:gsub("%[(%d+)%]", ".%1"):gsub("%.", "/")
+    if not path:find("[", 1, true) then
+      pointers[path] = known
+    end
+  end
+  return known
 end
 
 --- The JSON patch that fills in defaults.

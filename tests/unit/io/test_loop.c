@@ -1,4 +1,6 @@
+#include <event2/event.h>
 #include <signal.h>
+#include <unistd.h>
 
 #include "base/time.h"
 #include "harness/test.h"
@@ -60,6 +62,44 @@ TEST(timers_fire_in_the_order_of_their_times_and_then_of_their_creation)
     CHECK_STR(order, "abcde");
     mh_clock_release(&clk);
     event_base_free(base);
+}
+
+static void
+note_and_work(void *arg)
+{
+    int64_t end = clk.mono_ns(clk.self) + 3 * MH_NS_PER_MS;
+    note(arg);
+    while (clk.mono_ns(clk.self) < end)
+        ;
+}
+
+static void
+on_readable(evutil_socket_t fd, short what, void *arg)
+{
+    (void)fd, (void)what;
+    note(arg);
+}
+
+TEST(long_timers_let_sockets_in_between)
+{
+    int fds[2];
+    norder = 0;
+    struct event_base *base = mh_loop_new();
+    clk = mh_clock_real(base);
+    CHECK_INT(pipe(fds), 0);
+    struct event *ev = event_new(base, fds[0], EV_READ, on_readable, letter('s'));
+    event_add(ev, NULL);
+    for (char c = 'a'; c <= 'e'; c++)
+        clk.after(clk.self, 0, note_and_work, letter(c));
+    CHECK_INT(write(fds[1], "x", 1), 1);
+    event_base_dispatch(base);
+    CHECK_INT(norder, 6);
+    CHECK(strchr(order, 's') && strchr(order, 's') - order <= 2);
+    event_free(ev);
+    mh_clock_release(&clk);
+    event_base_free(base);
+    close(fds[0]);
+    close(fds[1]);
 }
 
 TEST(a_timer_made_inside_a_timer_fires_later)

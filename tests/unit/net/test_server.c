@@ -493,6 +493,20 @@ TEST(streams_of_a_server_that_ends_are_reported)
     teardown();
 }
 
+TEST(a_small_answer_is_one_record)
+{
+    setup(true);
+    struct client c = { .tls = true,
+                        .send = "GET /echo HTTP/1.1\r\nHost: x\r\n\r\n",
+                        .read_max = 1 };
+    go(&c);
+    wait_end(&c);
+    CHECK(strstr(c.got, "200 OK") != NULL);
+    const char *body = strstr(c.got, "\r\n\r\n");
+    CHECK(body != NULL && body[4] != '\0'); /* head and body came with the first read */
+    teardown();
+}
+
 TEST(headers_and_bodies_have_a_limit)
 {
     setup(false);
