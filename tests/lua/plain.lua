@@ -56,7 +56,8 @@ local function sorted_pairs(t)
   local keys, at = sorted_keys(t), 0
   return function()
     repeat at = at + 1 until keys[at] == nil or t[keys[at]] ~= nil
-    return keys[at], keys[at] ~= nil and t[keys[at]] or nil
+    local key = keys[at]
+    if key ~= nil then return key, t[key] end
   end
 end
 
