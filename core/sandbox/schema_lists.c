@@ -152,13 +152,14 @@ check_embedded_type(yyjson_val *v, struct mh_buf *path, struct mh_sb_causes *cau
     size_t len = path->len;
     for (size_t i = 0; i < 2; i++) {
         yyjson_val *x = yyjson_obj_get(v, names[i]);
+        const char *text = x ? mh_sb_value_text(causes->arena, x) : NULL;
         mh_buf_printf(path, "%s%s", len ? "." : "", names[i]);
         if (!x)
             mh_sb_cause_add(causes, "FieldValueRequired", mh_buf_text(path), "Required value");
         else if (!yyjson_is_str(x))
             mh_sb_cause_add(causes, "FieldValueInvalid", mh_buf_text(path),
                             "Invalid value: %s: must be a string",
-                            mh_sb_value_text(causes->arena, x));
+                            text ? text : "(no memory)");
         else if (yyjson_get_len(x) == 0)
             mh_sb_cause_add(causes, "FieldValueInvalid", mh_buf_text(path),
                             "Invalid value: \"\": must not be empty");
