@@ -141,7 +141,7 @@ mh_route_change(struct mh_router *r, const struct mh_kind *kind, yyjson_val *old
     if (!to_owner(r, &a, object, !own && (!now || going)))
         by_label(r, kind, object);
     for (int i = 0; i < r->scripts->ncontrollers; i++)
-        if (has(mh_controller_watches(r->scripts->controllers[i]), kind->key))
+        if (has(mh_controller_watches(r->scripts->controllers[i]), kind->kind))
             to_all(r, &a, r->scripts->controllers[i]);
     mh_arena_release(&a);
 }

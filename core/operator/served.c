@@ -77,26 +77,28 @@ add_source(struct mh_operator *op, const struct mh_kind *kind, const char *selec
     return true;
 }
 
+/* All kinds of this name, one for each API group that has it. */
+static bool
+add_named(struct mh_operator *op, const char *name, const char *selector)
+{
+    bool found = false;
+    for (int i = 0; i < op->kinds.len; i++) {
+        if (!mh_str_eq(op->kinds.items[i]->kind, name))
+            continue;
+        found = true;
+        if (!add_source(op, op->kinds.items[i], selector))
+            return false;
+    }
+    if (!found)
+        mh_error("operator", "a controller names an unknown kind", "kind", name);
+    return found;
+}
+
 static bool
 add_list(struct mh_operator *op, const char *const *kinds, const char *selector)
 {
-    for (; kinds && *kinds; kinds++) {
-        const struct mh_kind *kind = mh_kind_find(&op->kinds, *kinds);
-        if (!kind)
-            mh_error("operator", "a controller names an unknown kind", "kind", *kinds);
-        if (!add_source(op, kind, selector))
-            return false;
-    }
-    return true;
-}
-
-/* The kinds that a controller is for: one for each API group. */
-static bool
-add_own(struct mh_operator *op, const struct mh_controller *c)
-{
-    for (int i = 0; i < op->kinds.len; i++)
-        if (mh_str_eq(op->kinds.items[i]->kind, mh_controller_kind(c)) &&
-            !add_source(op, op->kinds.items[i], NULL))
+    for (; kinds && *kinds; kinds++)
+        if (!add_named(op, *kinds, selector))
             return false;
     return true;
 }
@@ -106,7 +108,8 @@ mh_operator_add_sources(struct mh_operator *op)
 {
     for (int i = 0; i < op->scripts.ncontrollers; i++) {
         const struct mh_controller *c = op->scripts.controllers[i];
-        if (!add_own(op, c) || !add_list(op, mh_controller_owns(c), MH_LABEL_CLUSTER) ||
+        if (!add_named(op, mh_controller_kind(c), NULL) ||
+            !add_list(op, mh_controller_owns(c), MH_LABEL_CLUSTER) ||
             !add_list(op, mh_controller_watches(c), NULL))
             return false;
     }

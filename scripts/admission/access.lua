@@ -7,7 +7,8 @@ local access = {}
 
 local EMPTY = {}
 
---- The value below `object` along at most six keys, or nil. Most of a review's time goes by here, hence the form.
+--- The value below `object` along at most six keys, or nil. Most of a review's time is spent here, hence
+--- the form.
 ---@param object any
 ---@param a? string|integer
 ---@return any

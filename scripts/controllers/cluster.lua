@@ -52,7 +52,7 @@ return controller "Cluster" {
     "Pod", "PersistentVolumeClaim", "Job", "Service", "Secret", "ServiceAccount", "Role", "RoleBinding",
     "PodDisruptionBudget", "Lease",
   },
-  watches = { "Node" },
+  watches = { "Node", "ImageCatalog", "ClusterImageCatalog" },
   observe = observe.run,
   plan = plan,
 }

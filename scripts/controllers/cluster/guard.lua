@@ -14,6 +14,7 @@ local function env(seen)
   local operator = seen.operator
   return {
     default_image = operator.default_image, include_plugins = operator.include_plugins,
+    api_groups = operator.api_groups,
     monitoring_queries_configmap = operator.monitoring_queries_configmap,
     monitoring_queries_secret = operator.monitoring_queries_secret,
   }

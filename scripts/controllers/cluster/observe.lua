@@ -96,7 +96,9 @@ local function catalog(ctx, cluster)
   if not reference then
     return nil
   end
-  local ok, object = pcall(ctx.read, reference.kind, cluster.metadata.namespace, reference.name)
+  local group = reference.apiGroup or meta.PEER_GROUP
+  local kind = group == meta.PEER_GROUP and reference.kind or reference.kind .. "." .. group
+  local ok, object = pcall(ctx.get, kind, cluster.metadata.namespace, reference.name)
   return ok and object and { spec = { images = access.copy(access.get(object, "spec", "images")) } } or nil
 end
 

@@ -67,6 +67,21 @@ describe("a wrong manifest", function()
     w:pass()
     assert.equal("x:16.3", w:get("Job", "website-1-initdb").spec.template.spec.containers[1].image)
   end)
+
+  it("with a catalog for all namespaces, or of another group, takes the image from there", function()
+    for group, key in pairs { ["postgresql.cnpg.io"] = "ClusterImageCatalog",
+      ["postgresql.k8s.enterprisedb.io"] = "ClusterImageCatalog.postgresql.k8s.enterprisedb.io" } do
+      local w = world.new(function(spec)
+        spec.imageName = nil
+        spec.imageCatalogRef = { apiGroup = group, kind = "ClusterImageCatalog", name = "c", major = 17 }
+      end)
+      w.operator.api_groups = array { group }
+      w:put { kind = key, metadata = { name = "c" }, spec = { images = array {
+        { major = 16, image = "x:16.3" }, { major = 17, image = "x:17.1" } } } }
+      w:pass()
+      assert.equal("x:17.1", w:get("Job", "website-1-initdb").spec.template.spec.containers[1].image)
+    end
+  end)
 end)
 
 describe("two Clusters of one name", function()

@@ -165,3 +165,35 @@ describe("the YAML writer", function()
       yaml.document({ list = { { a = long, b = { 1, 2 } }, { c = {}, d = yaml.list {} } } }, { "list" }))
   end)
 end)
+
+describe("the CRDs of image catalogs", function()
+  local catalog = require("kinds.image_catalog")
+
+  local function images(kind)
+    return kind.crd(GROUP).schema.properties.spec.properties.images
+  end
+
+  it("are one for a namespace and one for all", function()
+    local text = output(GROUP)
+    assert.truthy(text:find("name: imagecatalogs." .. GROUP, 1, true))
+    assert.truthy(text:find("name: clusterimagecatalogs." .. GROUP, 1, true))
+    assert.equal("Namespaced", catalog.crd(GROUP).scope)
+    assert.equal("Cluster", catalog.for_all.crd(GROUP).scope)
+  end)
+
+  it("hold 1 to 8 images, each of another version from 10 on", function()
+    for _, kind in ipairs { catalog, catalog.for_all } do
+      local list = images(kind)
+      assert.same({ 1, 8 }, { list.minItems, list.maxItems })
+      assert.same({ "image", "major" }, list.items.required)
+      assert.equal(10, list.items.properties.major.minimum)
+      assert.matches("a.major", list["x-kubernetes-validations"][1].rule, 1, true)
+      assert.same({ "metadata", "spec" }, kind.crd(GROUP).schema.required)
+      assert.is_nil(kind.crd(GROUP).subresources)
+    end
+  end)
+
+  it("have extensions as a Cluster has", function()
+    assert.equal("name", images(catalog).items.properties.extensions["x-kubernetes-list-map-keys"][1])
+  end)
+end)

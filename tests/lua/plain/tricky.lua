@@ -13,10 +13,10 @@ return controller "Tricky" {
     end
     table.sort(sums, function(a, b) return a.group < b.group end)
     return {
-      keys = keys, sums = sums, flags = flags, first = next(seen.map), none = array {}, empty = {}, patch = { gone = null },
+      keys = keys, sums = sums, first = next(seen.map), none = array {}, empty = {}, patch = { gone = null },
       text = seen.text .. ("%5.2f|%q|%s"):format(seen.number, "a\nb", seen.flag), number = seen.number * 3,
       big = seen.big + 1, list = seen.list, absent = seen.absent == nil, upper = seen.text:upper(),
-      words = select(2, seen.text:gsub("%a+", "")), tiny = seen.number / 1e30, int = seen.number // 1,
+      words = select(2, seen.text:gsub("%a+", "")), tiny = seen.number / 1e30, int = seen.number // 1, flags = flags,
     }
   end,
 }
