@@ -55,7 +55,7 @@ struct mh_sb_version {
     const char *scale_spec, *scale_status, *scale_selector; /* ".spec.instances" */
     struct mh_sb_column *columns;
     int ncolumns;
-    void *compiled; /* what schema.h made of the schema, on demand */
+    const struct mh_sb_schema *compiled; /* made on demand */
 };
 
 struct mh_sb_resource {
