@@ -142,6 +142,22 @@ local function new_objects()
     { managed = "{services: {disabledDefaultServices: [rw]}}" })
 end
 
+local function catalogs()
+  local function catalog(title, expected, kind, spec)
+    judge(title, expected, kubectl("create --dry-run=server --validate=strict -f -",
+      ("apiVersion: postgresql.cnpg.io/v1\nkind: %s\nmetadata: {name: c}\nspec: %s\n"):format(kind, spec)))
+  end
+  for _, kind in ipairs { "ImageCatalog", "ClusterImageCatalog" } do
+    catalog("a " .. kind, nil, kind, "{images: [{major: 16, image: a}, {major: 17, image: b, extensions: [{name: x}]}]}")
+    catalog("a major twice", "every major may be given once", kind,
+      "{images: [{major: 16, image: a}, {major: 16, image: b}]}")
+    catalog("a component twice", "every key may be given once", kind,
+      "{images: [{major: 16, image: a}], componentImages: [{key: k, image: a}, {key: k, image: b}]}")
+    catalog("an old major", "greater than or equal to 10", kind, "{images: [{major: 9, image: a}]}")
+    catalog("an empty one", "should have at least 1 items", kind, "{images: []}")
+  end
+end
+
 local function changes()
   local tablespaces, wal = "[{name: t, storage: {size: 2Gi}}]", "{size: 2Gi}"
   local function with(fields)
@@ -185,6 +201,7 @@ local function all()
   check("the columns are those of the contract",
     columns:match("NAME%s+AGE%s+INSTANCES%s+READY%s+STATUS%s+PRIMARY%s+SYNCTOPOLOGY") ~= nil, columns)
   new_objects()
+  catalogs()
   changes()
 end
 
