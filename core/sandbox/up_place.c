@@ -1,0 +1,232 @@
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <ftw.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/str.h"
+#include "io/file.h"
+#include "sandbox/sandbox.h"
+#include "sandbox/up.h"
+
+#define N_FIRST 10
+#define N_LAST 250
+
+/* --- the directory ----------------------------------------------------------------------------------- */
+
+static enum mh_code
+make_dir(const char *path, struct mh_err *err)
+{
+    struct mh_fs fs = mh_fs_real();
+    return fs.mkdir(fs.self, path, 0700, err);
+}
+
+/* The user's own place for what outlives a sandbox: which one runs. */
+static bool
+cache_dir(char out[MH_SB_PATH_MAX])
+{
+    const char *cache = getenv("MH_CACHE"), *home = getenv("HOME");
+    int n = cache && *cache ? snprintf(out, MH_SB_PATH_MAX, "%s/sandbox", cache)
+            : home && *home
+                ? snprintf(out, MH_SB_PATH_MAX, "%s/.cache/moonherd/sandbox", home)
+                : snprintf(out, MH_SB_PATH_MAX, "/tmp/moonherd-%u/sandbox", (unsigned)getuid());
+    return n > 0 && n < MH_SB_PATH_MAX;
+}
+
+static enum mh_code
+choose_dir(struct mh_sb_place *p, const char *data, struct mh_err *err)
+{
+    if (data) {
+        enum mh_code code = make_dir(data, err);
+        if (code != MH_OK)
+            return code;
+        char *real = realpath(data, NULL);
+        bool fits = real && strlen(real) < sizeof(p->dir) - 64;
+        if (fits)
+            mh_str_copy(p->dir, sizeof(p->dir), real);
+        free(real); /* NOLINT: realpath's own */
+        return fits ? MH_OK : mh_fail(err, MH_E_INVALID, "%s: the path is too long", data);
+    }
+    const char *tmp = getenv("TMPDIR");
+    (void)snprintf(p->dir, sizeof(p->dir), "%s/moonherd-sandbox-XXXXXX",
+                   tmp && *tmp == '/' && strlen(tmp) < MH_SB_PATH_MAX - 128 ? tmp : "/tmp");
+    if (!mkdtemp(p->dir))
+        return mh_fail(err, MH_E_IO, "cannot make %s: %s", p->dir, strerror(errno));
+    p->temporary = true;
+    /* pods run as other users and walk through it to their volumes */
+    if (chmod(p->dir, 0711) != 0)
+        return mh_fail(err, MH_E_IO, "cannot open %s: %s", p->dir, strerror(errno));
+    return MH_OK;
+}
+
+static enum mh_code
+take_lock(struct mh_sb_place *p, struct mh_err *err)
+{
+    char path[MH_SB_PATH_MAX + 16];
+    char pid[24];
+    (void)snprintf(path, sizeof(path), "%s/lock", p->dir);
+    p->lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    if (p->lock < 0)
+        return mh_fail(err, MH_E_IO, "cannot open %s: %s", path, strerror(errno));
+    if (flock(p->lock, LOCK_EX | LOCK_NB) != 0)
+        return mh_fail(err, MH_E_EXISTS,
+                       "a sandbox runs on %s already. HINT: moonherd sandbox down --data %s",
+                       p->dir, p->dir);
+    int n = snprintf(pid, sizeof(pid), "%d\n", (int)getpid());
+    if (ftruncate(p->lock, 0) != 0 || write(p->lock, pid, (size_t)n) != n)
+        return mh_fail(err, MH_E_IO, "cannot write %s: %s", path, strerror(errno));
+    return MH_OK;
+}
+
+/* --- the addresses ------------------------------------------------------------------------------------ */
+
+static bool
+is_free(int n)
+{
+    struct sockaddr_in sa = { .sin_family = AF_INET, .sin_port = htons(MH_SB_API_PORT) };
+    sa.sin_addr.s_addr = htonl(127u << 24 | (unsigned)n << 16 | 1u);
+    int one = 1;
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (fd < 0)
+        return false;
+    (void)setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
+    bool ok = bind(fd, (struct sockaddr *)&sa, sizeof(sa)) == 0 && listen(fd, 1) == 0;
+    (void)close(fd);
+    return ok;
+}
+
+/* The N of last time if it is free, so that addresses stay. */
+static enum mh_code
+choose_n(struct mh_sb_place *p, struct mh_err *err)
+{
+    struct mh_fs fs = mh_fs_real();
+    struct mh_arena a;
+    char path[MH_SB_PATH_MAX + 16];
+    char *text = NULL;
+    int64_t last = 0;
+    (void)snprintf(path, sizeof(path), "%s/address", p->dir);
+    mh_arena_init(&a, 4096);
+    if (fs.read(fs.self, &a, path, 64, &text, NULL, NULL) == MH_OK) {
+        text[strcspn(text, "\n")] = '\0';
+        if (!mh_str_int(text, N_FIRST, N_LAST, &last) || !is_free((int)last))
+            last = 0;
+    }
+    mh_arena_release(&a);
+    for (int n = N_FIRST; n <= N_LAST && !last; n++)
+        last = is_free(n) ? n : 0;
+    if (!last)
+        return mh_fail(err, MH_E_IO,
+                       "no free address: 127.N.0.1:%d is taken for every N from %d to "
+                       "%d",
+                       MH_SB_API_PORT, N_FIRST, N_LAST);
+    char out[24];
+    int len = snprintf(out, sizeof(out), "%d\n", (int)last);
+    p->n = (int)last;
+    (void)snprintf(p->server, sizeof(p->server), "https://127.%d.0.1:%d", p->n, MH_SB_API_PORT);
+    return fs.write(fs.self, path, out, (size_t)len, 0600, false, NULL, err);
+}
+
+enum mh_code
+mh_sb_place_take(struct mh_sb_place *p, const struct mh_sb_up_options *options, struct mh_err *err)
+{
+    char cache[MH_SB_PATH_MAX];
+    *p = (struct mh_sb_place){ .lock = -1 };
+    enum mh_code code = choose_dir(p, options->data, err);
+    if (code == MH_OK)
+        code = take_lock(p, err);
+    if (code == MH_OK)
+        code = choose_n(p, err);
+    if (code != MH_OK)
+        return code;
+    int n = 0;
+    if (options->kubeconfig && *options->kubeconfig == '/') {
+        n = snprintf(p->kubeconfig, sizeof(p->kubeconfig), "%s", options->kubeconfig);
+    } else if (options->kubeconfig) {
+        if (!getcwd(cache, sizeof(cache)))
+            return mh_fail(err, MH_E_IO, "the current directory is gone");
+        n = snprintf(p->kubeconfig, sizeof(p->kubeconfig), "%s/%s", cache, options->kubeconfig);
+    } else if (options->data) {
+        n = snprintf(p->kubeconfig, sizeof(p->kubeconfig), "%s/kubeconfig", p->dir);
+    } else if (cache_dir(cache)) {
+        n = snprintf(p->kubeconfig, sizeof(p->kubeconfig), "%s/kubeconfig", cache);
+        code = make_dir(cache, err);
+    }
+    if (n <= 0 || n >= (int)sizeof(p->kubeconfig))
+        return mh_fail(err, MH_E_INVALID, "the path of the kubeconfig is too long");
+    return code;
+}
+
+/* --- who is the current one ----------------------------------------------------------------------------- */
+
+enum mh_code
+mh_sb_place_announce(struct mh_sb_place *p, const char *kubeconfig, struct mh_err *err)
+{
+    struct mh_fs fs = mh_fs_real();
+    char cache[MH_SB_PATH_MAX], path[MH_SB_PATH_MAX + 16];
+    enum mh_code code =
+        fs.write(fs.self, p->kubeconfig, kubeconfig, strlen(kubeconfig), 0600, false, NULL, err);
+    if (code != MH_OK || !cache_dir(cache) || make_dir(cache, NULL) != MH_OK)
+        return code;
+    (void)snprintf(path, sizeof(path), "%s/current", cache);
+    (void)fs.write(fs.self, path, p->kubeconfig, strlen(p->kubeconfig), 0600, false, NULL, NULL);
+    return MH_OK;
+}
+
+static bool
+exists(const char *path)
+{
+    return access(path, R_OK) == 0;
+}
+
+bool
+mh_sb_place_current(const char *kubeconfig, const char *data, char out[MH_SB_PATH_MAX])
+{
+    char cache[MH_SB_PATH_MAX], path[MH_SB_PATH_MAX + 16];
+    struct mh_fs fs = mh_fs_real();
+    struct mh_arena a;
+    char *text = NULL;
+    if (kubeconfig || data) {
+        (void)snprintf(out, MH_SB_PATH_MAX, "%s%s", kubeconfig ? kubeconfig : data,
+                       kubeconfig ? "" : "/kubeconfig");
+        return exists(out);
+    }
+    if (!cache_dir(cache))
+        return false;
+    (void)snprintf(path, sizeof(path), "%s/current", cache);
+    mh_arena_init(&a, (size_t)2 * MH_SB_PATH_MAX);
+    bool ok = fs.read(fs.self, &a, path, MH_SB_PATH_MAX, &text, NULL, NULL) == MH_OK;
+    if (ok)
+        mh_str_copy(out, MH_SB_PATH_MAX, text);
+    mh_arena_release(&a);
+    return ok && exists(out);
+}
+
+/* --- the end -------------------------------------------------------------------------------------------- */
+
+static int
+remove_one(const char *path, const struct stat *st, int flag, struct FTW *ftw)
+{
+    (void)st, (void)flag, (void)ftw;
+    (void)remove(path);
+    return 0;
+}
+
+void
+mh_sb_place_leave(struct mh_sb_place *p)
+{
+    if (p->temporary) {
+        (void)nftw(p->dir, remove_one, 32, FTW_DEPTH | FTW_PHYS | FTW_MOUNT);
+        if (p->kubeconfig[0])
+            (void)unlink(p->kubeconfig);
+    }
+    if (p->lock >= 0)
+        (void)close(p->lock);
+    p->lock = -1;
+}
