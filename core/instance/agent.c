@@ -11,6 +11,7 @@
 #include "instance/paths.h"
 #include "instance/standby.h"
 
+#define LEASE_S 8
 #define TICK_NS (200 * MH_NS_PER_MS)
 #define WAKE_NS (1 * MH_NS_PER_MS)
 #define BUSY_NS (30 * MH_NS_PER_MS)
@@ -68,8 +69,10 @@ promise(struct mh_agent *g)
     /* An asynchronous primary that cannot renew counts on the answers of its peers (rule 5): one
      * that answered lately keeps its word for the length of the lease. */
     int64_t since = mh_agent_now(g) - g->standby.confirmed_ns;
+    int64_t lease_s =
+        mh_json_int(g->know.cluster, LEASE_S, "spec", "primaryLease", "leaseDurationSeconds", NULL);
     if (g->order.term > g->own.promise && g->standby.confirmed_ns && g->know.lease.nconfigs == 0 &&
-        g->order.order == MH_HA_FENCE && since < 8 * MH_NS_PER_S)
+        g->order.order == MH_HA_FENCE && since < lease_s * MH_NS_PER_S)
         return false;
     if (mh_term_store(g, g->order.term, 0, &err)) {
         mh_log_err(MH_LOG_ERROR, "term", "a promise cannot be written", &err);
@@ -352,6 +355,9 @@ void
 mh_agent_begin(struct mh_agent *g)
 {
     g->ready = true;
+    /* What it confirmed in an earlier life is forgotten, not taken back. */
+    if (g->own.promise > 0)
+        g->standby.confirmed_ns = mh_agent_now(g);
     mh_paths_look(g);
     tick(g);
 }

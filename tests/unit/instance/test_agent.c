@@ -150,3 +150,37 @@ TEST(a_winner_that_crash_loops_asks_for_a_hand_over_until_it_is_elected_again)
     CHECK(tw_process(t->tw, "postgres -D")->running);
     ta_end(t);
 }
+
+/* --- rule 5: who confirmed keeps its word ------------------------------------------------------ */
+
+static struct ta *
+restarted(const char *durability, const char *configs)
+{
+    struct ta *t = ta_new("db-2", 3, durability);
+    ta_data(t, true);
+    ta_term(t, 2, 2, "vol-2");
+    ta_lease(t, "db-1", 3, "fencing", "vol-1", "10.0.0.1", configs);
+    ta_start(t);
+    return t;
+}
+
+/* C2, A1, D7: what it said before its end is not known any more; an isolated primary may count on it. */
+TEST(an_asynchronous_standby_that_has_just_started_keeps_the_word_it_may_have_given)
+{
+    struct ta *t = restarted(NULL, "[]");
+    CHECK_STR(mh_json_str(ta_status(t), "order", NULL), "fence");
+    tw_advance(t->tw, 7500 * MH_NS_PER_MS);
+    CHECK_INT(t->g->own.promise, 2);
+    tw_advance(t->tw, 1 * MH_NS_PER_S);
+    CHECK_INT(t->g->own.promise, 3);
+    CHECK(mh_json_bool(ta_status(t), false, "fenced", NULL));
+    ta_end(t);
+}
+
+TEST(a_synchronous_standby_that_has_just_started_promises_at_once)
+{
+    struct ta *t = restarted("required", SET_OF_1);
+    tw_advance(t->tw, 100 * MH_NS_PER_MS);
+    CHECK_INT(t->g->own.promise, 3);
+    ta_end(t);
+}
