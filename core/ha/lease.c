@@ -53,9 +53,10 @@ read_configs(yyjson_val *list, struct mh_ha_lease *out, struct mh_err *err)
     size_t i;
     size_t max;
     yyjson_val *item;
-    if (!yyjson_is_arr(list) || yyjson_arr_size(list) > 2)
+    if (!yyjson_is_arr(list) || yyjson_arr_size(list) > MH_HA_CONFIGS_MAX)
         return mh_fail(err, MH_E_INVALID,
-                       "lease annotation moonherd.io/configs is no list of one or two");
+                       "lease annotation moonherd.io/configs is no list of at most %d",
+                       MH_HA_CONFIGS_MAX);
     yyjson_arr_foreach(list, i, max, item)
     {
         if (!read_config(item, &out->configs[out->nconfigs++]))

@@ -15,6 +15,7 @@
 #include "base/json.h"
 
 #define MH_HA_MEMBERS_MAX 32
+#define MH_HA_CONFIGS_MAX 6
 
 enum mh_ha_phase {
     MH_HA_STABLE,    /* the holder serves this term */
@@ -43,8 +44,8 @@ struct mh_ha_lease {
     const char *holder_uid;  /* of the holder's pod; NULL if unknown */
     uint64_t served;         /* the last term in which a gate was opened, 0: unknown */
     const char *candidate;   /* switching: who is to take over; fencing: whom the policy prefers */
-    struct mh_ha_config
-        configs[2]; /* the possible ones: a write may have been acknowledged by any */
+    struct mh_ha_config configs
+        [MH_HA_CONFIGS_MAX]; /* the possible ones: a write may have been acknowledged by any */
     int nconfigs;
     bool configs_known; /* false: the annotation is absent, which is not the same as asynchronous */
 };

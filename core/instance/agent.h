@@ -152,13 +152,25 @@ struct mh_primary {
     bool strict_health;            /* only who streams now counts (preferred) */
     int64_t wait_ns;               /* since when the gate waits for standbys */
     int sync_step;                 /* of a change: sync.c */
+    int sync_back;                 /* the step before the Lease was written */
+    int64_t sync_since_ns;         /* when the set in force was loaded */
+    int64_t sync_seen_ns;          /* when a session had read it */
+    int64_t barrier_of_ns;         /* the load that the checkpoint under way is for */
+    int64_t sync_proved_ns;        /* when all walsenders were seen to use it */
     struct mh_ha_config sync_next; /* what the Lease has beside it; names in next_arena */
     struct mh_arena next_arena;
     char next_text[4096];
-    bool barrier; /* every backend waits for standbys from now on */
+    /* Former ones that may still acknowledge, or did what is not yet known to be elsewhere. */
+    struct mh_ha_config possible[MH_HA_CONFIGS_MAX];
+    int npossible;
+    struct mh_arena possible_arena;
+    bool adopting; /* a new term for a primary whose clients are in */
+    bool barrier;  /* every backend waits for standbys from now on */
     bool barrier_asked;
     uint64_t sync_marker;
-    int64_t replication_ns; /* when pg_stat_replication was read last */
+    int64_t replication_ns;      /* when pg_stat_replication was read last */
+    int64_t asked_ns;            /* when the question under way was asked */
+    int64_t replication_from_ns; /* when that of the last answer was */
     bool asking;
     struct mh_replica {
         char name[64];
@@ -347,10 +359,15 @@ bool mh_primary_swap(struct mh_agent *g, const struct mh_ha_config *configs, int
 void mh_replication_look(struct mh_agent *g, int64_t max_age_ns);
 /* How many of c's standbys report that they have flushed `lsn`; read after since_ns. */
 int mh_replication_past(const struct mh_agent *g, const struct mh_ha_config *c, uint64_t lsn);
+/* The same, of those that PostgreSQL counts as synchronous. */
+int mh_replication_sync_past(const struct mh_agent *g, const struct mh_ha_config *c, uint64_t lsn);
 int mh_replication_streaming(const struct mh_agent *g, const struct mh_ha_config *c);
 /* Ends all client sessions but the manager's own. */
 extern const char mh_end_sessions_sql[];
 void mh_sync_tick(struct mh_agent *g);
+/* All configurations that may have acknowledged what is not yet known to be elsewhere, the one in
+ * force last; they live as long as it is. Returns how many, 0: asynchronous. */
+int mh_sync_possible(struct mh_agent *g, struct mh_ha_config out[MH_HA_CONFIGS_MAX + 1]);
 /* Takes what the Cluster asks for as the configuration in force, before the gate opens. */
 void mh_sync_adopt(struct mh_agent *g);
 void mh_slots_tick(struct mh_agent *g);

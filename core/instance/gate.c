@@ -123,6 +123,7 @@ open_now(struct mh_agent *g)
     g->primary.gate = MH_GATE_OPEN;
     g->primary.opened_ns = mh_agent_now(g);
     g->primary.strict_health = true;
+    g->primary.adopting = false;
     if (mh_conf_write(g, &changed, &err)) {
         mh_agent_fail(g, err.msg);
         g->primary.gate = MH_GATE_CLOSED;
@@ -157,8 +158,9 @@ sessions_ended(struct mh_agent *g, bool ok)
 {
     if (g->primary.gate != MH_GATE_READ)
         return;
-    int n = g->primary.sync.number > 0 || g->primary.sync.nnames > 0 ? 1 : 0;
-    if (!ok || !mh_primary_swap(g, &g->primary.sync, n, on_term_confirmed))
+    struct mh_ha_config possible[MH_HA_CONFIGS_MAX + 1];
+    int n = mh_sync_possible(g, possible);
+    if (!ok || !mh_primary_swap(g, possible, n, on_term_confirmed))
         g->primary.gate = MH_GATE_WAIT;
 }
 
@@ -208,8 +210,10 @@ mh_gate_tick(struct mh_agent *g)
     struct mh_primary *p = &g->primary;
     if (g->order.order != MH_HA_SERVE)
         return;
-    if (p->gate == MH_GATE_OPEN && p->gate_term != g->order.term && g->order.adopt)
+    if (p->gate == MH_GATE_OPEN && p->gate_term != g->order.term && g->order.adopt) {
         p->gate = MH_GATE_WAIT; /* same log, new term: it must be confirmed */
+        p->adopting = true;
+    }
     switch (p->gate) {
     case MH_GATE_NONE:
         mh_gate_close(g);
@@ -226,7 +230,8 @@ mh_gate_tick(struct mh_agent *g)
         return;
     case MH_GATE_WAIT: {
         p->gate_term = g->order.term;
-        refresh(g);
+        if (!p->adopting)
+            refresh(g);
         bool reachable = mh_login_done(g);
         if (p->sync.number > 0 && mh_replication_past(g, &p->sync, p->marker) < p->sync.number) {
             mh_replication_look(g, 30 * MH_NS_PER_MS);

@@ -357,6 +357,7 @@ mh_primary_reset(struct mh_agent *g)
     p->roles_done = false;
     p->roles_asked = false;
     p->sync_step = 0;
+    p->adopting = false;
     p->nreplicas = 0;
     p->asking = false;
     p->checkpointed = false;

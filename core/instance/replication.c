@@ -117,6 +117,7 @@ on_replicas(struct mh_pg_call *c)
             mh_str_copy(r->sync_state, sizeof(r->sync_state), row[6]);
         }
         p->replication_ns = mh_agent_now(g);
+        p->replication_from_ns = p->asked_ns;
         if (before != p->nreplicas)
             mh_status_changed(g);
     }
@@ -138,6 +139,7 @@ mh_replication_look(struct mh_agent *g, int64_t max_age_ns)
         "replay_lsn::text, sync_state, sync_priority::text from pg_stat_replication "
         "where usename = 'streaming_replica'";
     p->asking = true;
+    p->asked_ns = mh_agent_now(g);
     g->w.pg.start(g->w.pg.self, &k->call);
 }
 
@@ -148,6 +150,18 @@ mh_replication_past(const struct mh_agent *g, const struct mh_ha_config *c, uint
     for (int i = 0; i < g->primary.nreplicas; i++) {
         const struct mh_replica *r = &g->primary.replicas[i];
         n += r->streaming && r->flush_lsn >= lsn && mh_ha_config_has(c, r->name);
+    }
+    return n;
+}
+
+int
+mh_replication_sync_past(const struct mh_agent *g, const struct mh_ha_config *c, uint64_t lsn)
+{
+    int n = 0;
+    for (int i = 0; i < g->primary.nreplicas; i++) {
+        const struct mh_replica *r = &g->primary.replicas[i];
+        n += r->streaming && r->sync_priority > 0 && r->flush_lsn >= lsn &&
+             mh_ha_config_has(c, r->name);
     }
     return n;
 }

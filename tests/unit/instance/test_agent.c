@@ -184,3 +184,91 @@ TEST(a_synchronous_standby_that_has_just_started_promises_at_once)
     CHECK_INT(t->g->own.promise, 3);
     ta_end(t);
 }
+
+/* --- changes of the synchronous set ----------------------------------------------------------- */
+
+#define MS MH_NS_PER_MS
+
+static const char *
+possible(struct ta *t)
+{
+    return mh_json_str(tw_object(t->tw, TA_LEASE), "metadata", "annotations", "moonherd.io/configs",
+                       NULL);
+}
+
+static bool
+names_are(struct ta *t, const char *names)
+{
+    const char *text = tw_file_text(t->tw, TA_DATA "/custom.conf");
+    char line[200];
+    (void)snprintf(line, sizeof(line), "synchronous_standby_names = '%s'", names);
+    return text && strstr(text, line);
+}
+
+static void
+stream(struct ta *t, int i, const char *name, uint64_t flush, int priority)
+{
+    t->pg.replicas[i] = (struct ta_replica){ name, true, flush, priority };
+    t->pg.nreplicas = t->pg.nreplicas > i ? t->pg.nreplicas : i + 1;
+}
+
+/* A primary whose clients are in and whose commits db-1 and db-3, or as many as are there, confirm. */
+static struct ta *
+primary(bool with_3)
+{
+    struct ta *t = elected(3, "preferred");
+    tw_advance(t->tw, 500 * MS);
+    stream(t, 0, "db-1", UINT64_MAX, 1);
+    if (with_3)
+        stream(t, 1, "db-3", UINT64_MAX, 1);
+    tw_advance(t->tw, 5000 * MS);
+    CHECK_STR(mh_json_str(ta_status(t), "gate", NULL), "open");
+    CHECK_STR(possible(t), with_3
+                               ? "[{\"names\":[\"db-1\",\"db-3\"],\"number\":1,\"method\":\"any\"}]"
+                               : "[{\"names\":[\"db-1\"],\"number\":1,\"method\":\"any\"}]");
+    return t;
+}
+
+/* F9, I8: its walsender has not read the new names: it may still acknowledge under the old rule. */
+TEST(a_former_set_stays_possible_until_all_walsenders_have_left_it)
+{
+    struct ta *t = primary(true);
+    t->pg.replicas[1].streaming = false;
+    tw_advance(t->tw, 3000 * MS);
+    CHECK(names_are(t, "ANY 1 (\"db-1\")"));
+    CHECK(strstr(possible(t), "db-3") != NULL);
+    t->pg.replicas[1].priority = 0;
+    tw_advance(t->tw, 1000 * MS);
+    CHECK(strstr(possible(t), "db-3") == NULL);
+    ta_end(t);
+}
+
+/* F9, C5, I13: dataDurability preferred; the standby of the new set dies before it has confirmed. */
+TEST(a_change_that_cannot_end_is_followed_by_the_next_one)
+{
+    struct ta *t = primary(false);
+    stream(t, 0, "db-3", 1, 1); /* instead of db-1, and far behind */
+    tw_advance(t->tw, 3000 * MS);
+    CHECK(names_are(t, "ANY 1 (\"db-3\")"));
+    CHECK(strstr(possible(t), "db-1") && strstr(possible(t), "db-3")); /* either may have it */
+    t->pg.nreplicas = 0;
+    tw_advance(t->tw, 3000 * MS);
+    CHECK(names_are(t, ""));
+    CHECK_STR(possible(t), "[]");
+    stream(t, 0, "db-1", UINT64_MAX, 1);
+    tw_advance(t->tw, 3000 * MS);
+    CHECK(names_are(t, "ANY 1 (\"db-1\")"));
+    CHECK_STR(possible(t), "[{\"names\":[\"db-1\"],\"number\":1,\"method\":\"any\"}]");
+    ta_end(t);
+}
+
+/* A5: the answer to the union was lost, the union was not. */
+TEST(a_union_of_unknown_outcome_leaves_the_lease_again)
+{
+    struct ta *t = primary(false);
+    ta_lease(t, "db-2", 2, "stable", "vol-2", "10.0.0.2",
+             "[{\"names\":[\"db-1\"],\"number\":1},{\"names\":[\"db-3\"],\"number\":1}]");
+    tw_advance(t->tw, 3000 * MS);
+    CHECK_STR(possible(t), "[{\"names\":[\"db-1\"],\"number\":1,\"method\":\"any\"}]");
+    ta_end(t);
+}
