@@ -27,6 +27,7 @@ enum variant {
     V_NOUNION,     /* a new set is used before the Lease names it */
     V_STALEPOD,    /* the kubelet's word is from before the term was raised */
     V_HOLDEROUT,   /* a lost winner does not count in the old set */
+    V_FORGETS,     /* a change after one that did not end names only the last two sets */
     V_DRIFT,       /* the set that is used is computed again after the union was written */
     V_EARLYEND,    /* a fence is answered before the local log was read to its end */
     V_SAMETLI,     /* a winner takes the next timeline that it knows of, not a reserved one (F14) */
@@ -57,7 +58,7 @@ struct mlease {
     int holder, volume, address, candidate;
     uint64_t term, served;
     enum mh_ha_phase phase;
-    struct set sets[2];
+    struct set sets[MH_HA_CONFIGS_MAX];
     int nsets;
     bool known;
 };
@@ -117,9 +118,12 @@ struct node {
     enum gate gate;
     uint64_t gate_term, serve_term;
     int marker, sync_marker, committed;
-    struct set sync, old, next;
-    bool has_old;
-    enum sync_step step;
+    struct set sync, next;
+    struct set old[MH_HA_CONFIGS_MAX]; /* some walsender may still use them */
+    int nold;
+    struct set possible[MH_HA_CONFIGS_MAX]; /* in the Lease beside `sync` */
+    int npossible;
+    enum sync_step step, back;
     int row[NODES], acked[NODES]; /* walsenders */
     int64_t renewed, next_renew, confirmed_at[NODES];
 };

@@ -33,7 +33,7 @@ sim_stop(struct sim *s, int i, bool clean)
     x->clients = false;
     x->gate = G_NONE;
     x->step = IDLE;
-    x->has_old = false;
+    x->nold = x->npossible = 0;
     x->conn = 0;
     x->upstream = -1;
     x->settled = 0;

@@ -31,6 +31,37 @@ past(const struct sim *s, const struct node *x, struct set c, int pos)
     return n >= c.number;
 }
 
+/* By the set in force, or by one that some walsender still uses. */
+static bool
+acked(const struct sim *s, const struct node *x, int pos)
+{
+    bool yes = past(s, x, x->sync, pos);
+    for (int c = 0; c < x->nold; c++)
+        yes = yes || past(s, x, x->old[c], pos);
+    return yes;
+}
+
+static int
+append(struct set *list, int n, struct set c)
+{
+    for (int i = 0; i < n; i++) {
+        if (same(list[i], c))
+            return n;
+    }
+    if (n < MH_HA_CONFIGS_MAX)
+        list[n] = c;
+    return n + 1;
+}
+
+/* All that is possible, the set in force last. */
+static int
+all_sets(const struct sim *s, const struct node *x, struct set *out)
+{
+    int n = s->variant == V_FORGETS ? 0 : x->npossible;
+    memcpy(out, x->possible, (size_t)n * sizeof(*out));
+    return append(out, n, x->sync);
+}
+
 /* --- commits --------------------------------------------------------------------------------- */
 
 void
@@ -40,10 +71,11 @@ sim_commit(struct sim *s, int i)
     if (!x->up || !x->pg || !x->primary || !x->clients)
         return;
     int pos = x->log.len;
-    while (pos > x->committed && !past(s, x, x->sync, pos) &&
-           !(x->has_old && past(s, x, x->old, pos)))
+    while (pos > x->committed && !acked(s, x, pos))
         pos--;
-    bool sync = x->sync.number > 0 && !(x->has_old && x->old.number == 0);
+    bool sync = x->sync.number > 0;
+    for (int c = 0; c < x->nold; c++)
+        sync = sync && x->old[c].number > 0;
     for (; x->committed < pos; x->committed++)
         sim_ack(s, i, x->committed, sync);
 }
@@ -103,15 +135,17 @@ swapped(struct sim *s, int i, bool ok)
         if (ours && x->order.order == MH_HA_SERVE && l->term == x->gate_term)
             open_gate(s, i);
     } else if (kind == S_UNION && x->step == UNION) {
-        x->step = IDLE;
+        x->step = x->back;
         if (ours && x->pg && x->primary) {
-            x->old = x->sync;
-            x->has_old = true;
+            x->nold = append(x->old, x->nold, x->sync);
+            x->npossible = append(x->possible, x->npossible, x->sync);
             x->sync = s->variant == V_DRIFT ? wanted(s, i) : x->next;
             x->step = LOADED;
         }
     } else if (kind == S_CLOSE && x->step == CLOSING) {
         x->step = ours ? IDLE : MARKED;
+        if (ours)
+            x->npossible = 0;
     }
 }
 
@@ -157,7 +191,7 @@ close_gate(struct sim *s, int i)
     x->clients = false;
     x->committed = 0;
     x->sync = wanted(s, i);
-    x->has_old = false;
+    x->nold = x->npossible = 0;
     x->step = IDLE;
     memset(x->row, 0, sizeof(x->row));
     memset(x->acked, 0, sizeof(x->acked));
@@ -228,8 +262,10 @@ gate_tick(struct sim *s, int i)
     x->gate_term = x->order.term;
     if (!past(s, x, x->sync, x->marker))
         return;
+    struct set all[MH_HA_CONFIGS_MAX];
+    int n = all_sets(s, x, all);
     x->gate = G_READ;
-    swap(s, i, S_GATE, &x->sync, x->sync.number > 0);
+    swap(s, i, S_GATE, all, n > 1 || x->sync.number > 0 ? n : 0);
 }
 
 /* Between the union and LOADED's end each walsender may use the old rule or the new one; then all
@@ -238,18 +274,25 @@ static void
 sync_tick(struct sim *s, int i)
 {
     struct node *x = &s->node[i];
-    struct set both[2] = { x->sync, wanted(s, i) };
-    if (x->step == IDLE && !same(both[0], both[1])) {
-        x->next = both[1];
+    struct set all[MH_HA_CONFIGS_MAX];
+    struct set want = wanted(s, i);
+    bool stuck = (x->step == LOADED || x->step == MARKED) && sim_r(s, 4) == 0;
+    int n = append(all, all_sets(s, x, all), want);
+    if ((x->step == IDLE || stuck) && !same(x->sync, want) && n <= MH_HA_CONFIGS_MAX) {
+        x->next = want;
         if (s->variant == V_NOUNION) {
             x->sync = x->next;
             x->step = LOADED;
         } else if (!x->pending) {
+            x->back = x->step;
             x->step = UNION;
-            swap(s, i, S_UNION, both, 2);
+            swap(s, i, S_UNION, all, n);
         }
+    } else if (x->step == IDLE && s->ver[x->seen].nsets > 1) { /* an unknown outcome */
+        x->sync_marker = 0;
+        x->step = MARKED;
     } else if (x->step == LOADED) {
-        x->has_old = false;
+        x->nold = 0;
         x->sync_marker = x->log.len;
         x->step = MARKED;
     } else if (x->step == MARKED && !x->pending && past(s, x, x->sync, x->sync_marker)) {
