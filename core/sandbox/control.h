@@ -23,7 +23,7 @@ struct mh_sb_control_config {
      * mh_sb_hosts (service.h). May be NULL. Never called from inside start. */
     void (*on_hosts)(void *arg);
     void *arg;
-    /* 0: the real system's defaults shortened for a laptop (5 s, 10 s) */
+    /* 0: 5 s, 300 s */
     int64_t node_grace_ns; /* without a heartbeat for so long: NotReady */
     int64_t evict_ns;      /* default of tolerationSeconds for unreachable and not-ready */
 };

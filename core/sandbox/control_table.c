@@ -108,6 +108,18 @@ trim_containers(yyjson_mut_val *spec, const char *key)
     }
 }
 
+static void
+name_kind(const struct mh_sb_table *t, yyjson_mut_doc *d, yyjson_mut_val *o)
+{
+    const char *from = t->path + (*t->group ? strlen("/apis/") : strlen("/api/"));
+    size_t n = strlen(t->group);
+    n += n > 0;
+    n += strcspn(from + n, "/");
+    yyjson_mut_val *version = yyjson_mut_strncpy(d, from, n);
+    (void)(yyjson_mut_obj_add(o, yyjson_mut_str(d, "apiVersion"), version) &&
+           yyjson_mut_obj_add_str(d, o, "kind", t->kind));
+}
+
 static yyjson_doc *
 copy_of(const struct mh_sb_table *t, yyjson_val *object)
 {
@@ -125,6 +137,8 @@ copy_of(const struct mh_sb_table *t, yyjson_val *object)
             trim_containers(yyjson_mut_obj_get(o, "spec"), "containers");
             trim_containers(yyjson_mut_obj_get(o, "spec"), "initContainers");
         }
+        if (!yyjson_mut_obj_get(o, "kind")) /* items of lists have none */
+            name_kind(t, d, o);
         yyjson_mut_doc_set_root(d, o);
         out = yyjson_mut_doc_imut_copy(d, &heap);
     }
