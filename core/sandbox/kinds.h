@@ -12,7 +12,6 @@
 
 #include "base/json.h"
 #include "base/mem.h"
-
 #include "sandbox/store.h"
 
 #define MH_SB_RESOURCES_MAX 256
@@ -74,7 +73,7 @@ struct mh_sb_resource {
     int nversions;
     struct mh_sb_table *table;   /* events.k8s.io and core events share one */
     struct mh_sb_resource *twin; /* the other of those two */
-    struct mh_arena *arena;    /* of a custom one: made anew when the CRD changes */
+    struct mh_arena *arena;      /* of a custom one: made anew when the CRD changes */
     struct mh_sb_watch *watches;
     bool dirty; /* has changes that watches were not told */
     uint64_t told;

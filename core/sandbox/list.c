@@ -14,12 +14,13 @@ mh_sb_get_one(struct mh_sb_api *api, struct mh_sb_req *req, struct mh_sb_target 
     char *key = mh_sb_key(req->arena, t->r->namespaced ? t->at.ns : NULL, t->at.name);
     struct mh_sb_obj *o = key ? mh_sb_table_get(t->r->table, key) : NULL;
     size_t len = 0;
+    char *text = o ? mh_sb_obj_text(req->arena, t->v, o, &len) : NULL;
     if (!key)
         mh_sb_no_memory(req);
     else if (!o)
         mh_sb_not_found(req, t->r, t->at.name);
     else
-        mh_sb_answer_object(api, req, t->v, mh_sb_obj_text(req->arena, t->v, o, &len), len, 200);
+        mh_sb_answer_object(api, req, t->v, text, len, 200);
 }
 
 /* --- what is asked for ----------------------------------------------------------------------- */

@@ -347,7 +347,7 @@ mh_sb_write(struct mh_sb_op *op)
         op->make = make_from_body;
     if (op->verb == MH_SB_PATCH && op->make == make_from_body)
         ok = body_of_patch(op);
-    if (ok && !yyjson_is_obj(op->body) && op->make != make_patched) {
+    if (ok && !yyjson_is_obj(op->body) && (op->make == make_from_body || op->apply)) {
         mh_sb_bad_request(req, "the object provided is unrecognized (must be of type %s): "
                                "unexpected end of JSON input (<empty>)",
                           op->t.r->kind);

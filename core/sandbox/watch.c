@@ -1,5 +1,6 @@
 /* Watches: each knows up to which resourceVersion it was told; changes are told from the tick, a
  * line is written once for all that watch the same version of a kind. */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -10,6 +11,7 @@
 #define SCRATCH_MAX ((size_t)16 << 20)
 #define BOOKMARK_NS (60 * MH_NS_PER_S)
 #define TIMEOUT_S 1800
+#define LINE_MAX_ ((size_t)8 << 20)
 
 struct mh_sb_watch {
     struct mh_sb_watch *next;
@@ -97,6 +99,34 @@ write_line(struct mh_sb_api *api, const struct mh_sb_version *v, const char *typ
     mh_buf_str(b, v->head);
     mh_buf_add(b, o->text + 1, o->len - 1);
     return mh_buf_str(b, "}\n");
+}
+
+/* What the line is about: of an object that only left the selection its state before, with the
+ * resourceVersion of the change. One reference; NULL: no memory. */
+static struct mh_sb_obj *
+told_state(const struct mh_sb_change *c, const char *type)
+{
+    char old[48];
+    char text[48];
+    if (c->removed || type[0] != 'D')
+        return mh_sb_obj_ref(c->now);
+    int n = snprintf(old, sizeof(old), "\"resourceVersion\":\"%llu\"",
+                     (unsigned long long)c->before->version);
+    int m = snprintf(text, sizeof(text), "\"resourceVersion\":\"%llu\"",
+                     (unsigned long long)c->version);
+    const char *from = c->before->text;
+    const char *at = memmem(from, c->before->len, old, (size_t)n);
+    struct mh_buf b;
+    if (!at)
+        return mh_sb_obj_ref(c->before);
+    mh_buf_init(&b, LINE_MAX_);
+    mh_buf_add(&b, from, (size_t)(at - from));
+    mh_buf_add(&b, text, (size_t)m);
+    mh_buf_add(&b, at + n, c->before->len - (size_t)(at - from) - (size_t)n);
+    struct mh_sb_facts f = { .key = c->now->key };
+    struct mh_sb_obj *o = b.failed ? NULL : mh_sb_obj_new(&f, c->version, b.data, b.len);
+    mh_buf_release(&b);
+    return o;
 }
 
 /* The same as a Table with one row; the first one has the columns. */
@@ -188,15 +218,15 @@ type_for(const struct mh_sb_select *s, struct mh_arena *scratch, const struct mh
     return was ? "DELETED" : NULL;
 }
 
-/* An object that left the selection by a change is told in the state it had, with the change's
- * resourceVersion, which is what the table's text of `now` says too only for removals. */
 static void
 give_change(struct mh_sb_watch *w, const struct mh_sb_change *c, struct mh_arena *scratch,
             yyjson_val **now, yyjson_val **before)
 {
     const char *type = type_for(&w->select, scratch, c, now, before);
-    if (type)
-        give_object(w, type, c->now);
+    struct mh_sb_obj *o = type ? told_state(c, type) : NULL;
+    if (o)
+        give_object(w, type, o);
+    mh_sb_obj_unref(o);
     w->version = c->version;
 }
 
@@ -262,7 +292,10 @@ tell_change(struct mh_sb_resource *r, const struct mh_sb_change *c)
         if (!type)
             continue;
         if (type != written || written_for != w->v) {
-            if (!write_line(w->api, w->v, type, c->now))
+            struct mh_sb_obj *o = told_state(c, type);
+            bool ok = o && write_line(w->api, w->v, type, o);
+            mh_sb_obj_unref(o);
+            if (!ok)
                 continue;
             written = type;
             written_for = w->v;
