@@ -153,7 +153,9 @@ check_embedded_type(yyjson_val *v, struct mh_buf *path, struct mh_sb_causes *cau
     for (size_t i = 0; i < 2; i++) {
         yyjson_val *x = yyjson_obj_get(v, names[i]);
         const char *text = x ? mh_sb_value_text(causes->arena, x) : NULL;
-        mh_buf_printf(path, "%s%s", len ? "." : "", names[i]);
+        if (len)
+            mh_buf_str(path, ".");
+        mh_buf_str(path, names[i]);
         if (!x)
             mh_sb_cause_add(causes, "FieldValueRequired", mh_buf_text(path), "Required value");
         else if (!yyjson_is_str(x))
