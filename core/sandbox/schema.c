@@ -244,6 +244,7 @@ component(struct compiler *c, const char *name, const struct mh_sb_schema **out)
         return no_memory(c);
     *out = s;
     s->quantity = mh_str_ends(name, ".Quantity");
+    s->raw = mh_str_ends(name, ".RawExtension");
     int depth = c->depth;
     c->depth = 0;
     enum mh_code e = compile(c, src, s);

@@ -84,6 +84,7 @@ struct mh_sb_schema {
     bool native;  /* of a built-in kind: what Go's structs do */
     bool pointer; /* native: zero values stay */
     bool quantity;
+    bool raw; /* a RawExtension: one value, whatever is in it */
     enum mh_sb_list_type list_type;
     enum mh_sb_map_type map_type;
     struct mh_sb_strings list_keys;

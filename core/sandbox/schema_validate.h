@@ -3,8 +3,6 @@
 #ifndef MH_SANDBOX_SCHEMA_VALIDATE_H
 #define MH_SANDBOX_SCHEMA_VALIDATE_H
 
-#include <string.h>
-
 #include "sandbox/schema_in.h"
 
 /* A value as it stands in "Invalid value: ...". NULL: no memory. */
@@ -18,15 +16,5 @@ bool mh_sb_validate_lists(const struct mh_sb_schema *s, yyjson_val *v, struct mh
 /* x-kubernetes-validations, at every depth. */
 bool mh_sb_validate_rules(const struct mh_sb_schema *s, yyjson_val *v, yyjson_val *old,
                           struct mh_sb_validate *ctx);
-
-/* Cuts a path back to what it was. */
-static inline void
-mh_sb_path_cut(struct mh_buf *path, size_t len)
-{
-    if (path->data) {
-        path->len = len;
-        path->data[len] = 0;
-    }
-}
 
 #endif
