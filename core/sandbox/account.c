@@ -17,7 +17,7 @@ make_classes(struct mh_sb_task *t)
     for (size_t i = 0; i < sizeof(classes) / sizeof(classes[0]); i++) {
         if (mh_sb_object(t->c, MH_SB_CLASSES, NULL, classes[i].name))
             continue;
-        mh_sb_write(
+        mh_sb_ctl_write(
             t, "POST", mh_sb_path(t->c, &t->arena, MH_SB_CLASSES, NULL, NULL, NULL), NULL,
             mh_sb_text(t,
                        "{\"apiVersion\":\"storage.k8s.io/v1\",\"kind\":\"StorageClass\","
@@ -41,7 +41,7 @@ make_service(struct mh_sb_task *t)
     const char *address = mh_sb_api_address(&t->arena, c->config.n);
     const char *labels = "\"labels\":{\"component\":\"apiserver\",\"provider\":\"kubernetes\"}";
     if (!mh_sb_object(c, MH_SB_SERVICES, "default", "kubernetes"))
-        mh_sb_write(
+        mh_sb_ctl_write(
             t, "POST", mh_sb_path(c, &t->arena, MH_SB_SERVICES, "default", NULL, NULL), NULL,
             mh_sb_text(t,
                        "{\"apiVersion\":\"v1\",\"kind\":\"Service\",\"metadata\":{\"name\":"
@@ -50,7 +50,7 @@ make_service(struct mh_sb_task *t)
                        "\"name\":\"https\",\"port\":%d,\"protocol\":\"TCP\",\"targetPort\":%d}]}}",
                        labels, address, address, c->config.api_port, c->config.api_port));
     if (!mh_sb_object(c, MH_SB_ENDPOINTS, "default", "kubernetes"))
-        mh_sb_write(
+        mh_sb_ctl_write(
             t, "POST", mh_sb_path(c, &t->arena, MH_SB_ENDPOINTS, "default", NULL, NULL), NULL,
             mh_sb_text(t,
                        "{\"apiVersion\":\"v1\",\"kind\":\"Endpoints\",\"metadata\":{\"name\":"
@@ -60,7 +60,7 @@ make_service(struct mh_sb_task *t)
                        "\"protocol\":\"TCP\"}]}]}",
                        address, c->config.api_port));
     if (!mh_sb_object(c, MH_SB_SLICES, "default", "kubernetes"))
-        mh_sb_write(
+        mh_sb_ctl_write(
             t, "POST", mh_sb_path(c, &t->arena, MH_SB_SLICES, "default", NULL, NULL), NULL,
             mh_sb_text(
                 t,
@@ -99,14 +99,15 @@ mh_sb_account_sync(struct mh_sb_task *t)
         mh_str_eq(mh_json_str(ns, "status", "phase", NULL), "Terminating"))
         return;
     if (!mh_sb_object(c, MH_SB_ACCOUNTS, t->name, "default"))
-        mh_sb_write(t, "POST", mh_sb_path(c, &t->arena, MH_SB_ACCOUNTS, t->name, NULL, NULL), NULL,
-                    mh_sb_text(t,
-                               "{\"apiVersion\":\"v1\",\"kind\":\"ServiceAccount\",\"metadata\":{"
-                               "\"name\":\"default\",\"namespace\":%s}}",
-                               mh_sb_quote(t, t->name)));
+        mh_sb_ctl_write(
+            t, "POST", mh_sb_path(c, &t->arena, MH_SB_ACCOUNTS, t->name, NULL, NULL), NULL,
+            mh_sb_text(t,
+                       "{\"apiVersion\":\"v1\",\"kind\":\"ServiceAccount\",\"metadata\":{"
+                       "\"name\":\"default\",\"namespace\":%s}}",
+                       mh_sb_quote(t, t->name)));
     const char *data = mh_sb_text(t, "\"data\":{\"ca.crt\":%s}", mh_sb_quote(t, c->config.ca_pem));
     if (!map)
-        mh_sb_write(
+        mh_sb_ctl_write(
             t, "POST", mh_sb_path(c, &t->arena, MH_SB_CONFIGMAPS, t->name, NULL, NULL), NULL,
             mh_sb_text(t,
                        "{\"apiVersion\":\"v1\",\"kind\":\"ConfigMap\",\"metadata\":{\"name\":"
@@ -115,9 +116,10 @@ mh_sb_account_sync(struct mh_sb_task *t)
                        "verify the kube-apiserver when using internal endpoints.\"}},%s}",
                        mh_sb_quote(t, t->name), data));
     else if (!mh_str_eq(have, c->config.ca_pem))
-        mh_sb_write(t, "PATCH",
-                    mh_sb_path(c, &t->arena, MH_SB_CONFIGMAPS, t->name, "kube-root-ca.crt", NULL),
-                    MH_PATCH_MERGE, mh_sb_text(t, "{%s}", data));
+        mh_sb_ctl_write(
+            t, "PATCH",
+            mh_sb_path(c, &t->arena, MH_SB_CONFIGMAPS, t->name, "kube-root-ca.crt", NULL),
+            MH_PATCH_MERGE, mh_sb_text(t, "{%s}", data));
 }
 
 MH_SB_HOOK(mh_sb_account_hook)

@@ -113,8 +113,9 @@ mh_sb_unprotect(struct mh_sb_task *t, enum mh_sb_table_id id, yyjson_val *o, con
     char *body = mh_sb_text(t, "{\"metadata\":{\"resourceVersion\":%s,\"finalizers\":[%s]}}",
                             mh_sb_quote(t, version), mh_buf_text(&b));
     if (found)
-        mh_sb_write(t, "PATCH", mh_sb_path(t->c, &t->arena, id, mh_sb_ns(o), mh_sb_name(o), NULL),
-                    MH_PATCH_MERGE, b.failed ? NULL : body);
+        mh_sb_ctl_write(t, "PATCH",
+                        mh_sb_path(t->c, &t->arena, id, mh_sb_ns(o), mh_sb_name(o), NULL),
+                        MH_PATCH_MERGE, b.failed ? NULL : body);
     mh_buf_release(&b);
 }
 
@@ -130,8 +131,8 @@ requested(yyjson_val *claim)
 static void
 patch_claim(struct mh_sb_task *t, const char *sub, const char *body)
 {
-    mh_sb_write(t, "PATCH", mh_sb_path(t->c, &t->arena, MH_SB_CLAIMS, t->ns, t->name, sub),
-                MH_PATCH_MERGE, body);
+    mh_sb_ctl_write(t, "PATCH", mh_sb_path(t->c, &t->arena, MH_SB_CLAIMS, t->ns, t->name, sub),
+                    MH_PATCH_MERGE, body);
 }
 
 static const char *
@@ -141,7 +142,7 @@ reference(struct mh_sb_task *t, yyjson_val *claim)
                       "{\"apiVersion\":\"v1\",\"kind\":\"PersistentVolumeClaim\",\"namespace\":%s,"
                       "\"name\":%s,\"uid\":%s,\"resourceVersion\":%s}",
                       mh_sb_quote(t, t->ns), mh_sb_quote(t, t->name),
-                      mh_sb_quote(t, mh_sb_uid(claim)),
+                      mh_sb_quote(t, mh_sb_uid_of(claim)),
                       mh_sb_quote(t, mh_json_str(claim, "metadata", "resourceVersion", NULL)));
 }
 
@@ -150,7 +151,7 @@ static const char *
 place(struct mh_sb_task *t, yyjson_val *claim, const char *node)
 {
     const char *path =
-        mh_sb_quote(t, mh_sb_text(t, "%s/volumes/%s", t->c->config.data, mh_sb_uid(claim)));
+        mh_sb_quote(t, mh_sb_text(t, "%s/volumes/%s", t->c->config.data, mh_sb_uid_of(claim)));
     yyjson_val *labels =
         mh_json_get(mh_sb_object(t->c, MH_SB_NODES, NULL, node), "metadata", "labels", NULL);
     const char *host = mh_json_str(labels, "kubernetes.io/hostname", NULL);
@@ -168,7 +169,7 @@ provision(struct mh_sb_task *t, yyjson_val *claim, yyjson_val *class, const char
 {
     struct mh_err err;
     const char *reclaim = mh_json_str(class, "reclaimPolicy", NULL);
-    if (mh_sb_claim_dir_make(t->c->config.data, mh_sb_uid(claim), &err) != MH_OK) {
+    if (mh_sb_claim_dir_make(t->c->config.data, mh_sb_uid_of(claim), &err) != MH_OK) {
         mh_sb_event(t->c, COMPONENT, claim, "Warning", "ProvisioningFailed", err.msg);
         mh_sb_failed(t);
         return;
@@ -180,14 +181,14 @@ provision(struct mh_sb_task *t, yyjson_val *claim, yyjson_val *class, const char
         "\"spec\":{\"capacity\":{\"storage\":%s},\"accessModes\":%s,"
         "\"persistentVolumeReclaimPolicy\":%s,\"storageClassName\":%s,\"volumeMode\":"
         "\"Filesystem\",\"claimRef\":%s,%s}}",
-        mh_sb_uid(claim), mh_sb_quote(t, requested(claim)),
+        mh_sb_uid_of(claim), mh_sb_quote(t, requested(claim)),
         mh_sb_json(t, mh_json_get(claim, "spec", "accessModes", NULL)),
         mh_sb_quote(t, reclaim ? reclaim : "Delete"), mh_sb_quote(t, mh_sb_name(class)),
         reference(t, claim), place(t, claim, node));
-    mh_sb_write(t, "POST", mh_sb_path(t->c, &t->arena, MH_SB_VOLUMES, NULL, NULL, NULL), NULL,
-                body);
+    mh_sb_ctl_write(t, "POST", mh_sb_path(t->c, &t->arena, MH_SB_VOLUMES, NULL, NULL, NULL), NULL,
+                    body);
     mh_sb_event(t->c, COMPONENT, claim, "Normal", "ProvisioningSucceeded",
-                mh_sb_text(t, "Successfully provisioned volume pvc-%s", mh_sb_uid(claim)));
+                mh_sb_text(t, "Successfully provisioned volume pvc-%s", mh_sb_uid_of(claim)));
 }
 
 static bool
@@ -219,7 +220,7 @@ does(yyjson_val *volume, yyjson_val *claim)
     const char *uid = mh_json_str(ref, "uid", NULL);
     if (ref && (!mh_str_eq(mh_json_str(ref, "name", NULL), mh_sb_name(claim)) ||
                 !mh_str_eq(mh_json_str(ref, "namespace", NULL), mh_sb_ns(claim)) ||
-                (uid && !mh_str_eq(uid, mh_sb_uid(claim)))))
+                (uid && !mh_str_eq(uid, mh_sb_uid_of(claim)))))
         return false;
     if (mh_sb_is_going(volume) || !mh_str_eq(class ? class : "", have ? have : "") ||
         !has_modes(mh_json_get(volume, "spec", "accessModes", NULL),
@@ -256,8 +257,8 @@ find_volume(struct mh_sb_control *c, yyjson_val *claim)
 static bool
 is_bound_to(yyjson_val *volume, yyjson_val *claim)
 {
-    return *mh_sb_uid(claim) &&
-           mh_str_eq(mh_json_str(volume, "spec", "claimRef", "uid", NULL), mh_sb_uid(claim));
+    return *mh_sb_uid_of(claim) &&
+           mh_str_eq(mh_json_str(volume, "spec", "claimRef", "uid", NULL), mh_sb_uid_of(claim));
 }
 
 /* The volume names the claim, then the claim the volume. */
@@ -267,9 +268,9 @@ join_them(struct mh_sb_task *t, yyjson_val *claim, yyjson_val *volume)
     const char *name = mh_json_str(claim, "spec", "volumeName", NULL);
     if (!is_bound_to(volume, claim)) {
         char *body = mh_sb_text(t, "{\"spec\":{\"claimRef\":%s}}", reference(t, claim));
-        mh_sb_write(t, "PATCH",
-                    mh_sb_path(t->c, &t->arena, MH_SB_VOLUMES, NULL, mh_sb_name(volume), NULL),
-                    MH_PATCH_MERGE, body);
+        mh_sb_ctl_write(t, "PATCH",
+                        mh_sb_path(t->c, &t->arena, MH_SB_VOLUMES, NULL, mh_sb_name(volume), NULL),
+                        MH_PATCH_MERGE, body);
     } else if (!name || !*name) {
         patch_claim(t, NULL,
                     mh_sb_text(t,
@@ -342,9 +343,9 @@ grow(struct mh_sb_task *t, yyjson_val *claim, yyjson_val *volume)
         mh_sb_amount(want, 1) <= mh_sb_amount(have, 1))
         return false;
     char *body = mh_sb_text(t, "{\"spec\":{\"capacity\":{\"storage\":%s}}}", mh_sb_json(t, want));
-    mh_sb_write(t, "PATCH",
-                mh_sb_path(t->c, &t->arena, MH_SB_VOLUMES, NULL, mh_sb_name(volume), NULL),
-                MH_PATCH_MERGE, body);
+    mh_sb_ctl_write(t, "PATCH",
+                    mh_sb_path(t->c, &t->arena, MH_SB_VOLUMES, NULL, mh_sb_name(volume), NULL),
+                    MH_PATCH_MERGE, body);
     mh_sb_event(t->c, COMPONENT, claim, "Normal", "FileSystemResizeSuccessful",
                 "the volume was resized");
     return true;
@@ -358,7 +359,7 @@ keep(struct mh_sb_task *t, yyjson_val *claim, yyjson_val *volume)
     if (grow(t, claim, volume))
         return;
     if (mh_str_eq(mh_json_str(claim, "status", "phase", NULL), "Bound") &&
-        mh_sb_equal(mh_json_get(claim, "status", "capacity", NULL), capacity))
+        mh_sb_same(mh_json_get(claim, "status", "capacity", NULL), capacity))
         return;
     patch_claim(t, "status",
                 mh_sb_text(t,
@@ -402,7 +403,7 @@ MH_SB_HOOK(mh_sb_claim_hook)
         mh_sb_touch(c, MH_SB_W_VOLUME, "", volume);
     } else if (!now) { /* one may have been made for it */
         char name[128];
-        (void)snprintf(name, sizeof(name), "pvc-%s", mh_sb_uid(claim));
+        (void)snprintf(name, sizeof(name), "pvc-%s", mh_sb_uid_of(claim));
         mh_sb_touch(c, MH_SB_W_VOLUME, "", name);
     }
 }

@@ -15,10 +15,11 @@ set_phase(struct mh_sb_task *t, yyjson_val *volume, const char *phase)
     if (mh_str_eq(mh_json_str(volume, "status", "phase", NULL), phase))
         return;
     mh_sb_now_text(t->c, when);
-    mh_sb_write(t, "PATCH", mh_sb_path(t->c, &t->arena, MH_SB_VOLUMES, NULL, t->name, "status"),
-                MH_PATCH_MERGE,
-                mh_sb_text(t, "{\"status\":{\"phase\":\"%s\",\"lastPhaseTransitionTime\":\"%s\"}}",
-                           phase, when));
+    mh_sb_ctl_write(t, "PATCH", mh_sb_path(t->c, &t->arena, MH_SB_VOLUMES, NULL, t->name, "status"),
+                    MH_PATCH_MERGE,
+                    mh_sb_text(t,
+                               "{\"status\":{\"phase\":\"%s\",\"lastPhaseTransitionTime\":\"%s\"}}",
+                               phase, when));
 }
 
 /* The directory of a volume of ours; NULL: it is none, or none below the data directory. */
@@ -59,7 +60,7 @@ reclaim(struct mh_sb_task *t, yyjson_val *volume)
     else if (mh_sb_is_going(volume))
         mh_sb_unprotect(t, MH_SB_VOLUMES, volume, "kubernetes.io/pv-protection");
     else
-        mh_sb_delete(t, MH_SB_VOLUMES, volume, -1);
+        mh_sb_ctl_delete(t, MH_SB_VOLUMES, volume, -1);
 }
 
 void
@@ -74,7 +75,7 @@ mh_sb_volume_sync(struct mh_sb_task *t)
         return;
     yyjson_val *claim = ns && name ? mh_sb_object(t->c, MH_SB_CLAIMS, ns, name) : NULL;
     const char *bound = mh_json_str(claim, "spec", "volumeName", NULL);
-    if (claim && uid && mh_str_eq(uid, mh_sb_uid(claim))) {
+    if (claim && uid && mh_str_eq(uid, mh_sb_uid_of(claim))) {
         if (mh_str_eq(bound, t->name))
             set_phase(t, volume, "Bound");
         else

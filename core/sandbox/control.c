@@ -211,7 +211,7 @@ pump(void *arg)
 /* --- writes ---------------------------------------------------------------------------------- */
 
 static void
-free_write(struct mh_sb_write *w)
+free_write(struct mh_sb_ctl_write *w)
 {
     struct mh_sb_control *c = w->task->c;
     if (w->prev)
@@ -227,7 +227,7 @@ free_write(struct mh_sb_write *w)
 static void
 on_written(struct mh_api_call *call)
 {
-    struct mh_sb_write *w = call->arg;
+    struct mh_sb_ctl_write *w = call->arg;
     struct mh_sb_task *t = w->task;
     bool deletion = strcmp(call->method, "DELETE") == 0;
     if (call->err.code == MH_OK) {
@@ -252,14 +252,14 @@ on_written(struct mh_api_call *call)
 }
 
 void
-mh_sb_write_then(struct mh_sb_task *t, const char *method, const char *path,
-                 const char *content_type, const char *body,
-                 void (*done)(struct mh_sb_task *t, struct mh_api_call *call))
+mh_sb_ctl_write_then(struct mh_sb_task *t, const char *method, const char *path,
+                     const char *content_type, const char *body,
+                     void (*done)(struct mh_sb_task *t, struct mh_api_call *call))
 {
     struct mh_sb_control *c = t->c;
     struct mh_arena a;
     mh_arena_init(&a, (size_t)64 << 20);
-    struct mh_sb_write *w = mh_arena_alloc(&a, sizeof(*w));
+    struct mh_sb_ctl_write *w = mh_arena_alloc(&a, sizeof(*w));
     char *p = path ? mh_arena_strdup(&a, path) : NULL;
     char *b = body ? mh_arena_strdup(&a, body) : NULL;
     if (!w || !p || (!b && strcmp(method, "GET") != 0)) {
@@ -287,22 +287,22 @@ mh_sb_write_then(struct mh_sb_task *t, const char *method, const char *path,
 }
 
 void
-mh_sb_write(struct mh_sb_task *t, const char *method, const char *path, const char *content_type,
-            const char *body)
+mh_sb_ctl_write(struct mh_sb_task *t, const char *method, const char *path,
+                const char *content_type, const char *body)
 {
-    mh_sb_write_then(t, method, path, content_type, body, NULL);
+    mh_sb_ctl_write_then(t, method, path, content_type, body, NULL);
 }
 
 void
-mh_sb_delete(struct mh_sb_task *t, enum mh_sb_table_id id, yyjson_val *o, int grace)
+mh_sb_ctl_delete(struct mh_sb_task *t, enum mh_sb_table_id id, yyjson_val *o, int grace)
 {
     char *path = mh_sb_path(t->c, &t->arena, id, mh_sb_ns(o), mh_sb_name(o), NULL);
     char *body =
         mh_sb_text(t,
                    "{\"apiVersion\":\"v1\",\"kind\":\"DeleteOptions\",%s"
                    "\"propagationPolicy\":\"Background\",\"preconditions\":{\"uid\":%s}}",
-                   grace == 0 ? "\"gracePeriodSeconds\":0," : "", mh_sb_quote(t, mh_sb_uid(o)));
-    mh_sb_write(t, "DELETE", path, NULL, body);
+                   grace == 0 ? "\"gracePeriodSeconds\":0," : "", mh_sb_quote(t, mh_sb_uid_of(o)));
+    mh_sb_ctl_write(t, "DELETE", path, NULL, body);
 }
 
 /* --- start and stop -------------------------------------------------------------------------- */

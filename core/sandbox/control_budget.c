@@ -122,7 +122,7 @@ tell(struct budget *b, int64_t total, int64_t healthy, int64_t want)
     int64_t allowed = total > 0 && healthy > want ? healthy - want : 0;
     int64_t generation = mh_json_int(b->o, 0, "metadata", "generation", NULL);
     yyjson_val *s = yyjson_obj_get(b->o, "status");
-    yyjson_val *old = mh_sb_condition(b->o, "DisruptionAllowed");
+    yyjson_val *old = mh_sb_condition_of(b->o, "DisruptionAllowed");
     const char *forget = forget_disrupted(b);
     const char *status = allowed > 0 ? "True" : "False";
     char when[MH_TIME_TEXT];
@@ -137,7 +137,7 @@ tell(struct budget *b, int64_t total, int64_t healthy, int64_t want)
     const char *since = mh_str_eq(mh_json_str(old, "status", NULL), status)
                             ? mh_json_str(old, "lastTransitionTime", NULL)
                             : NULL;
-    mh_sb_write(
+    mh_sb_ctl_write(
         t, "PATCH", mh_sb_path(t->c, &t->arena, MH_SB_BUDGETS, t->ns, t->name, "status"),
         MH_PATCH_MERGE,
         mh_sb_text(t,
@@ -207,8 +207,8 @@ MH_SB_HOOK(mh_sb_budget_pod_hook)
     if (old && now && mh_sb_pod_ready(old) == mh_sb_pod_ready(now) &&
         mh_sb_is_going(old) == mh_sb_is_going(now) &&
         mh_sb_pod_finished(old) == mh_sb_pod_finished(now) &&
-        mh_sb_equal(mh_json_get(old, "metadata", "labels", NULL),
-                    mh_json_get(now, "metadata", "labels", NULL)))
+        mh_sb_same(mh_json_get(old, "metadata", "labels", NULL),
+                   mh_json_get(now, "metadata", "labels", NULL)))
         return;
     if (old)
         touch_budgets(c, old);

@@ -108,10 +108,10 @@ struct mh_sb_task {
     bool wrote;
 };
 
-struct mh_sb_write {
+struct mh_sb_ctl_write {
     struct mh_sb_task *task;
-    struct mh_sb_write *next;
-    struct mh_sb_write *prev;
+    struct mh_sb_ctl_write *next;
+    struct mh_sb_ctl_write *prev;
     struct mh_arena arena;
     struct mh_api_call call;
     void (*done)(struct mh_sb_task *t, struct mh_api_call *call);
@@ -132,7 +132,7 @@ struct mh_sb_control {
     struct mh_map tasks;
     struct mh_sb_task *first, *last; /* queued */
     struct mh_timer *pump;
-    struct mh_sb_write *writes;
+    struct mh_sb_ctl_write *writes;
     struct mh_timer *late; /* says which kinds are missing */
     bool synced;
     struct mh_map events; /* component -> struct mh_events */
@@ -191,13 +191,13 @@ void mh_sb_failed(struct mh_sb_task *t);
 /* Inside a worker: asks for a write; path and body are copied, NULL ones (no memory) count as a
  * failure. content_type NULL: JSON. done may be NULL; it is called with the reply before the
  * worker is called again. */
-void mh_sb_write(struct mh_sb_task *t, const char *method, const char *path,
-                 const char *content_type, const char *body);
-void mh_sb_write_then(struct mh_sb_task *t, const char *method, const char *path,
-                      const char *content_type, const char *body,
-                      void (*done)(struct mh_sb_task *t, struct mh_api_call *call));
+void mh_sb_ctl_write(struct mh_sb_task *t, const char *method, const char *path,
+                     const char *content_type, const char *body);
+void mh_sb_ctl_write_then(struct mh_sb_task *t, const char *method, const char *path,
+                          const char *content_type, const char *body,
+                          void (*done)(struct mh_sb_task *t, struct mh_api_call *call));
 /* The deletion of an object, bound to its UID; grace -1: its own. */
-void mh_sb_delete(struct mh_sb_task *t, enum mh_sb_table_id id, yyjson_val *object, int grace);
+void mh_sb_ctl_delete(struct mh_sb_task *t, enum mh_sb_table_id id, yyjson_val *object, int grace);
 
 /* Text on the task's arena; NULL: no memory. */
 char *mh_sb_text(struct mh_sb_task *t, const char *fmt, ...) MH_PRINTF(2, 3);
@@ -208,7 +208,7 @@ const char *mh_sb_json(struct mh_sb_task *t, yyjson_val *v);
 void mh_sb_event(struct mh_sb_control *c, const char *component, yyjson_val *regarding,
                  const char *type, const char *reason, const char *note);
 
-int64_t mh_sb_now(const struct mh_sb_control *c);
+int64_t mh_sb_ctl_now(const struct mh_sb_control *c);
 void mh_sb_now_text(const struct mh_sb_control *c, char out[MH_TIME_TEXT]);
 /* Seconds since 1970 of a text such as metadata.creationTimestamp; `absent` if it is none. */
 int64_t mh_sb_when(yyjson_val *text, int64_t absent);
@@ -216,17 +216,17 @@ int64_t mh_sb_wall_s(const struct mh_sb_control *c);
 
 /* --- objects --------------------------------------------------------------------------------- */
 
-const char *mh_sb_ns(yyjson_val *object);   /* "" without */
-const char *mh_sb_name(yyjson_val *object); /* "" without */
-const char *mh_sb_uid(yyjson_val *object);  /* "" without */
-bool mh_sb_is_going(yyjson_val *object);    /* has a deletionTimestamp */
+const char *mh_sb_ns(yyjson_val *object);     /* "" without */
+const char *mh_sb_name(yyjson_val *object);   /* "" without */
+const char *mh_sb_uid_of(yyjson_val *object); /* "" without */
+bool mh_sb_is_going(yyjson_val *object);      /* has a deletionTimestamp */
 /* The owner reference with controller: true; NULL: none. */
 yyjson_val *mh_sb_controller(yyjson_val *object);
 /* status.conditions: the one of this type. */
-yyjson_val *mh_sb_condition(yyjson_val *object, const char *type);
+yyjson_val *mh_sb_condition_of(yyjson_val *object, const char *type);
 bool mh_sb_pod_ready(yyjson_val *pod);
 bool mh_sb_pod_finished(yyjson_val *pod);
-bool mh_sb_equal(yyjson_val *a, yyjson_val *b); /* NULL equals null and absent */
+bool mh_sb_same(yyjson_val *a, yyjson_val *b); /* NULL equals null and absent */
 
 /* --- workers and hooks ------------------------------------------------------------------------ */
 

@@ -18,7 +18,7 @@ mh_sb_name(yyjson_val *o)
 }
 
 const char *
-mh_sb_uid(yyjson_val *o)
+mh_sb_uid_of(yyjson_val *o)
 {
     const char *s = mh_json_str(o, "metadata", "uid", NULL);
     return s ? s : "";
@@ -44,7 +44,7 @@ mh_sb_controller(yyjson_val *o)
 }
 
 yyjson_val *
-mh_sb_condition(yyjson_val *o, const char *type)
+mh_sb_condition_of(yyjson_val *o, const char *type)
 {
     yyjson_val *list = mh_json_get(o, "status", "conditions", NULL), *one;
     size_t i, max;
@@ -59,7 +59,7 @@ mh_sb_condition(yyjson_val *o, const char *type)
 bool
 mh_sb_pod_ready(yyjson_val *pod)
 {
-    return mh_str_eq(mh_json_str(mh_sb_condition(pod, "Ready"), "status", NULL), "True");
+    return mh_str_eq(mh_json_str(mh_sb_condition_of(pod, "Ready"), "status", NULL), "True");
 }
 
 bool
@@ -70,7 +70,7 @@ mh_sb_pod_finished(yyjson_val *pod)
 }
 
 bool
-mh_sb_equal(yyjson_val *a, yyjson_val *b)
+mh_sb_same(yyjson_val *a, yyjson_val *b)
 {
     if (!a || yyjson_is_null(a) || !b || yyjson_is_null(b))
         return (!a || yyjson_is_null(a)) && (!b || yyjson_is_null(b));
@@ -78,7 +78,7 @@ mh_sb_equal(yyjson_val *a, yyjson_val *b)
 }
 
 int64_t
-mh_sb_now(const struct mh_sb_control *c)
+mh_sb_ctl_now(const struct mh_sb_control *c)
 {
     return c->clock.mono_ns(c->clock.self);
 }

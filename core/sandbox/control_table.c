@@ -192,7 +192,7 @@ new_item(struct mh_sb_table *t, yyjson_val *object)
         return NULL;
     }
     i->version = version_of(i->object);
-    i->heard_ns = mh_sb_now(t->c);
+    i->heard_ns = mh_sb_ctl_now(t->c);
     if (t->id == MH_SB_PODS) {
         i->cpu = mh_sb_sched_request(i->object, "cpu", 1000);
         i->memory = mh_sb_sched_request(i->object, "memory", 1);
@@ -271,7 +271,7 @@ put(struct mh_sb_table *t, yyjson_val *object)
     }
     i->listed = true;
     if (old) {
-        i->doomed = old->doomed && mh_str_eq(mh_sb_uid(old->object), mh_sb_uid(i->object));
+        i->doomed = old->doomed && mh_str_eq(mh_sb_uid_of(old->object), mh_sb_uid_of(i->object));
         unlink_group(old);
     }
     tell(t, old, i);
@@ -369,7 +369,7 @@ mh_sb_tables_wrote(struct mh_sb_control *c, yyjson_val *object)
 {
     const char *version = mh_json_str(object, "apiVersion", NULL);
     const char *kind = mh_json_str(object, "kind", NULL);
-    if (!version || !kind || !*mh_sb_uid(object))
+    if (!version || !kind || !*mh_sb_uid_of(object))
         return;
     for (int n = 0; n < MH_SB_TABLES; n++) {
         struct mh_sb_table *t = &c->tables[n];

@@ -157,7 +157,7 @@ create_set(struct rollout *r, int64_t count, int64_t number)
         mh_sb_failed(t);
         return;
     }
-    mh_sb_write(
+    mh_sb_ctl_write(
         t, "POST", mh_sb_path(t->c, &t->arena, MH_SB_REPLICASETS, t->ns, NULL, NULL), NULL,
         mh_sb_text(
             t,
@@ -171,7 +171,7 @@ create_set(struct rollout *r, int64_t count, int64_t number)
             "\"minReadySeconds\":%lld,\"selector\":{\"matchLabels\":%s%s%s},\"template\":%s}}",
             t->name, r->hash, mh_sb_quote(t, t->ns), labels, (long long)r->want,
             (long long)(r->want + r->surge), (long long)number, mh_sb_quote(t, t->name),
-            mh_sb_quote(t, mh_sb_uid(r->d)), (long long)count,
+            mh_sb_quote(t, mh_sb_uid_of(r->d)), (long long)count,
             (long long)mh_json_int(r->d, 0, "spec", "minReadySeconds", NULL), match,
             expressions ? ",\"matchExpressions\":" : "",
             expressions ? mh_sb_json(t, expressions) : "", template));
@@ -193,7 +193,7 @@ scale_set(struct rollout *r, yyjson_val *set, int64_t count)
     (void)snprintf(note, sizeof(note), "Scaled %s replica set %s from %lld to %lld",
                    count > had ? "up" : "down", mh_sb_name(set), (long long)had, (long long)count);
     mh_sb_event(t->c, COMPONENT, r->d, "Normal", "ScalingReplicaSet", note);
-    mh_sb_write(
+    mh_sb_ctl_write(
         t, "PATCH", mh_sb_path(t->c, &t->arena, MH_SB_REPLICASETS, t->ns, mh_sb_name(set), NULL),
         MH_PATCH_MERGE,
         mh_sb_text(t,
@@ -300,7 +300,7 @@ recreate(struct rollout *r)
         const char *by = mh_json_str(mh_sb_controller(pod), "uid", NULL);
         for (size_t k = 0; k < r->n; k++) {
             yyjson_val *set = r->sets[k]->object;
-            if (set != r->now && mh_str_eq(by, mh_sb_uid(set)) && !mh_sb_pod_finished(pod)) {
+            if (set != r->now && mh_str_eq(by, mh_sb_uid_of(set)) && !mh_sb_pod_finished(pod)) {
                 mh_sb_again(r->t, 50 * MH_NS_PER_MS);
                 return;
             }
@@ -322,7 +322,7 @@ clean(struct rollout *r)
         if (s == r->now || replicas(s) > 0 || mh_json_int(s, 0, "status", "replicas", NULL) > 0 ||
             r->sets[i]->doomed || mh_sb_is_going(s))
             continue;
-        mh_sb_delete(r->t, MH_SB_REPLICASETS, s, -1);
+        mh_sb_ctl_delete(r->t, MH_SB_REPLICASETS, s, -1);
         old--;
     }
 }
@@ -344,15 +344,15 @@ number(struct rollout *r)
     int64_t last = last_revision(r), own = revision(r->now);
     if (own < last) {
         own = last + 1;
-        mh_sb_write(t, "PATCH",
-                    mh_sb_path(t->c, &t->arena, MH_SB_REPLICASETS, t->ns, mh_sb_name(r->now), NULL),
-                    MH_PATCH_MERGE,
-                    mh_sb_text(t,
-                               "{\"metadata\":{\"annotations\":{\"" MH_SB_REVISION "\":\"%lld\"}}}",
-                               (long long)own));
+        mh_sb_ctl_write(
+            t, "PATCH",
+            mh_sb_path(t->c, &t->arena, MH_SB_REPLICASETS, t->ns, mh_sb_name(r->now), NULL),
+            MH_PATCH_MERGE,
+            mh_sb_text(t, "{\"metadata\":{\"annotations\":{\"" MH_SB_REVISION "\":\"%lld\"}}}",
+                       (long long)own));
     }
     if (revision(r->d) != own)
-        mh_sb_write(
+        mh_sb_ctl_write(
             t, "PATCH", mh_sb_path(t->c, &t->arena, MH_SB_DEPLOYMENTS, t->ns, t->name, NULL),
             MH_PATCH_MERGE,
             mh_sb_text(t, "{\"metadata\":{\"annotations\":{\"" MH_SB_REVISION "\":\"%lld\"}}}",
@@ -366,7 +366,7 @@ progress(struct rollout *r, int64_t updated, int64_t total, int64_t available)
 {
     struct mh_sb_task *t = r->t;
     struct mh_sb_cond out = { .type = "Progressing", .status = "True", .update_time = true };
-    yyjson_val *old = mh_sb_condition(r->d, "Progressing");
+    yyjson_val *old = mh_sb_condition_of(r->d, "Progressing");
     const char *set = r->now ? mh_sb_name(r->now) : t->name;
     int64_t limit = mh_json_int(r->d, 600, "spec", "progressDeadlineSeconds", NULL);
     bool complete = updated == r->want && total == r->want && available == r->want;

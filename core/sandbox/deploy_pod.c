@@ -25,7 +25,7 @@ add_owner(yyjson_mut_doc *d, yyjson_mut_val *meta, const struct mh_sb_pod_from *
     return o && yyjson_mut_obj_add_str(d, o, "apiVersion", from->api_version) &&
            yyjson_mut_obj_add_str(d, o, "kind", from->kind) &&
            yyjson_mut_obj_add_str(d, o, "name", mh_sb_name(from->owner)) &&
-           yyjson_mut_obj_add_str(d, o, "uid", mh_sb_uid(from->owner)) &&
+           yyjson_mut_obj_add_str(d, o, "uid", mh_sb_uid_of(from->owner)) &&
            yyjson_mut_obj_add_bool(d, o, "controller", true) &&
            yyjson_mut_obj_add_bool(d, o, "blockOwnerDeletion", true);
 }
@@ -70,8 +70,8 @@ mh_sb_create_pod(struct mh_sb_task *t, const struct mh_sb_pod_from *from)
         yyjson_mut_obj_put(meta, yyjson_mut_str(d, "namespace"), yyjson_mut_str(d, t->ns)) &&
         add_pairs(d, meta, "labels", from->labels) &&
         add_pairs(d, meta, "annotations", from->annotations) && add_owner(d, meta, from);
-    mh_sb_write_then(t, "POST", mh_sb_path(t->c, &t->arena, MH_SB_PODS, t->ns, NULL, NULL), NULL,
-                     ok ? mh_json_mut_text(&t->arena, o, NULL) : NULL, on_created);
+    mh_sb_ctl_write_then(t, "POST", mh_sb_path(t->c, &t->arena, MH_SB_PODS, t->ns, NULL, NULL),
+                         NULL, ok ? mh_json_mut_text(&t->arena, o, NULL) : NULL, on_created);
 }
 
 struct mh_sb_item **
@@ -82,7 +82,7 @@ mh_sb_owned(struct mh_sb_task *t, enum mh_sb_table_id id, yyjson_val *owner, siz
     struct mh_sb_item **all = mh_sb_candidates(t->c, &t->arena, id, t->ns, labels, &count);
     for (size_t i = 0; all && i < count; i++) {
         yyjson_val *by = mh_sb_controller(all[i]->object);
-        if (mh_str_eq(mh_json_str(by, "uid", NULL), mh_sb_uid(owner)))
+        if (mh_str_eq(mh_json_str(by, "uid", NULL), mh_sb_uid_of(owner)))
             all[kept++] = all[i];
     }
     *n = kept;
@@ -94,7 +94,7 @@ mh_sb_owned(struct mh_sb_task *t, enum mh_sb_table_id id, yyjson_val *owner, siz
 bool
 mh_sb_pod_available(struct mh_sb_control *c, yyjson_val *pod, int64_t min_s, int64_t *wait_s)
 {
-    yyjson_val *ready = mh_sb_condition(pod, "Ready");
+    yyjson_val *ready = mh_sb_condition_of(pod, "Ready");
     if (!mh_sb_pod_ready(pod))
         return false;
     int64_t since = mh_sb_when(yyjson_obj_get(ready, "lastTransitionTime"), 0);
@@ -157,7 +157,7 @@ mh_sb_conditions(struct mh_sb_task *t, yyjson_val *object, const struct mh_sb_co
             mh_buf_str(&b, mh_sb_json(t, one));
     }
     for (size_t k = 0; k < n; k++) {
-        if (!changes[k].status || mh_sb_condition(object, changes[k].type))
+        if (!changes[k].status || mh_sb_condition_of(object, changes[k].type))
             continue;
         mh_buf_str(&b, added++ ? "," : "");
         add_condition(t, &b, NULL, &changes[k]);
@@ -183,9 +183,9 @@ mh_sb_put_status(struct mh_sb_task *t, enum mh_sb_table_id id, yyjson_val *objec
         yyjson_val *old = yyjson_obj_get(have, yyjson_get_str(key));
         bool none = yyjson_is_null(v) || (yyjson_is_int(v) && yyjson_get_int(v) == 0) ||
                     (yyjson_is_arr(v) && yyjson_arr_size(v) == 0);
-        differs = differs || (none && !old ? false : !mh_sb_equal(old, v));
+        differs = differs || (none && !old ? false : !mh_sb_same(old, v));
     }
     if (differs)
-        mh_sb_write(t, "PATCH", mh_sb_path(t->c, &t->arena, id, t->ns, t->name, "status"),
-                    MH_PATCH_MERGE, mh_sb_text(t, "{\"status\":%s}", status));
+        mh_sb_ctl_write(t, "PATCH", mh_sb_path(t->c, &t->arena, id, t->ns, t->name, "status"),
+                        MH_PATCH_MERGE, mh_sb_text(t, "{\"status\":%s}", status));
 }

@@ -38,15 +38,15 @@ adopt(struct mh_sb_task *t, yyjson_val *set)
         if (mh_sb_controller(pod) || mh_sb_is_going(pod) || mh_sb_pod_finished(pod) ||
             !mh_sb_selects(selector, mh_json_get(pod, "metadata", "labels", NULL)))
             continue;
-        mh_sb_write(
+        mh_sb_ctl_write(
             t, "PATCH", mh_sb_path(t->c, &t->arena, MH_SB_PODS, t->ns, mh_sb_name(pod), NULL),
             MH_PATCH_MERGE,
             mh_sb_text(t,
                        "{\"metadata\":{\"uid\":%s,\"ownerReferences\":[{\"apiVersion\":\"apps/v1\","
                        "\"kind\":\"ReplicaSet\",\"name\":%s,\"uid\":%s,\"controller\":true,"
                        "\"blockOwnerDeletion\":true}]}}",
-                       mh_sb_quote(t, mh_sb_uid(pod)), mh_sb_quote(t, t->name),
-                       mh_sb_quote(t, mh_sb_uid(set))));
+                       mh_sb_quote(t, mh_sb_uid_of(pod)), mh_sb_quote(t, t->name),
+                       mh_sb_quote(t, mh_sb_uid_of(set))));
     }
 }
 
@@ -58,7 +58,7 @@ remove_pods(struct mh_sb_task *t, yyjson_val *set, struct mh_sb_item **pods, siz
         char note[400];
         (void)snprintf(note, sizeof(note), "Deleted pod: %s", mh_sb_name(pods[i]->object));
         mh_sb_event(t->c, "replicaset-controller", set, "Normal", "SuccessfulDelete", note);
-        mh_sb_delete(t, MH_SB_PODS, pods[i]->object, -1);
+        mh_sb_ctl_delete(t, MH_SB_PODS, pods[i]->object, -1);
     }
 }
 
@@ -75,7 +75,7 @@ tell_status(struct mh_sb_task *t, yyjson_val *set, struct mh_sb_item **pods, siz
         bool all = true;
         yyjson_obj_foreach(labels, k, max, key, v)
         {
-            all = all && mh_sb_equal(yyjson_obj_get(have, yyjson_get_str(key)), v);
+            all = all && mh_sb_same(yyjson_obj_get(have, yyjson_get_str(key)), v);
         }
         labeled += all;
         ready += mh_sb_pod_ready(pod);

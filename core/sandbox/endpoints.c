@@ -74,7 +74,7 @@ fill_member(struct mh_sb_task *t, struct mh_sb_member *m, yyjson_val *service, y
                           "topology.kubernetes.io/zone", NULL);
     m->hostname = mh_str_eq(subdomain, t->name) ? mh_json_str(pod, "spec", "hostname", NULL) : NULL;
     m->pod = mh_sb_name(pod);
-    m->uid = mh_sb_uid(pod);
+    m->uid = mh_sb_uid_of(pod);
     m->going = mh_sb_is_going(pod);
     m->serving = mh_sb_pod_ready(pod);
     m->ready = all || (m->serving && !m->going);
@@ -310,7 +310,7 @@ differs(struct mh_sb_task *t, yyjson_val *have, const char *want)
     }
     if (yyjson_is_arr(v) && yyjson_arr_size(v) == 0)
         return yyjson_arr_size(have) > 0;
-    return !mh_sb_equal(have, v);
+    return !mh_sb_same(have, v);
 }
 
 static void
@@ -326,14 +326,14 @@ write_endpoints(struct mh_sb_task *t, yyjson_val *service, const char *subsets)
             headless ? "\"endpoints.kubernetes.io/managed-by\":\"endpoint-controller\","
                        "\"service.kubernetes.io/headless\":\"\""
                      : "\"endpoints.kubernetes.io/managed-by\":\"endpoint-controller\"");
-        mh_sb_write(t, "POST", mh_sb_path(t->c, &t->arena, MH_SB_ENDPOINTS, t->ns, NULL, NULL),
-                    NULL,
-                    mh_sb_text(t,
-                               "{\"apiVersion\":\"v1\",\"kind\":\"Endpoints\",\"metadata\":{"
-                               "\"name\":%s,\"namespace\":%s,\"labels\":%s},\"subsets\":%s}",
-                               mh_sb_quote(t, t->name), mh_sb_quote(t, t->ns), labels, subsets));
+        mh_sb_ctl_write(
+            t, "POST", mh_sb_path(t->c, &t->arena, MH_SB_ENDPOINTS, t->ns, NULL, NULL), NULL,
+            mh_sb_text(t,
+                       "{\"apiVersion\":\"v1\",\"kind\":\"Endpoints\",\"metadata\":{"
+                       "\"name\":%s,\"namespace\":%s,\"labels\":%s},\"subsets\":%s}",
+                       mh_sb_quote(t, t->name), mh_sb_quote(t, t->ns), labels, subsets));
     } else if (differs(t, yyjson_obj_get(old, "subsets"), subsets)) {
-        mh_sb_write(
+        mh_sb_ctl_write(
             t, "PATCH", mh_sb_path(t->c, &t->arena, MH_SB_ENDPOINTS, t->ns, t->name, NULL),
             MH_PATCH_MERGE,
             mh_sb_text(t, "{\"subsets\":%s}", strcmp(subsets, "[]") == 0 ? "null" : subsets));
@@ -346,7 +346,7 @@ slice_name(struct mh_sb_task *t, yyjson_val *service, int i)
     static const char letters[] = "bcdfghjklmnpqrstvwxz2456789";
     char tail[6];
     uint32_t h = 2166136261U + (uint32_t)i * 7919U;
-    for (const char *s = mh_sb_uid(service); *s; s++)
+    for (const char *s = mh_sb_uid_of(service); *s; s++)
         h = (h ^ (unsigned char)*s) * 16777619U;
     for (int k = 0; k < 5; k++) {
         tail[k] = letters[h % (sizeof(letters) - 1)];
@@ -371,8 +371,8 @@ new_slice(struct mh_sb_task *t, yyjson_val *service, const char *name, const cha
         "\"apiVersion\":\"v1\",\"kind\":\"Service\",\"name\":%s,\"uid\":%s,\"controller\":true,"
         "\"blockOwnerDeletion\":true}]},\"addressType\":\"IPv4\",\"endpoints\":%s,\"ports\":%s}",
         mh_sb_quote(t, name), mh_sb_quote(t, mh_sb_text(t, "%s-", t->name)), mh_sb_quote(t, t->ns),
-        labels_text(t, service, more), mh_sb_quote(t, t->name), mh_sb_quote(t, mh_sb_uid(service)),
-        endpoints, ports);
+        labels_text(t, service, more), mh_sb_quote(t, t->name),
+        mh_sb_quote(t, mh_sb_uid_of(service)), endpoints, ports);
 }
 
 static void
@@ -388,13 +388,13 @@ write_slice(struct mh_sb_task *t, yyjson_val *service, int i, const char *endpoi
     if (old && !mh_sb_is_going(old)) {
         if (differs(t, yyjson_obj_get(old, "endpoints"), endpoints) ||
             differs(t, yyjson_obj_get(old, "ports"), ports))
-            mh_sb_write(t, "PATCH", mh_sb_path(t->c, &t->arena, MH_SB_SLICES, t->ns, name, NULL),
-                        MH_PATCH_MERGE,
-                        mh_sb_text(t, "{\"endpoints\":%s,\"ports\":%s}", endpoints, ports));
+            mh_sb_ctl_write(
+                t, "PATCH", mh_sb_path(t->c, &t->arena, MH_SB_SLICES, t->ns, name, NULL),
+                MH_PATCH_MERGE, mh_sb_text(t, "{\"endpoints\":%s,\"ports\":%s}", endpoints, ports));
         return;
     }
-    mh_sb_write(t, "POST", mh_sb_path(t->c, &t->arena, MH_SB_SLICES, t->ns, NULL, NULL), NULL,
-                new_slice(t, service, name, endpoints, ports));
+    mh_sb_ctl_write(t, "POST", mh_sb_path(t->c, &t->arena, MH_SB_SLICES, t->ns, NULL, NULL), NULL,
+                    new_slice(t, service, name, endpoints, ports));
 }
 
 static void
@@ -413,7 +413,7 @@ write_slices(struct mh_sb_task *t, yyjson_val *service, const struct mh_sb_membe
         const char *name = slice_name(t, service, made);
         yyjson_val *old = name ? mh_sb_object(t->c, MH_SB_SLICES, t->ns, name) : NULL;
         if (old && !mh_sb_is_going(old))
-            mh_sb_delete(t, MH_SB_SLICES, old, -1);
+            mh_sb_ctl_delete(t, MH_SB_SLICES, old, -1);
     }
 }
 
@@ -425,7 +425,7 @@ gone(struct mh_sb_task *t)
         mh_json_str(left, "metadata", "labels", "endpoints.kubernetes.io/managed-by", NULL);
     mh_sb_service_drop(t->c, t->ns, t->name);
     if (by && !mh_sb_is_going(left))
-        mh_sb_delete(t, MH_SB_ENDPOINTS, left, -1);
+        mh_sb_ctl_delete(t, MH_SB_ENDPOINTS, left, -1);
 }
 
 void
@@ -480,11 +480,11 @@ looks_same(yyjson_val *a, yyjson_val *b)
 {
     return mh_sb_pod_ready(a) == mh_sb_pod_ready(b) && mh_sb_is_going(a) == mh_sb_is_going(b) &&
            mh_sb_pod_finished(a) == mh_sb_pod_finished(b) &&
-           mh_sb_equal(mh_json_get(a, "status", "podIP", NULL),
-                       mh_json_get(b, "status", "podIP", NULL)) &&
-           mh_sb_equal(mh_json_get(a, "metadata", "labels", NULL),
-                       mh_json_get(b, "metadata", "labels", NULL)) &&
-           mh_str_eq(mh_sb_uid(a), mh_sb_uid(b));
+           mh_sb_same(mh_json_get(a, "status", "podIP", NULL),
+                      mh_json_get(b, "status", "podIP", NULL)) &&
+           mh_sb_same(mh_json_get(a, "metadata", "labels", NULL),
+                      mh_json_get(b, "metadata", "labels", NULL)) &&
+           mh_str_eq(mh_sb_uid_of(a), mh_sb_uid_of(b));
 }
 
 MH_SB_HOOK(mh_sb_endpoints_pod_hook)

@@ -29,7 +29,7 @@ most(int64_t a, int64_t b)
 static bool
 is_true(yyjson_val *job, const char *type)
 {
-    return mh_str_eq(mh_json_str(mh_sb_condition(job, type), "status", NULL), "True");
+    return mh_str_eq(mh_json_str(mh_sb_condition_of(job, type), "status", NULL), "True");
 }
 
 static int64_t
@@ -123,7 +123,7 @@ stop_pods(struct work *w)
     for (size_t i = 0; i < w->n; i++) {
         yyjson_val *pod = w->pods[i]->object;
         if (!w->pods[i]->doomed && !mh_sb_is_going(pod) && !mh_sb_pod_finished(pod))
-            mh_sb_delete(w->t, MH_SB_PODS, pod, -1);
+            mh_sb_ctl_delete(w->t, MH_SB_PODS, pod, -1);
     }
 }
 
@@ -153,14 +153,15 @@ expire(struct mh_sb_task *t, yyjson_val *job)
 {
     int64_t ttl = mh_json_int(job, -1, "spec", "ttlSecondsAfterFinished", NULL);
     const char *type = is_true(job, "Complete") ? "Complete" : "Failed";
-    int64_t at = mh_sb_when(mh_json_get(mh_sb_condition(job, type), "lastTransitionTime", NULL), 0);
+    int64_t at =
+        mh_sb_when(mh_json_get(mh_sb_condition_of(job, type), "lastTransitionTime", NULL), 0);
     if (ttl < 0)
         return;
     int64_t left = at + ttl - mh_sb_wall_s(t->c);
     if (left > 0)
         mh_sb_again(t, left * MH_NS_PER_S);
     else
-        mh_sb_delete(t, MH_SB_JOBS, job, -1);
+        mh_sb_ctl_delete(t, MH_SB_JOBS, job, -1);
 }
 
 /* True: the job is over. */
@@ -209,7 +210,7 @@ wait_s(const struct work *w)
 static void
 create_pods(struct work *w)
 {
-    const char *uid = mh_sb_uid(w->job), *name = mh_sb_name(w->job);
+    const char *uid = mh_sb_uid_of(w->job), *name = mh_sb_name(w->job);
     const char *labels[] = { "batch.kubernetes.io/controller-uid",
                              uid,
                              "batch.kubernetes.io/job-name",

@@ -56,7 +56,7 @@ pulse_of(struct mh_sb_control *c, const char *name)
         mh_free(p);
         return NULL;
     }
-    p->heard_ns = p->checked_ns = mh_sb_now(c);
+    p->heard_ns = p->checked_ns = mh_sb_ctl_now(c);
     return p;
 }
 
@@ -66,9 +66,9 @@ pulse_of(struct mh_sb_control *c, const char *name)
 static int64_t
 silence(struct mh_sb_control *c, struct pulse *p, yyjson_val *node, yyjson_val *lease)
 {
-    int64_t now = mh_sb_now(c);
+    int64_t now = mh_sb_ctl_now(c);
     const char *renewed = mh_json_str(lease, "spec", "renewTime", NULL);
-    const char *beat = mh_json_str(mh_sb_condition(node, "Ready"), "lastHeartbeatTime", NULL);
+    const char *beat = mh_json_str(mh_sb_condition_of(node, "Ready"), "lastHeartbeatTime", NULL);
     if (!mh_str_eq(p->lease, renewed ? renewed : "") || !mh_str_eq(p->beat, beat ? beat : "") ||
         now - p->checked_ns > 3 * CHECK_NS)
         p->heard_ns = now;
@@ -97,10 +97,10 @@ mark_unknown(struct mh_sb_task *t, yyjson_val *node)
                       added++ ? "," : "", mh_sb_json(t, yyjson_obj_get(one, "type")),
                       mh_sb_json(t, yyjson_obj_get(one, "lastHeartbeatTime")), when);
     }
-    mh_sb_write(t, "PATCH", mh_sb_path(t->c, &t->arena, MH_SB_NODES, NULL, t->name, "status"),
-                MH_PATCH_STRATEGIC,
-                b.failed ? NULL
-                         : mh_sb_text(t, "{\"status\":{\"conditions\":[%s]}}", mh_buf_text(&b)));
+    mh_sb_ctl_write(
+        t, "PATCH", mh_sb_path(t->c, &t->arena, MH_SB_NODES, NULL, t->name, "status"),
+        MH_PATCH_STRATEGIC,
+        b.failed ? NULL : mh_sb_text(t, "{\"status\":{\"conditions\":[%s]}}", mh_buf_text(&b)));
     mh_buf_release(&b);
     mh_sb_event(t->c, COMPONENT, node, "Normal", "NodeNotReady",
                 mh_sb_text(t, "Node %s status is now: NodeNotReady", t->name));
@@ -117,7 +117,7 @@ unready_pods(struct mh_sb_task *t)
         if (!mh_str_eq(mh_json_str(pod, "spec", "nodeName", NULL), t->name) ||
             !mh_sb_pod_ready(pod))
             continue;
-        mh_sb_write(
+        mh_sb_ctl_write(
             t, "PATCH",
             mh_sb_path(t->c, &t->arena, MH_SB_PODS, mh_sb_ns(pod), mh_sb_name(pod), "status"),
             MH_PATCH_STRATEGIC,
@@ -188,14 +188,14 @@ set_taints(struct mh_sb_task *t, yyjson_val *node, const char *ready)
     }
     const char *version = mh_json_str(node, "metadata", "resourceVersion", NULL);
     if (differs)
-        mh_sb_write(t, "PATCH", mh_sb_path(t->c, &t->arena, MH_SB_NODES, NULL, t->name, NULL),
-                    MH_PATCH_MERGE,
-                    b.failed ? NULL
-                             : mh_sb_text(t,
-                                          "{\"metadata\":{\"resourceVersion\":%s},\"spec\":{"
-                                          "\"taints\":%s%s%s}}",
-                                          mh_sb_quote(t, version), added ? "[" : "null",
-                                          mh_buf_text(&b), added ? "]" : ""));
+        mh_sb_ctl_write(t, "PATCH", mh_sb_path(t->c, &t->arena, MH_SB_NODES, NULL, t->name, NULL),
+                        MH_PATCH_MERGE,
+                        b.failed ? NULL
+                                 : mh_sb_text(t,
+                                              "{\"metadata\":{\"resourceVersion\":%s},\"spec\":{"
+                                              "\"taints\":%s%s%s}}",
+                                              mh_sb_quote(t, version), added ? "[" : "null",
+                                              mh_buf_text(&b), added ? "]" : ""));
     mh_buf_release(&b);
 }
 
@@ -210,7 +210,7 @@ mh_sb_node_sync(struct mh_sb_task *t)
         return;
     }
     struct pulse *p = pulse_of(c, t->name);
-    const char *ready = mh_json_str(mh_sb_condition(node, "Ready"), "status", NULL);
+    const char *ready = mh_json_str(mh_sb_condition_of(node, "Ready"), "status", NULL);
     if (!p || !ready) {
         mh_sb_again(t, CHECK_NS);
         return; /* its kubelet has not said anything yet */
@@ -290,7 +290,7 @@ evict(struct mh_sb_task *t, yyjson_val *pod, yyjson_val *node)
     }
     mh_sb_event(t->c, "taint-eviction-controller", pod, "Normal", "TaintManagerEviction",
                 mh_sb_text(t, "Marking for deletion Pod %s/%s", t->ns, t->name));
-    mh_sb_delete(t, MH_SB_PODS, pod, -1);
+    mh_sb_ctl_delete(t, MH_SB_PODS, pod, -1);
 }
 
 void
@@ -305,16 +305,16 @@ mh_sb_podgc_sync(struct mh_sb_task *t)
         return;
     if (!placed) {
         if (mh_sb_is_going(pod))
-            mh_sb_delete(t, MH_SB_PODS, pod, 0);
+            mh_sb_ctl_delete(t, MH_SB_PODS, pod, 0);
     } else if (!node) {
-        int64_t left = item->heard_ns + t->c->config.node_grace_ns - mh_sb_now(t->c);
+        int64_t left = item->heard_ns + t->c->config.node_grace_ns - mh_sb_ctl_now(t->c);
         if (left > 0)
             mh_sb_again(t, left);
         else
-            mh_sb_delete(t, MH_SB_PODS, pod, 0);
+            mh_sb_ctl_delete(t, MH_SB_PODS, pod, 0);
     } else if (mh_sb_is_going(pod) && find_taint(node, OUT_OF_SERVICE, NULL) &&
                find_taint(node, UNREACHABLE, NULL)) {
-        mh_sb_delete(t, MH_SB_PODS, pod, 0);
+        mh_sb_ctl_delete(t, MH_SB_PODS, pod, 0);
     } else {
         evict(t, pod, node);
     }
@@ -327,8 +327,8 @@ MH_SB_HOOK(mh_sb_node_hook)
     yyjson_val *node = now ? now : old;
     mh_sb_touch_object(c, MH_SB_W_NODE, node);
     if (old && now &&
-        mh_sb_equal(mh_json_get(old, "spec", "taints", NULL),
-                    mh_json_get(now, "spec", "taints", NULL)))
+        mh_sb_same(mh_json_get(old, "spec", "taints", NULL),
+                   mh_json_get(now, "spec", "taints", NULL)))
         return;
     for (size_t i = 0; i < mh_sb_count(c, MH_SB_PODS); i++) {
         yyjson_val *pod = mh_sb_at(c, MH_SB_PODS, i)->object;

@@ -64,7 +64,7 @@ assume(struct mh_sb_control *c, const char *key, yyjson_val *pod, const char *no
         return NULL;
     }
     mh_free(old);
-    mh_str_copy(a->uid, sizeof(a->uid), mh_sb_uid(pod));
+    mh_str_copy(a->uid, sizeof(a->uid), mh_sb_uid_of(pod));
     mh_str_copy(a->node, sizeof(a->node), node);
     return a;
 }
@@ -116,7 +116,7 @@ gather(struct mh_sb_control *c, struct mh_arena *a, struct mh_sb_sched *s)
         const char *node = mh_json_str(item->object, "spec", "nodeName", NULL);
         if (!node || !*node) {
             const struct assumed *as = mh_map_get(&c->sched->assumed, item->key);
-            node = as && mh_str_eq(as->uid, mh_sb_uid(item->object)) ? as->node : NULL;
+            node = as && mh_str_eq(as->uid, mh_sb_uid_of(item->object)) ? as->node : NULL;
         }
         if (node && !mh_sb_pod_finished(item->object))
             pods[s->npods++] = (struct mh_sb_placed){ item->object, node, item->cpu, item->memory };
@@ -156,15 +156,15 @@ bind_pod(struct mh_sb_task *t, yyjson_val *pod, const char *node)
                             "\"namespace\":%s,\"uid\":%s},\"target\":{\"apiVersion\":\"v1\","
                             "\"kind\":\"Node\",\"name\":%s}}",
                             mh_sb_quote(t, t->name), mh_sb_quote(t, t->ns),
-                            mh_sb_quote(t, mh_sb_uid(pod)), mh_sb_quote(t, node));
-    mh_sb_write_then(t, "POST", path, NULL, body, on_bound);
+                            mh_sb_quote(t, mh_sb_uid_of(pod)), mh_sb_quote(t, node));
+    mh_sb_ctl_write_then(t, "POST", path, NULL, body, on_bound);
 }
 
 static void
 say_why(struct mh_sb_task *t, yyjson_val *pod, const char *why)
 {
     char when[MH_TIME_TEXT];
-    yyjson_val *now = mh_sb_condition(pod, "PodScheduled");
+    yyjson_val *now = mh_sb_condition_of(pod, "PodScheduled");
     if (mh_str_eq(mh_json_str(now, "status", NULL), "False") &&
         mh_str_eq(mh_json_str(now, "message", NULL), why))
         return;
@@ -178,8 +178,8 @@ say_why(struct mh_sb_task *t, yyjson_val *pod, const char *why)
                             "\"False\",\"reason\":\"Unschedulable\",\"message\":%s,"
                             "\"lastProbeTime\":null,\"lastTransitionTime\":\"%s\"}]}}",
                             mh_sb_quote(t, why), since ? since : when);
-    mh_sb_write(t, "PATCH", mh_sb_path(t->c, &t->arena, MH_SB_PODS, t->ns, t->name, "status"),
-                MH_PATCH_STRATEGIC, body);
+    mh_sb_ctl_write(t, "PATCH", mh_sb_path(t->c, &t->arena, MH_SB_PODS, t->ns, t->name, "status"),
+                    MH_PATCH_STRATEGIC, body);
 }
 
 /* --- claims of a pod ------------------------------------------------------------------------- */
@@ -205,8 +205,8 @@ tell_claims(struct mh_sb_task *t, yyjson_val *pod, const char *node)
             continue;
         char *body = mh_sb_text(t, "{\"metadata\":{\"annotations\":{\"" SELECTED_NODE "\":%s}}}",
                                 mh_sb_quote(t, node));
-        mh_sb_write(t, "PATCH", mh_sb_path(t->c, &t->arena, MH_SB_CLAIMS, t->ns, name, NULL),
-                    MH_PATCH_MERGE, body);
+        mh_sb_ctl_write(t, "PATCH", mh_sb_path(t->c, &t->arena, MH_SB_CLAIMS, t->ns, name, NULL),
+                        MH_PATCH_MERGE, body);
     }
     return unbound;
 }
@@ -260,7 +260,7 @@ mh_sb_sched_sync(struct mh_sb_task *t)
         forget(c, key);
         return;
     }
-    if (as && !mh_str_eq(as->uid, mh_sb_uid(pod))) {
+    if (as && !mh_str_eq(as->uid, mh_sb_uid_of(pod))) {
         forget(c, key);
         as = NULL;
     }
@@ -303,10 +303,10 @@ MH_SB_HOOK(mh_sb_sched_pod_hook)
     /* Room was made, or somebody came whom a waiting pod wants to be near. */
     if (node && *node &&
         (!now || !old || mh_sb_pod_finished(now) != mh_sb_pod_finished(old) ||
-         !mh_sb_equal(mh_json_get(old, "spec", "nodeName", NULL),
-                      mh_json_get(now, "spec", "nodeName", NULL)) ||
-         !mh_sb_equal(mh_json_get(old, "metadata", "labels", NULL),
-                      mh_json_get(now, "metadata", "labels", NULL))))
+         !mh_sb_same(mh_json_get(old, "spec", "nodeName", NULL),
+                     mh_json_get(now, "spec", "nodeName", NULL)) ||
+         !mh_sb_same(mh_json_get(old, "metadata", "labels", NULL),
+                     mh_json_get(now, "metadata", "labels", NULL))))
         touch_waiting(c);
 }
 
@@ -343,11 +343,11 @@ MH_SB_HOOK(mh_sb_sched_claim_hook)
 /* A node, a volume or a namespace. Heartbeats of nodes change nothing here. */
 MH_SB_HOOK(mh_sb_sched_world_hook)
 {
-    if (old && now && mh_sb_equal(yyjson_obj_get(old, "spec"), yyjson_obj_get(now, "spec")) &&
-        mh_sb_equal(mh_json_get(old, "metadata", "labels", NULL),
-                    mh_json_get(now, "metadata", "labels", NULL)) &&
-        mh_sb_equal(mh_json_get(old, "status", "allocatable", NULL),
-                    mh_json_get(now, "status", "allocatable", NULL)))
+    if (old && now && mh_sb_same(yyjson_obj_get(old, "spec"), yyjson_obj_get(now, "spec")) &&
+        mh_sb_same(mh_json_get(old, "metadata", "labels", NULL),
+                   mh_json_get(now, "metadata", "labels", NULL)) &&
+        mh_sb_same(mh_json_get(old, "status", "allocatable", NULL),
+                   mh_json_get(now, "status", "allocatable", NULL)))
         return;
     touch_waiting(c);
 }

@@ -312,11 +312,11 @@ mh_sb_address_sync(struct mh_sb_task *t)
     if (ip && *ip) {
         yyjson_val *now = mh_json_get(s, "status", "loadBalancer", "ingress", NULL);
         if (mh_str_eq(type, "LoadBalancer") && !mh_str_eq(ip, "None") && !yyjson_arr_size(now))
-            mh_sb_write(t, "PATCH",
-                        mh_sb_path(t->c, &t->arena, MH_SB_SERVICES, t->ns, t->name, "status"),
-                        MH_PATCH_MERGE,
-                        mh_sb_text(t, "{\"status\":{\"loadBalancer\":{\"ingress\":[{\"ip\":%s}]}}}",
-                                   mh_sb_quote(t, ip)));
+            mh_sb_ctl_write(
+                t, "PATCH", mh_sb_path(t->c, &t->arena, MH_SB_SERVICES, t->ns, t->name, "status"),
+                MH_PATCH_MERGE,
+                mh_sb_text(t, "{\"status\":{\"loadBalancer\":{\"ingress\":[{\"ip\":%s}]}}}",
+                           mh_sb_quote(t, ip)));
         return;
     }
     if (!free_address(t->c, address)) {
@@ -325,10 +325,10 @@ mh_sb_address_sync(struct mh_sb_task *t)
         mh_sb_failed(t);
         return;
     }
-    mh_sb_write(t, "PATCH", mh_sb_path(t->c, &t->arena, MH_SB_SERVICES, t->ns, t->name, NULL),
-                MH_PATCH_MERGE,
-                mh_sb_text(t, "{\"spec\":{\"clusterIP\":\"%s\",\"clusterIPs\":[\"%s\"]}}", address,
-                           address));
+    mh_sb_ctl_write(t, "PATCH", mh_sb_path(t->c, &t->arena, MH_SB_SERVICES, t->ns, t->name, NULL),
+                    MH_PATCH_MERGE,
+                    mh_sb_text(t, "{\"spec\":{\"clusterIP\":\"%s\",\"clusterIPs\":[\"%s\"]}}",
+                               address, address));
 }
 
 MH_SB_HOOK(mh_sb_address_hook)
