@@ -222,7 +222,8 @@ struct mh_standby {
 struct mh_limits {
     bool known; /* read since PostgreSQL ran last */
     bool reading;
-    bool lifted; /* custom.conf has more than the Cluster asks for */
+    bool lifted;    /* custom.conf has more than the Cluster asks for */
+    bool confirmed; /* a lower one waits for a restart, and pg_control has nothing against it */
     int64_t value[MH_LIMITS];
     int64_t asked_ns;
     int64_t next_ns;
@@ -324,6 +325,8 @@ int mh_sweep(void);
 /* They are known, so a standby may start; else they are being read. */
 bool mh_limits_ready(struct mh_agent *g);
 void mh_limits_tick(struct mh_agent *g);
+/* What the status says: a standby does not ask to be restarted with less than it needs. */
+bool mh_limits_pending_restart(const struct mh_agent *g);
 
 /* userfence.c: reads the Cluster's annotation; true: this instance shall not run. */
 bool mh_user_fenced(struct mh_agent *g);

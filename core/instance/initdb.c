@@ -226,6 +226,11 @@ start_server(struct mh_initdb *j)
     const char *sockets = mh_arena_printf(a, "unix_socket_directories=%s", j->spec.id.run_dir);
     static const char *const settings[] = {
         "listen_addresses=",
+        /* a verifier is no password, but nobody's business either */
+        "log_statement=none",
+        "log_min_duration_statement=-1",
+        "log_min_duration_sample=-1",
+        "log_min_error_statement=panic",
         "port=5432",
         "ssl=off",
         "archive_mode=off",

@@ -140,8 +140,10 @@ take_limits(struct mh_agent *g, const struct control *k)
 {
     struct mh_limits *l = &g->limits;
     bool whole = k->nlimits == MH_LIMITS;
+    bool changed = whole && memcmp(l->value, k->limits, sizeof(k->limits)) != 0;
     l->reading = false;
-    if (whole && memcmp(l->value, k->limits, sizeof(k->limits)) != 0) {
+    l->confirmed = !changed;
+    if (changed) {
         memcpy(l->value, k->limits, sizeof(k->limits));
         g->conf_dirty = true;
     }

@@ -140,7 +140,7 @@ add_contract(const struct mh_agent *g, yyjson_mut_doc *d, yyjson_mut_val *root)
            add_lsn(d, root, "replayLsn", p->replay_lsn) &&
            yyjson_mut_obj_add_str(d, root, "systemID", p->system_id) &&
            yyjson_mut_obj_add_bool(d, root, "replayPaused", p->replay_paused) &&
-           yyjson_mut_obj_add_bool(d, root, "pendingRestart", p->pending_restart) &&
+           yyjson_mut_obj_add_bool(d, root, "pendingRestart", mh_limits_pending_restart(g)) &&
            yyjson_mut_obj_add_bool(d, root, "pendingRestartForDecrease",
                                    p->pending_restart && p->pending_decrease) &&
            yyjson_mut_obj_add_bool(d, root, "isWalReceiverActive", up && p->has_receiver) &&
