@@ -146,7 +146,7 @@ TEST(who_is_fenced_at_the_start_never_starts_and_still_promises)
     ta_term(t, 3, 3, "vol-2");
     ta_lease(t, "db-1", 4, "fencing", "vol-1", "10.0.0.1", "[]");
     ta_start(t);
-    tw_advance(t->tw, 5 * MH_NS_PER_S);
+    tw_advance(t->tw, 12 * MH_NS_PER_S);
     CHECK_INT(tw_proc_count(t->tw, "postgres"), 0);
     CHECK(strstr(tw_file_text(t->tw, "/data/moonherd/term"), "\"promise\":4") != NULL);
     CHECK(!mh_json_bool(ta_status(t), true, "fenced", NULL)); /* no candidate */
