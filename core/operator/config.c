@@ -88,7 +88,8 @@ set_flag(const struct flag *f, const char *value, struct mh_err *err)
 static enum mh_code
 read_flag(const struct flag *flags, int *i, int argc, char **argv, struct mh_err *err)
 {
-    const char *arg = argv[*i];
+    const char *arg =
+        mh_str_eq(argv[*i], "-h") || mh_str_eq(argv[*i], "help") ? "--help" : argv[*i];
     if (!mh_str_starts(arg, "--"))
         return mh_fail(err, MH_E_INVALID, "unknown argument \"%s\"", arg);
     size_t n = strcspn(arg + 2, "=");
@@ -103,7 +104,10 @@ read_flag(const struct flag *flags, int *i, int argc, char **argv, struct mh_err
             return mh_fail(err, MH_E_INVALID, "%s needs a value", arg);
         return set_flag(f, argv[++*i], err);
     }
-    return mh_fail(err, MH_E_INVALID, "unknown argument \"%s\"", arg);
+    const char *why = mh_config_refused_flag(arg + 2, n);
+    if (why)
+        return mh_fail(err, MH_E_INVALID, "%s is not supported. %s", arg, why);
+    return mh_fail(err, MH_E_INVALID, "unknown argument \"%s\". HINT: --help names them all", arg);
 }
 
 static enum mh_code
@@ -122,6 +126,7 @@ read_flags(struct mh_config *c, int argc, char **argv, struct mh_err *err)
         { "leader-elect", NULL, NULL, &c->leader_elect },
         { "list-crash-points", NULL, NULL, &c->list_crash_points },
         { "color", NULL, NULL, &color },
+        { "help", NULL, NULL, &c->help },
         { NULL, NULL, NULL, NULL },
     };
     for (int i = 0; i < argc; i++)
@@ -173,7 +178,7 @@ read_env(struct mh_config *c, struct mh_err *err)
     c->instance_port = (int)port;
     if (!c->groups || !c->groups[0] || !c->namespaces)
         return mh_fail(err, MH_E_INVALID, "API_GROUPS or WATCH_NAMESPACE is empty or too long");
-    return MH_OK;
+    return mh_config_refuse_env(err);
 }
 
 enum mh_code
@@ -183,9 +188,9 @@ mh_config_read(struct mh_config *c, int argc, char **argv, struct mh_err *err)
         .webhook_port = 9443, .workers = 10, .lease_s = 15, .renew_s = 10, .leader_elect = true
     };
     mh_arena_init(&c->arena, (size_t)1 << 20);
-    if (read_env(c, err) != MH_OK)
+    if (read_flags(c, argc, argv, err) != MH_OK)
         return err->code;
-    return read_flags(c, argc, argv, err);
+    return c->help ? MH_OK : read_env(c, err);
 }
 
 void
@@ -229,7 +234,6 @@ mh_config_settings(struct mh_config *c, const char *fingerprint)
     add_text(doc, o, "monitoring_queries_secret", env_or("MONITORING_QUERIES_SECRET", NULL));
     add_list(doc, o, "inherited_annotations", split(a, env_or("INHERITED_ANNOTATIONS", "")));
     add_list(doc, o, "inherited_labels", split(a, env_or("INHERITED_LABELS", "")));
-    add_list(doc, o, "include_plugins", split(a, env_or("INCLUDE_PLUGINS", "")));
     add_list(doc, o, "drain_taints", split(a, env_or("DRAIN_TAINTS", DEFAULT_TAINTS)));
     if (mh_str_int(env_or("STANDBY_TCP_USER_TIMEOUT", ""), 0, INT32_MAX, &n))
         yyjson_mut_obj_add_int(doc, o, "standby_tcp_user_timeout", n);

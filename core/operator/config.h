@@ -34,11 +34,19 @@ struct mh_config {
     const char *record;   /* MOONHERD_RECORD */
     const char *crash_at; /* MOONHERD_CRASH_AT */
     bool list_crash_points;
+    bool help;
 };
+
+/* What --help prints. */
+extern const char mh_config_usage[];
 
 /* argv: what follows "operator". INVALID with a message that names the argument or variable. */
 enum mh_code mh_config_read(struct mh_config *c, int argc, char **argv, struct mh_err *err);
 void mh_config_release(struct mh_config *c);
+/* INVALID for a variable of the peer's that would have no effect here. */
+enum mh_code mh_config_refuse_env(struct mh_err *err);
+/* Why a flag of the peer's is not taken; NULL if it is none. */
+const char *mh_config_refused_flag(const char *name, size_t len);
 /* ctx.operator of scripts and the env of admission, as JSON on the arena; NULL: no memory. */
 const char *mh_config_settings(struct mh_config *c, const char *fingerprint);
 

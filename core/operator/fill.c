@@ -12,11 +12,18 @@
 #define BACKDATE_S 300
 #define NAMES_MAX 256
 
-const char *
-mh_fill_ca(yyjson_val *fill)
+bool
+mh_fill_source(yyjson_val *fill, struct mh_fill_source *out)
 {
-    return mh_str_eq(mh_json_str(fill, "type", NULL), "certificate") ? mh_json_str(fill, "ca", NULL)
-                                                                     : NULL;
+    const char *type = mh_json_str(fill, "type", NULL);
+    *out = (struct mh_fill_source){ 0 };
+    if (mh_str_eq(type, "certificate")) {
+        out->name = mh_json_str(fill, "ca", NULL);
+    } else if (mh_str_eq(type, "copy")) {
+        out->ns = mh_json_str(fill, "namespace", NULL);
+        out->name = mh_json_str(fill, "name", NULL);
+    }
+    return out->name != NULL;
 }
 
 const char *
@@ -194,6 +201,22 @@ make_certificate(struct mh_arena *a, const struct mh_fill_env *env, yyjson_val *
     return MH_OK;
 }
 
+static enum mh_code
+make_copy(const struct mh_fill_have *have, const struct mh_fill_out *out, struct mh_err *err)
+{
+    yyjson_val *data = yyjson_obj_get(have->source, "data");
+    yyjson_obj_iter i = yyjson_obj_iter_with(data);
+    yyjson_val *k;
+    if (!have->source)
+        return mh_fail(err, MH_E_INVALID,
+                       "fill of a copy needs the namespace and name of a secret");
+    while ((k = yyjson_obj_iter_next(&i)))
+        if (!yyjson_mut_obj_put(out->data, yyjson_val_mut_copy(out->doc, k),
+                                yyjson_val_mut_copy(out->doc, yyjson_obj_iter_get_val(k))))
+            return mh_fail(err, MH_E_NOMEM, "no memory for a secret");
+    return MH_OK;
+}
+
 enum mh_code
 mh_fill_make(struct mh_arena *a, const struct mh_fill_env *env, yyjson_val *fill,
              const struct mh_fill_have *have, const struct mh_fill_out *out, struct mh_err *err)
@@ -205,5 +228,7 @@ mh_fill_make(struct mh_arena *a, const struct mh_fill_env *env, yyjson_val *fill
         return make_ca(a, env, fill, have, out, err);
     if (strcmp(type, "certificate") == 0)
         return make_certificate(a, env, fill, have, out, err);
+    if (strcmp(type, "copy") == 0)
+        return make_copy(have, out, err);
     return mh_fail(err, MH_E_INVALID, "unknown fill type \"%s\"", type);
 }

@@ -420,6 +420,13 @@ release(struct mh_operator *op)
 }
 
 static int
+print_usage(void)
+{
+    (void)fputs(mh_config_usage, stdout);
+    return 0;
+}
+
+static int
 list_crash_points(void)
 {
     (void)puts(
@@ -450,9 +457,9 @@ mh_operator_main(int argc, char **argv)
         (void)fprintf(stderr, "moonherd operator: %s\n", err.msg);
         return 2;
     }
-    if (op->config.list_crash_points) {
+    if (op->config.help || op->config.list_crash_points) {
         mh_config_release(&op->config);
-        return list_crash_points();
+        return op->config.help ? print_usage() : list_crash_points();
     }
     mh_log_set_pod(op->config.pod);
     mh_info("operator", "starting", "version", MH_VERSION, "namespace", op->config.name_space,

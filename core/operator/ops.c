@@ -260,28 +260,30 @@ op_delete(struct mh_act *act, yyjson_val *action)
 /* --- create and renew, with values made here --------------------------------------------------- */
 
 static enum mh_act_step
-get_ca(struct mh_act *act, const char *name)
+get_source(struct mh_act *act, const struct mh_fill_source *from)
 {
-    const struct mh_kind *kind = act->kind;
-    return mh_act_send(act, "GET", mh_kube_path(act->arena, kind, act->ns, name, NULL), NULL, NULL);
+    const char *ns = from->ns ? from->ns : act->ns;
+    return mh_act_send(act, "GET", mh_kube_path(act->arena, act->kind, ns, from->name, NULL), NULL,
+                       NULL);
 }
 
-/* Makes the values; have->ca_* come from `ca`, a Secret read from the API or NULL. */
+/* Makes the values; `source` is the Secret that signs or is copied, read from the API, or NULL. */
 static bool
-fill_into(struct mh_act *act, yyjson_val *fill, yyjson_val *ca, const char *key,
+fill_into(struct mh_act *act, yyjson_val *fill, yyjson_val *source, const char *key,
           const struct mh_fill_out *out)
 {
     struct mh_fill_env env = { .rand = &act->env->rand,
                                .now_s = act->env->clock.wall_us(act->env->clock.self) / 1000000,
                                .duration_s = act->env->certificate_s };
-    struct mh_fill_have have = { .ca_cert = mh_fill_decode(act->arena, ca, "ca.crt"),
-                                 .ca_key = mh_fill_decode(act->arena, ca, "ca.key"),
-                                 .key = key };
+    struct mh_fill_have have = { .ca_cert = mh_fill_decode(act->arena, source, "ca.crt"),
+                                 .ca_key = mh_fill_decode(act->arena, source, "ca.key"),
+                                 .key = key,
+                                 .source = source };
     return mh_fill_make(act->arena, &env, fill, &have, out, &act->err) == MH_OK;
 }
 
 static enum mh_act_step
-post_object(struct mh_act *act, yyjson_val *action, yyjson_val *ca)
+post_object(struct mh_act *act, yyjson_val *action, yyjson_val *source)
 {
     yyjson_mut_doc *doc = mh_json_doc(act->arena);
     yyjson_mut_val *root = yyjson_val_mut_copy(doc, yyjson_obj_get(action, "object"));
@@ -292,7 +294,7 @@ post_object(struct mh_act *act, yyjson_val *action, yyjson_val *ca)
         struct mh_fill_out out = { doc, yyjson_mut_obj_get(root, "data") };
         if (!out.data)
             out.data = yyjson_mut_obj_add_obj(doc, root, "data");
-        if (!fill_into(act, fill, ca, NULL, &out))
+        if (!fill_into(act, fill, source, NULL, &out))
             return MH_ACT_FAILED;
     }
     return send_json(act, "POST",
@@ -303,13 +305,14 @@ post_object(struct mh_act *act, yyjson_val *action, yyjson_val *ca)
 static enum mh_act_step
 op_create(struct mh_act *act, yyjson_val *action)
 {
-    const char *ca = mh_fill_ca(yyjson_obj_get(action, "fill"));
+    struct mh_fill_source from;
+    bool reads = mh_fill_source(yyjson_obj_get(action, "fill"), &from);
     if (act->step == 0) {
         if (!target_object(act, action))
             return MH_ACT_FAILED;
-        return ca ? get_ca(act, ca) : post_object(act, action, NULL);
+        return reads ? get_source(act, &from) : post_object(act, action, NULL);
     }
-    if (act->step == 1 && ca)
+    if (act->step == 1 && reads)
         return act->err.code == MH_OK ? post_object(act, action, act->call.reply) : MH_ACT_FAILED;
     return act->err.code == MH_E_EXISTS ? MH_ACT_DONE : outcome(act);
 }
@@ -322,8 +325,18 @@ key_of(struct mh_act *act, yyjson_val *secret)
     return key ? key : mh_fill_decode(act->arena, secret, "ca.key");
 }
 
+/* null takes a key away, unless a value comes for it. */
+static void
+forget_keys(yyjson_mut_doc *doc, yyjson_mut_val *data, yyjson_val *old)
+{
+    yyjson_obj_iter i = yyjson_obj_iter_with(yyjson_obj_get(old, "data"));
+    yyjson_val *k;
+    while ((k = yyjson_obj_iter_next(&i)))
+        yyjson_mut_obj_add(data, yyjson_val_mut_copy(doc, k), yyjson_mut_null(doc));
+}
+
 static enum mh_act_step
-patch_secret(struct mh_act *act, yyjson_val *fill, yyjson_val *old, yyjson_val *ca)
+patch_secret(struct mh_act *act, yyjson_val *fill, yyjson_val *old, yyjson_val *source)
 {
     yyjson_mut_doc *doc = mh_json_doc(act->arena);
     if (!doc)
@@ -332,7 +345,9 @@ patch_secret(struct mh_act *act, yyjson_val *fill, yyjson_val *old, yyjson_val *
     yyjson_mut_val *meta = yyjson_mut_obj_add_obj(doc, root, "metadata");
     copy_as(doc, meta, "resourceVersion", mh_json_get(old, "metadata", "resourceVersion", NULL));
     struct mh_fill_out out = { doc, yyjson_mut_obj_add_obj(doc, root, "data") };
-    if (!fill_into(act, fill, ca, key_of(act, old), &out))
+    if (mh_str_eq(mh_json_str(fill, "type", NULL), "copy"))
+        forget_keys(doc, out.data, old);
+    if (!fill_into(act, fill, source, key_of(act, old), &out))
         return MH_ACT_FAILED;
     return send_json(act, "PATCH", managed(act, path_of(act, NULL)), MH_PATCH_MERGE, root);
 }
@@ -341,7 +356,8 @@ static enum mh_act_step
 op_renew(struct mh_act *act, yyjson_val *action)
 {
     yyjson_val *fill = yyjson_obj_get(action, "fill");
-    const char *ca = mh_fill_ca(fill);
+    struct mh_fill_source from;
+    bool reads = mh_fill_source(fill, &from);
     if (act->step == 0) {
         bool aimed = yyjson_obj_get(action, "object") ? target_object(act, action)
                                                       : target_named(act, action, "Secret");
@@ -351,9 +367,9 @@ op_renew(struct mh_act *act, yyjson_val *action)
         return MH_ACT_FAILED;
     if (act->step == 1) {
         act->memo = act->call.reply;
-        return ca ? get_ca(act, ca) : patch_secret(act, fill, act->memo, NULL);
+        return reads ? get_source(act, &from) : patch_secret(act, fill, act->memo, NULL);
     }
-    if (act->step == 2 && ca)
+    if (act->step == 2 && reads)
         return patch_secret(act, fill, act->memo, act->call.reply);
     return MH_ACT_DONE;
 }

@@ -103,6 +103,18 @@ add_list(struct mh_operator *op, const char *const *kinds, const char *selector)
     return true;
 }
 
+/* What is in our own namespace beside the Clusters there: the secret for pulling images. */
+static bool
+add_pull_secret(struct mh_operator *op)
+{
+    struct mh_cache_source source = { .kind = op->instances.secret_kind,
+                                      .name_space = op->config.name_space,
+                                      .selector = "!" MH_LABEL_CLUSTER,
+                                      .trim = mh_secrets_trim,
+                                      .trim_arg = &op->secrets };
+    return mh_cache_add(op->cache, &source);
+}
+
 bool
 mh_operator_add_sources(struct mh_operator *op)
 {
@@ -113,5 +125,5 @@ mh_operator_add_sources(struct mh_operator *op)
             !add_list(op, mh_controller_watches(c), NULL))
             return false;
     }
-    return add_source(op, op->policy_kind, MH_POLICY_LABEL);
+    return add_pull_secret(op) && add_source(op, op->policy_kind, MH_POLICY_LABEL);
 }

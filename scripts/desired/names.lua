@@ -58,6 +58,11 @@ function names.sanitised(tablespace)
   return (tablespace:gsub("^_", "1"):gsub("%$", "-"):gsub("_", "-"):lower())
 end
 
+--- The copy of the operator's secret for pulling images.
+function names.pull_secret(cluster)
+  return cluster .. "-pull"
+end
+
 function names.wal_volume(instance)
   return instance .. "-wal"
 end

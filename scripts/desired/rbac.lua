@@ -16,8 +16,9 @@ function rbac.account_name(c)
 end
 
 ---@param c desired.Context
+---@param with_pull boolean? the operator's secret for pulling images is copied
 ---@return table? object nil when the user brings his own account
-function rbac.account(c)
+function rbac.account(c, with_pull)
   if c.spec.serviceAccountName then
     return nil
   end
@@ -26,6 +27,10 @@ function rbac.account(c)
   for _, reference in ipairs(c.spec.imagePullSecrets or {}) do
     pull[#pull + 1] = { name = reference.name }
     listed[#listed + 1] = reference.name
+  end
+  if with_pull then
+    pull[#pull + 1] = { name = names.pull_secret(c.name) }
+    listed[#listed + 1] = names.pull_secret(c.name)
   end
   local object = meta.object(c, "ServiceAccount", c.name, template.labels, meta.merged(template.annotations,
     { [names.MANAGED_SECRETS] = json.encode(listed) }))

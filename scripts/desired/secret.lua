@@ -108,6 +108,15 @@ function secret.users(c)
   return out
 end
 
+--- A copy of the operator's secret for pulling images.
+---@param c desired.Context
+---@param source {namespace: string, name: string, type: string}
+function secret.pull(c, source)
+  local object = meta.object(c, "Secret", names.pull_secret(c.name), MANAGED)
+  object.type = source.type
+  return { object = object, fill = { type = "copy", namespace = source.namespace, name = source.name } }
+end
+
 --- Names of the secrets with passwords, ours or the user's: app and superuser, nil where there is none.
 ---@param name string of the cluster
 ---@param spec table with its defaults

@@ -1,4 +1,4 @@
---- The services of a cluster: -rw, -ro, -r, and those that the user adds.
+--- The services of a cluster: -rw, -ro, -r, -any where the operator is told to, and those that the user adds.
 -- luacheck: read globals array
 local access = require("admission.access")
 local meta = require("desired.meta")
@@ -7,7 +7,7 @@ local names = require("desired.names")
 local service = {}
 
 local function selector(c, kind)
-  if kind == "r" then
+  if kind == "r" or kind == "any" then
     return { [names.CLUSTER] = c.name, [names.POD_ROLE] = "instance" }
   end
   return { [names.CLUSTER] = c.name, [names.INSTANCE_ROLE] = kind == "rw" and "primary" or "replica" }
@@ -20,6 +20,9 @@ end
 local function default(c, kind)
   local object = meta.object(c, "Service", c.name .. "-" .. kind, meta.standard(c))
   object.spec = { type = "ClusterIP", ports = ports(), selector = selector(c, kind) }
+  if kind == "any" then
+    object.spec.publishNotReadyAddresses = true
+  end
   return object
 end
 
@@ -50,6 +53,9 @@ function service.build(c)
     if not off[kind] then
       out[c.name .. "-" .. kind] = default(c, kind)
     end
+  end
+  if c.operator.create_any_service then
+    out[c.name .. "-any"] = default(c, "any")
   end
   for _, entry in ipairs(managed.additional or {}) do
     local object = additional(c, entry)

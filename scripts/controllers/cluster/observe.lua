@@ -90,6 +90,21 @@ local function secrets(ctx, obj, out, cluster)
   return map
 end
 
+--- The operator's secret for pulling images, and whether the cluster's copy is like it; nil without one.
+local function pull_secret(ctx, obj)
+  local operator = ctx.operator
+  local source = operator.pull_secret and ctx.get("Secret", operator.namespace, operator.pull_secret)
+  if not source then
+    return nil
+  end
+  local copy = ctx.get("Secret", obj.metadata.namespace, names.pull_secret(obj.metadata.name))
+  return {
+    namespace = operator.namespace, name = operator.pull_secret, type = source.type,
+    same_type = copy ~= nil and copy.type == source.type,
+    same_data = copy ~= nil and access.equal(copy.data, source.data),
+  }
+end
+
 --- The catalog that the image comes from. One that cannot be read is as good as none.
 local function catalog(ctx, cluster)
   local reference = cluster.spec.imageCatalogRef
@@ -253,6 +268,7 @@ function observe.run(ctx, obj)
     or ctx.read("Lease", obj.metadata.namespace, obj.metadata.name)
   out.lease = lease and seen.lease(lease) or nil
   out.secrets = secrets(ctx, obj, out, cluster)
+  out.pull = pull_secret(ctx, obj)
   out.catalog = catalog(ctx, cluster)
   local all = nodes_of(ctx, out)
   local known = facts(out, cluster, lease, reports(ctx, obj, out))

@@ -83,6 +83,25 @@ local function create_secret(p, entry, actual)
   end
 end
 
+--- The copy of the operator's secret for pulling images. The type of a secret cannot change.
+local function pull_secret(p)
+  local actual, source = p.seen.secrets[names.pull_secret(p.name)], p.seen.pull
+  if not source then
+    if actual and p:owns(actual) and not actual.deleting then
+      p:delete("Secret", actual)
+    end
+    return
+  end
+  local entry = secret.pull(p.c, source)
+  if not actual or not p:owns(actual) then -- one that a user made stays as it is
+    create_secret(p, entry, actual)
+  elseif not source.same_type then
+    p:delete("Secret", actual)
+  elseif not source.same_data then
+    p:act { op = "renew", kind = "Secret", namespace = p.namespace, name = actual.name, fill = entry.fill }
+  end
+end
+
 local function secrets(p)
   for _, entry in ipairs(secret.certificates(p.c)) do
     local actual = p.seen.secrets[entry.object.metadata.name]
@@ -94,6 +113,7 @@ local function secrets(p)
   for _, entry in ipairs(secret.users(p.c)) do
     create_secret(p, entry, p.seen.secrets[entry.object.metadata.name])
   end
+  pull_secret(p)
   local superuser = p.seen.secrets[p.name .. "-superuser"]
   if superuser and not p.spec.enableSuperuserAccess and p:owns(superuser) and not superuser.deleting then
     p:delete("Secret", superuser)
@@ -113,7 +133,7 @@ local function ensure_all(p, kind, wanted, actual, is_ours)
 end
 
 local function is_ours_service(p)
-  local defaults = { [p.name .. "-ro"] = true, [p.name .. "-r"] = true }
+  local defaults = { [p.name .. "-ro"] = true, [p.name .. "-r"] = true, [p.name .. "-any"] = true }
   return function(object)
     return defaults[object.name] or object.labels[names.MANAGED_SERVICE] == "true"
   end
@@ -141,7 +161,7 @@ local function instance_names(p)
 end
 
 local function account(p)
-  local object = rbac.account(p.c)
+  local object = rbac.account(p.c, p.seen.pull ~= nil)
   if object then
     ensure(p, object, p.seen.account)
   end

@@ -148,7 +148,8 @@ local function catalogs()
       ("apiVersion: postgresql.cnpg.io/v1\nkind: %s\nmetadata: {name: c}\nspec: %s\n"):format(kind, spec)))
   end
   for _, kind in ipairs { "ImageCatalog", "ClusterImageCatalog" } do
-    catalog("a " .. kind, nil, kind, "{images: [{major: 16, image: a}, {major: 17, image: b, extensions: [{name: x}]}]}")
+    catalog("a " .. kind, nil, kind,
+      "{images: [{major: 16, image: a}, {major: 17, image: b, extensions: [{name: x}]}]}")
     catalog("a major twice", "every major may be given once", kind,
       "{images: [{major: 16, image: a}, {major: 16, image: b}]}")
     catalog("a component twice", "every key may be given once", kind,

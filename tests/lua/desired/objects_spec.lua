@@ -118,6 +118,17 @@ describe("volumes", function()
   end)
 end)
 
+describe("the service for all instances", function()
+  it("is there only where the operator is told so, and names those that are not ready", function()
+    local c = context()
+    assert.is_nil(service.build(c)[c.name .. "-any"])
+    c.operator = { create_any_service = true }
+    local any = service.build(c)[c.name .. "-any"].spec
+    assert.is_true(any.publishNotReadyAddresses)
+    assert.same({ ["cnpg.io/cluster"] = c.name, ["cnpg.io/podRole"] = "instance" }, any.selector)
+  end)
+end)
+
 describe("services", function()
   it("select the primary, replicas, and all instances", function()
     local all = service.build(context())

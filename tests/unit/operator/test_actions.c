@@ -315,6 +315,28 @@ TEST(certificates_are_signed_by_the_ca_and_keep_their_key_when_renewed)
     finish();
 }
 
+TEST(a_copied_secret_follows_its_source)
+{
+#define SOURCE "/api/v1/namespaces/other/secrets/pull"
+#define COPY_FILL "'fill':{'type':'copy','namespace':'other','name':'pull'}"
+    begin();
+    tw_put(q.tw, SOURCE,
+           "{\"apiVersion\":\"v1\",\"kind\":\"Secret\",\"metadata\":{\"name\":\"pull\","
+           "\"namespace\":\"other\"},\"data\":{\"a\":\"YQ==\",\"b\":\"Yg==\"}}");
+    CHECK_INT(carry_out("[{'op':'create','object':{'apiVersion':'v1','kind':'Secret','metadata':"
+                        "{'name':'c-pull','namespace':'ns'}}," COPY_FILL "}]"),
+              MH_OK);
+    CHECK_STR(mh_json_str(tw_object(q.tw, SECRETS "/c-pull"), "data", "b", NULL), "Yg==");
+    tw_put(q.tw, SOURCE,
+           "{\"apiVersion\":\"v1\",\"kind\":\"Secret\",\"metadata\":{\"name\":\"pull\","
+           "\"namespace\":\"other\"},\"data\":{\"a\":\"Yw==\"}}");
+    CHECK_INT(carry_out("[{'op':'renew','namespace':'ns','name':'c-pull'," COPY_FILL "}]"), MH_OK);
+    yyjson_val *copy = tw_object(q.tw, SECRETS "/c-pull");
+    CHECK_STR(mh_json_str(copy, "data", "a", NULL), "Yw==");
+    CHECK(mh_json_str(copy, "data", "b", NULL) == NULL);
+    finish();
+}
+
 TEST(a_ca_without_its_key_is_a_terminal_failure)
 {
     begin();
