@@ -1,7 +1,5 @@
 /* sched_score.c - which of the nodes that can take the pod is best: the real scheduler's scores with
  * its default weights, each brought to 0..100. */
-#include <math.h>
-
 #include "sandbox/sched_in.h"
 
 enum { W_TAINTS = 3, W_AFFINITY = 2, W_PODS = 2, W_SPREAD = 2, W_LEAST = 1, W_BALANCED = 1 };
@@ -83,8 +81,7 @@ score_pods(struct mh_sb_sched_run *r, int64_t *raw)
     add_scores(r, raw, true, false, W_PODS);
 }
 
-/* ScheduleAnyway: fewer pods of the selector in the domain are better; domains weigh more where
- * there are more of them. */
+/* ScheduleAnyway: fewer pods of the selector in the domain are better. */
 static void
 score_spread(struct mh_sb_sched_run *r, int64_t *raw)
 {
@@ -100,11 +97,9 @@ score_spread(struct mh_sb_sched_run *r, int64_t *raw)
             !mh_sb_sched_spread_count(r, v, &t))
             continue;
         any = true;
-        double weight = log((double)r->n + 2);
         for (size_t i = 0; i < r->n; i++) {
             int64_t sum = mh_sb_tally_sum(r, &t, &r->nodes[i]);
-            double one = sum < 0 ? 1e6 : (double)sum * weight;
-            raw[i] += (int64_t)(one * 100);
+            raw[i] += sum < 0 ? 1000000 : sum;
         }
     }
     if (any)
@@ -127,7 +122,7 @@ score_resources(struct mh_sb_sched_run *r)
         double x = share(n->score_cpu + cpu, n->cpu);
         double y = share(n->score_memory + memory, n->memory);
         n->score += W_LEAST * (int64_t)((2 - x - y) * 50);
-        n->score += W_BALANCED * (int64_t)((1 - fabs(x - y) / 2) * 100);
+        n->score += W_BALANCED * (int64_t)((1 - (x > y ? x - y : y - x) / 2) * 100);
     }
 }
 
