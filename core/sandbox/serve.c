@@ -4,6 +4,7 @@
 
 #include "base/str.h"
 #include "base/time.h"
+#include "sandbox/proto.h"
 #include "sandbox/serve_in.h"
 
 #define ARENA_MAX ((size_t)512 << 20)
@@ -358,6 +359,25 @@ make(struct mh_sb_door *d, struct mh_request *http)
     return r;
 }
 
+/* kubectl's typed clients send protobuf; from here on there is JSON only. False: answered. */
+static bool
+make_json(struct door_req *r)
+{
+    struct mh_err err = { 0 };
+    char *json;
+    if (!mh_str_starts(r->req.content_type ? r->req.content_type : "", MH_SB_PROTOBUF))
+        return true;
+    r->req.content_type = "application/json";
+    if (!r->req.body)
+        return true;
+    if (mh_sb_proto_json(&r->arena, r->req.body, r->req.body_len, &json, &r->req.body_len, &err)) {
+        mh_sb_refuse(&r->req, 400, "BadRequest", err.msg);
+        return false;
+    }
+    r->req.body = json;
+    return true;
+}
+
 static void
 on_request(struct mh_request *http, void *arg)
 {
@@ -382,7 +402,7 @@ on_request(struct mh_request *http, void *arg)
         }
         return;
     }
-    if (!impersonate(r)) {
+    if (!impersonate(r) || !make_json(r)) {
         mh_sb_door_done(&r->req);
         return;
     }
