@@ -317,8 +317,8 @@ answer(struct review *r)
 }
 
 void
-mh_sb_review(struct mh_sb_reviews *v, struct mh_sb_req *req, const struct mh_sb_attrs *at,
-             yyjson_val *body)
+mh_sb_reviews_answer(struct mh_sb_reviews *v, struct mh_sb_req *req, const struct mh_sb_attrs *at,
+                     yyjson_val *body)
 {
     struct review r = { .v = v, .req = req, .at = at, .body = body, .d = mh_json_doc(req->arena) };
     r.root = r.d ? yyjson_val_mut_copy(r.d, body) : NULL;

@@ -14,7 +14,7 @@ struct mh_sb_reviews {
 };
 
 /* Answers and calls req->done. */
-void mh_sb_review(struct mh_sb_reviews *v, struct mh_sb_req *req, const struct mh_sb_attrs *at,
-                  yyjson_val *body);
+void mh_sb_reviews_answer(struct mh_sb_reviews *v, struct mh_sb_req *req,
+                          const struct mh_sb_attrs *at, yyjson_val *body);
 
 #endif

@@ -37,7 +37,7 @@ static void
 review(void *arg, struct mh_sb_req *req, const struct mh_sb_attrs *at, yyjson_val *body)
 {
     struct mh_sb_up *up = arg;
-    mh_sb_review(&up->reviews, req, at, body);
+    mh_sb_reviews_answer(&up->reviews, req, at, body);
 }
 
 static void
