@@ -129,3 +129,72 @@ ARENA_TEST(values_print_as_go_prints_them)
     CHECK(!mh_sb_equal(J("[1,2]"), J("[2,1]")));
     CHECK(!mh_sb_equal(J("[18446744073709551615]"), J("[-1]")));
 }
+
+static const struct mh_sb_schema *
+pod_schema(void)
+{
+    const struct mh_sb_schema *s = NULL;
+    CHECK_INT(mh_sb_schema_crd(
+                  &arena,
+                  J("{'type':'object','properties':{'containers':{'type':'array',"
+                    "'x-kubernetes-patch-strategy':'merge','x-kubernetes-patch-merge-key':'name',"
+                    "'items':{'type':'object','properties':{'name':{'type':'string'},"
+                    "'env':{'type':'array','x-kubernetes-patch-strategy':'merge',"
+                    "'x-kubernetes-patch-merge-key':'name','items':{'type':'object'}}}}},"
+                    "'finalizers':{'type':'array','x-kubernetes-patch-strategy':'merge',"
+                    "'items':{'type':'string'}},'args':{'type':'array','items':{'type':'string'}},"
+                    "'strategy':{'type':'object','x-kubernetes-patch-strategy':'retainKeys'}}}"),
+                  NULL, &s, &err),
+              MH_OK);
+    return s;
+}
+
+static const char *
+smp(const char *obj, const char *patch)
+{
+    yyjson_mut_val *out = NULL;
+    err = (struct mh_err){ 0 };
+    if (mh_sb_patch_strategic(mh_json_doc(&arena), pod_schema(), J(obj), J(patch), &out, &err))
+        return err.msg;
+    return MT(out);
+}
+
+ARENA_TEST(strategic_patches_merge_lists_by_key)
+{
+    CHECK_STR(smp("{'containers':[{'name':'a','image':'1'},{'name':'b','image':'2'}]}",
+                  "{'containers':[{'name':'b','image':'3','env':[{'name':'x'}]},{'name':'c'}]}"),
+              "{'containers':[{'image':'1','name':'a'},{'env':[{'name':'x'}],'image':'3',"
+              "'name':'b'},{'name':'c'}]}");
+    CHECK_STR(smp("{'args':['a','b']}", "{'args':['c']}"), "{'args':['c']}");
+    CHECK_STR(smp("{'finalizers':['a','b']}", "{'finalizers':['c','a']}"),
+              "{'finalizers':['c','a','b']}");
+    CHECK_STR(smp("{'a':1,'m':{'x':1,'y':2}}", "{'a':null,'m':{'x':null,'z':{'q':null}}}"),
+              "{'m':{'y':2,'z':{}}}");
+    CHECK_STR(smp("{'containers':[{'name':'a'}]}", "{'containers':[{'image':'x'}]}"),
+              "map: {\"image\":\"x\"} does not contain declared merge key: name");
+}
+
+ARENA_TEST(strategic_patches_follow_directives)
+{
+    CHECK_STR(smp("{'containers':[{'name':'a'},{'name':'b'}]}",
+                  "{'containers':[{'name':'a','$patch':'delete'}]}"),
+              "{'containers':[{'name':'b'}]}");
+    CHECK_STR(smp("{'containers':[{'name':'a'},{'name':'b'}]}",
+                  "{'containers':[{'$patch':'replace'},{'name':'c'}]}"),
+              "{'containers':[{'name':'c'}]}");
+    CHECK_STR(smp("{'strategy':{'type':'R','rolling':{'x':1}}}",
+                  "{'strategy':{'$retainKeys':['type'],'type':'S'}}"),
+              "{'strategy':{'type':'S'}}");
+    CHECK_STR(smp("{'strategy':{'type':'R'}}", "{'strategy':{'$patch':'replace','b':1}}"),
+              "{'strategy':{'b':1}}");
+    CHECK_STR(smp("{'strategy':{'type':'R'}}", "{'strategy':{'$patch':'delete'}}"),
+              "{'strategy':{}}");
+    CHECK_STR(smp("{'finalizers':['a','b','c']}", "{'$deleteFromPrimitiveList/finalizers':['b']}"),
+              "{'finalizers':['a','c']}");
+    CHECK_STR(smp("{'containers':[{'name':'a'},{'name':'b'}]}",
+                  "{'$setElementOrder/containers':[{'name':'c'},{'name':'b'},{'name':'a'}],"
+                  "'containers':[{'name':'c'}]}"),
+              "{'containers':[{'name':'c'},{'name':'b'},{'name':'a'}]}");
+    CHECK_STR(smp("{'a':{'b':1}}", "{'a':{'$patch':'explode'}}"),
+              "unknown patch type: explode in map: {\"$patch\":\"explode\"}");
+}
