@@ -118,6 +118,7 @@ read_member(yyjson_val *facts, yyjson_val *pod, struct mh_ha_member *m)
     *m = (struct mh_ha_member){ .name = mh_json_str(pod, "name", NULL),
                                 .uid = mh_json_str(pod, "uid", NULL),
                                 .address = mh_json_str(pod, "ip", NULL),
+                                .ended_session = mh_json_str(pod, "ended_session", NULL),
                                 .lost_ms = -1,
                                 .quiet_ms = -1 };
     m->stopped_for_kubelet = mh_json_bool(pod, false, "terminated", NULL) &&
@@ -215,6 +216,7 @@ add_swap(yyjson_mut_doc *d, yyjson_mut_val *steps, yyjson_val *facts, const stru
     return note(d, notes, "moonherd.io/phase", mh_ha_phase_name(to->phase)) &&
            note(d, notes, "moonherd.io/address", to->address) &&
            note(d, notes, "moonherd.io/candidate", to->candidate) &&
+           note(d, notes, "moonherd.io/served", to->served) &&
            note(d, notes, "moonherd.io/incarnation", to->incarnation);
 }
 

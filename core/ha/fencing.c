@@ -75,14 +75,17 @@ holder_says_stopped(const struct mh_ha_view *view)
            view->lease_unchanged_ms >= view->lease_ms;
 }
 
-/* Rule 1(b), second half: a live kubelet says that the container does not run. Only meaningful after
- * the term was raised: whatever starts later reads the new term first. A deleted Pod object is no
- * proof: then there is no member. */
+/* Rule 1(b), second half: a live kubelet says that the container does not run. It may speak of an
+ * earlier life of the container, from a cache or because its own word is late; so the manager that
+ * ended must be the one that wrote the Lease last. Whatever starts later writes it before PostgreSQL
+ * starts, which the raised term prevents. A deleted Pod object is no proof: then there is no member. */
 static bool
 kubelet_says_stopped(const struct mh_ha_view *view)
 {
     int h = mh_ha_find(view, view->lease.holder);
-    return h >= 0 && !view->members[h].connected && view->members[h].stopped_for_kubelet;
+    const struct mh_ha_member *m = h < 0 ? NULL : &view->members[h];
+    return m && !m->connected && m->stopped_for_kubelet && view->lease.session &&
+           mh_str_eq(m->ended_session, view->lease.session);
 }
 
 /* Rule 1(c): asynchronous clusters only. The Lease has not changed for L since this term's fencing

@@ -83,6 +83,9 @@ mh_ha_lease_read(struct mh_arena *a, yyjson_val *object, struct mh_ha_lease *out
     out->address = mh_json_str(notes, "moonherd.io/address", NULL);
     out->candidate = mh_json_str(notes, "moonherd.io/candidate", NULL);
     out->holder_uid = mh_json_str(notes, "moonherd.io/holder-uid", NULL);
+    out->session = mh_json_str(notes, "moonherd.io/session", NULL);
+    if (out->session && !*out->session)
+        out->session = NULL;
     int64_t served = 0;
     (void)mh_str_int(mh_json_str(notes, "moonherd.io/served", NULL), 0, INT64_MAX, &served);
     out->served = (uint64_t)served;

@@ -42,7 +42,8 @@ struct mh_ha_lease {
     const char *incarnation; /* of the holder's volume */
     const char *address;     /* of the holder; NULL if unknown */
     const char *holder_uid;  /* of the holder's pod; NULL if unknown */
-    uint64_t served;         /* the last term in which a gate was opened, 0: unknown */
+    const char *session;     /* of the manager that wrote it as holder last; NULL if unknown */
+    uint64_t served;         /* the last term in which the holder opened its gate, 0: unknown */
     const char *candidate;   /* switching: who is to take over; fencing: whom the policy prefers */
     struct mh_ha_config configs
         [MH_HA_CONFIGS_MAX]; /* the possible ones: a write may have been acknowledged by any */

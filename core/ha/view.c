@@ -102,7 +102,8 @@ mh_ha_elect(const struct mh_ha_view *view, struct mh_ha_verdict *v, int winner)
                                  .phase = MH_HA_PROMOTING,
                                  .address = m->address ? m->address : "",
                                  .candidate = "",
-                                 .incarnation = m->incarnation ? m->incarnation : "" };
+                                 .incarnation = m->incarnation ? m->incarnation : "",
+                                 .served = mh_str_eq(m->name, view->lease.holder) ? NULL : "" };
     mh_ha_say(v, MH_HA_ST_PROMOTING, "%s is elected for term %llu", m->name,
               (unsigned long long)view->lease.term);
 }

@@ -23,12 +23,13 @@ enum mh_ha_role { MH_HA_NONE, MH_HA_STANDBY, MH_HA_PRIMARY };
  * connected. Times in ms by the caller's clock. */
 struct mh_ha_member {
     const char *name;
-    const char *uid;          /* of the pod */
-    const char *address;      /* of the pod, NULL if it has none */
-    const char *incarnation;  /* of its volume, "" without one; NULL: it does not say */
-    bool connected;           /* its manager answers now */
-    int64_t lost_ms;          /* since it last answered; 0 while connected, -1: it never did */
-    bool stopped_for_kubelet; /* a live kubelet reports that the container is not running */
+    const char *uid;           /* of the pod */
+    const char *address;       /* of the pod, NULL if it has none */
+    const char *incarnation;   /* of its volume, "" without one; NULL: it does not say */
+    bool connected;            /* its manager answers now */
+    int64_t lost_ms;           /* since it last answered; 0 while connected, -1: it never did */
+    bool stopped_for_kubelet;  /* a live kubelet reports that the container is not running */
+    const char *ended_session; /* of the manager in the container that ended, NULL: unknown */
     bool known;
     enum mh_ha_role role;
     bool pg_up;       /* PostgreSQL accepts its manager's queries */
@@ -84,6 +85,7 @@ struct mh_ha_swap {
     const char *address;
     const char *candidate;
     const char *incarnation;
+    const char *served;
 };
 
 struct mh_ha_verdict {

@@ -104,8 +104,10 @@ serve(struct mh_agent *g)
         const struct mh_ha_lease *l = &g->know.lease;
         if (l->phase == MH_HA_STABLE &&
             (!mh_str_eq(l->address, g->id.address) ||
-             !mh_str_eq(l->holder_uid ? l->holder_uid : "", g->id.pod_uid))) {
-            /* Standbys must find this pod, and an older pod of this name must find out. */
+             !mh_str_eq(l->holder_uid ? l->holder_uid : "", g->id.pod_uid) ||
+             !mh_str_eq(l->session ? l->session : "", g->id.session))) {
+            /* Standbys must find this pod, an older pod of this name must find out, and the end of
+             * an earlier life must not be taken for that of this one. */
             (void)mh_primary_swap(g, NULL, -1, NULL);
             return;
         }

@@ -93,6 +93,7 @@ add_annotations(struct mh_agent *g, struct mh_arena *a, yyjson_mut_doc *d, yyjso
            yyjson_mut_obj_add_str(d, notes, "moonherd.io/address", g->id.address) &&
            yyjson_mut_obj_add_str(d, notes, "moonherd.io/holder-uid", g->id.pod_uid) &&
            yyjson_mut_obj_add_str(d, notes, "moonherd.io/holder-boot", g->id.boot) &&
+           yyjson_mut_obj_add_str(d, notes, "moonherd.io/session", g->id.session) &&
            yyjson_mut_obj_add_null(d, notes, "moonherd.io/candidate") &&
            (n < 0 || yyjson_mut_obj_add_str(d, notes, "moonherd.io/configs", text));
 }

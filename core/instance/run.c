@@ -94,6 +94,20 @@ read_line(const struct mh_fs *fs, const char *path, char *out, size_t size)
     mh_arena_release(&a);
 }
 
+/* What the kubelet reports of a container that has ended is the content of this file: so its word can
+ * be told from one about an earlier life. Without the file there is no such proof. */
+static void
+leave_session(const char *session)
+{
+    const char *path = getenv("MOONHERD_TERMINATION_LOG");
+    int fd = open(path && *path ? path : "/dev/termination-log", O_WRONLY | O_TRUNC | O_CLOEXEC);
+    if (fd < 0)
+        return;
+    if (write(fd, session, strlen(session)) < 0)
+        mh_warn("agent", "the termination log cannot be written: a failover may take longer");
+    (void)close(fd);
+}
+
 /* The pod's UID stands in the source of what the kubelet mounts: ".../pods/UID/etc-hosts". The name
  * alone is no identity (D14). */
 static const char *
@@ -283,6 +297,7 @@ run(void)
                           "an address");
         return 1;
     }
+    leave_session(g->id.session);
     mh_log_set_pod(g->id.name);
     hash_executable(g);
     g->end = on_end;

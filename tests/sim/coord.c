@@ -28,11 +28,14 @@ fill_member(struct sim *s, int k, int i, struct mh_ha_member *m)
     static char volumes[64][8];
     *m = (struct mh_ha_member){ .name = sim_names[i], .lost_ms = -1, .quiet_ms = -1 };
     m->address = &sim_names[i][1];
-    /* The kubelet's word is read after the Lease that it is used with. */
+    /* The kubelet's word may be late; it is known of which life it is. */
     bool now = !s->node[i].up && s->node[i].kubelet && sim_reaches(s, AT_COORD + k, AT_API);
-    if (s->variant != V_STALEPOD || sim_r(s, now ? 2 : 100) == 0)
+    if (sim_r(s, now || s->healing ? 2 : 100) == 0) {
         c->pod_stopped[i] = now;
+        c->pod_session[i] = s->node[i].boot;
+    }
     m->stopped_for_kubelet = c->pod_stopped[i];
+    m->ended_session = sim_session(c->pod_session[i]);
     if (!st->boot)
         return;
     m->known = true;
@@ -72,6 +75,8 @@ plant(const struct sim *s, struct mh_ha_view *v)
     }
     for (int i = 0; i < v->nmembers; i++) {
         struct mh_ha_member *m = &v->members[i];
+        if (s->variant == V_STALEPOD)
+            m->ended_session = v->lease.session;
         if (s->variant == V_LSNONLY)
             m->timeline = 1;
         if (s->variant == V_SWITCHEARLY)
@@ -126,6 +131,8 @@ send_swap(struct sim *s, int k, const struct mh_ha_swap *to)
         next.address = *to->address ? atoi(to->address) : -1;
     if (to->candidate)
         next.candidate = index_of(to->candidate);
+    if (to->served)
+        next.served = 0;
     if (to->incarnation)
         next.volume = *to->incarnation ? atoi(to->incarnation + 1) : -1;
     if (to->phase == MH_HA_SWITCHING)

@@ -96,7 +96,8 @@ set_up(struct sim *s, const struct plan *p, uint64_t seed, bool trace)
             x->promise = x->term = 1;
     }
     s->ver[0] = (struct mlease){ .holder = -1, .volume = -1, .address = -1, .candidate = -1 };
-    s->ver[1] = (struct mlease){ .term = 1, .candidate = -1, .known = true };
+    s->ver[1] =
+        (struct mlease){ .term = 1, .served = 1, .session = 1, .candidate = -1, .known = true };
     s->nver = fresh ? 1 : 2;
     for (int k = 0; k < COORDS; k++) {
         s->coord[k].seen = s->nver - 1;

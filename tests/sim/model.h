@@ -57,6 +57,7 @@ struct set {
 struct mlease {
     int holder, volume, address, candidate;
     uint64_t term, served;
+    int session; /* life of the holder's manager that wrote it last, 0: none */
     enum mh_ha_phase phase;
     struct set sets[MH_HA_CONFIGS_MAX];
     int nsets;
@@ -133,6 +134,7 @@ struct coord {
     int64_t since, heard[NODES];
     struct status st[NODES];
     bool pod_stopped[NODES];
+    int pod_session[NODES];
     uint64_t passed;
 };
 
@@ -186,6 +188,7 @@ void sim_note(struct sim *s, const char *fmt, ...) __attribute__((format(printf,
 struct msg *sim_send(struct sim *s, enum kind kind, int from, int to);
 bool sim_reaches(const struct sim *s, int from, int to);
 void sim_apply(struct sim *s, const struct msg *m);
+const char *sim_session(int boot);
 void sim_lease(const struct sim *s, int version, struct mh_ha_lease *out);
 void sim_append(struct sim *s, int i, bool client);
 uint32_t sim_tli(const struct wal *w);
@@ -208,6 +211,7 @@ void sim_start_primary(struct sim *s, int i);
 void sim_primary_tick(struct sim *s, int i);
 void sim_promote(struct sim *s, int i);
 void sim_claim(struct sim *s, int i);
+void sim_sign(struct sim *s, int i);
 void sim_reply(struct sim *s, int i, const struct msg *m);
 void sim_timeouts(struct sim *s, int i);
 void sim_commit(struct sim *s, int i);

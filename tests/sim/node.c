@@ -222,8 +222,13 @@ serve(struct sim *s, int i)
 {
     struct node *x = &s->node[i];
     if (!x->pg) {
+        const struct mlease *l = &s->ver[x->seen];
         if (x->half)
             return;
+        if (l->phase == MH_HA_STABLE && l->session != x->boot) {
+            sim_sign(s, i); /* who serves is known by its life */
+            return;
+        }
         if (x->data_primary)
             sim_start_primary(s, i);
         else

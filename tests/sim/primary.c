@@ -101,6 +101,7 @@ swap(struct sim *s, int i, enum swap_kind kind, const struct set *sets, int n)
     m->lease.address = i;
     m->lease.candidate = -1;
     m->lease.served = m->lease.term;
+    m->lease.session = x->boot;
     if (n < 0)
         return;
     m->lease.known = true;
@@ -169,6 +170,13 @@ sim_timeouts(struct sim *s, int i)
         return;
     sim_read(s, i);
     swapped(s, i, false);
+}
+
+void
+sim_sign(struct sim *s, int i)
+{
+    if (!s->node[i].pending)
+        swap(s, i, S_RENEW, NULL, -1);
 }
 
 void

@@ -114,6 +114,14 @@ volume_name(int volume)
     return text[volume % 64];
 }
 
+const char *
+sim_session(int boot)
+{
+    static char text[VERSIONS][8];
+    (void)snprintf(text[boot % VERSIONS], sizeof(text[0]), "s%d", boot % VERSIONS);
+    return text[boot % VERSIONS];
+}
+
 static const char *
 version_name(int version)
 {
@@ -138,6 +146,7 @@ sim_lease(const struct sim *s, int version, struct mh_ha_lease *out)
                                  .candidate = l->candidate < 0 ? NULL : sim_names[l->candidate],
                                  .nconfigs = l->nsets,
                                  .configs_known = l->known };
+    out->session = l->session ? sim_session(l->session) : NULL;
     for (int c = 0; c < l->nsets; c++) {
         struct mh_ha_config *to = &out->configs[c];
         to->number = l->sets[c].number;

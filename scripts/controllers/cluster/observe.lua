@@ -152,7 +152,7 @@ local function pod_facts(out)
         name = pod.name, uid = pod.uid, ip = pod.ip, node = pod.node, zone = node and node.zone,
         ready = pod.ready, deleted = pod.deleting, node_ready = node ~= nil and node.ready,
         terminated = container.exit_code ~= nil, terminated_at = container.ended_at,
-        exit_code = container.exit_code,
+        ended_session = container.ended_session, exit_code = container.exit_code,
       }
     end
   end

@@ -46,6 +46,11 @@ local function head(object)
   }
 end
 
+--- Which manager ended: it leaves its session as the termination message.
+local function session_of(ended)
+  return (access.text(ended, "message") or ""):match("^%x+%-%x+%-%x+%-%x+%-%x+")
+end
+
 local function container_state(pod)
   for _, status in ipairs(access.list(pod, "status", "containerStatuses")) do
     if status.name == "postgres" then
@@ -55,6 +60,7 @@ local function container_state(pod)
       return {
         running = state.running ~= nil, restarts = status.restartCount or 0,
         exit_code = ended and ended.exitCode or nil, ended_at = ended and time.parse(ended.finishedAt) or nil,
+        ended_session = session_of(ended),
       }
     end
   end

@@ -209,13 +209,16 @@ describe("a failover", function()
   it("tells the protocol what the kubelet knows", function()
     local w = world.healthy()
     local pod = w:get("Pod", "website-1")
-    pod.status.containerStatuses[1].state = { terminated = { exitCode = 137, finishedAt = "2026-08-01T10:00:00Z" } }
+    pod.status.containerStatuses[1].state = { terminated = { exitCode = 137, finishedAt = "2026-08-01T10:00:00Z",
+      message = "0a1b2c3d-0000-4000-8000-00000000000f\n" } }
     w:get("Node", "node2").status.conditions[1].status = "Unknown"
     w.obj.spec.postgresql = { synchronous = { method = "any", number = 1 } }
     w:pass()
     local pods = w.facts.pods
     assert.is_true(pods[1].terminated)
     assert.equal(world.NOW, pods[1].terminated_at)
+    assert.equal("0a1b2c3d-0000-4000-8000-00000000000f", pods[1].ended_session)
+    assert.is_nil(pods[2].ended_session)
     assert.is_true(pods[1].node_ready)
     assert.is_false(pods[2].node_ready)
     assert.is_false(pods[2].terminated)

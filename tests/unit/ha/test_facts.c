@@ -199,7 +199,8 @@ TEST(fields_of_the_cluster_reach_the_view)
         "\"primary_lease\":{\"leaseDurationSeconds\":4}},\"lease\":null,\"target\":\"b\","
         "\"current\":\"a\",\"hold\":true,\"order\":[\"b\",7,\"c\"],"
         "\"pods\":[{\"name\":\"a\",\"terminated\":true,\"node_ready\":false},"
-        "{\"name\":\"b\",\"terminated\":true,\"node_ready\":true}],"
+        "{\"name\":\"b\",\"terminated\":true,\"node_ready\":true,"
+        "\"ended_session\":\"s1\"}],"
         "\"instances\":{\"a\":{\"connected\":false,\"lost_s\":1.25}}}";
     static struct mh_ha_view view;
     struct mh_err err;
@@ -219,6 +220,7 @@ TEST(fields_of_the_cluster_reach_the_view)
     CHECK_INT(view.members[0].lost_ms, 1250);
     CHECK(!view.members[0].stopped_for_kubelet); /* D2: a dead kubelet says nothing */
     CHECK(view.members[1].stopped_for_kubelet);
+    CHECK_STR(view.members[1].ended_session, "s1");
     CHECK_INT(view.members[1].lost_ms, -1);
 }
 

@@ -47,7 +47,9 @@ TEST(silence_is_never_proof_for_a_synchronous_cluster)
     struct mh_ha_view v = th_fencing();
     th_fence(&v, B, 100);
     v.lease_unchanged_ms = 3600000;
-    v.members[A].stopped_for_kubelet = true; /* stopped, but who has its last commits? D15 */
+    v.members[A].stopped_for_kubelet = true;
+    v.members[A].ended_session = v.lease.session =
+        "s1"; /* stopped, but who has its last commits? D15 */
     struct mh_ha_verdict d = th_assess(&v);
     CHECK(!d.swap);
     CHECK_INT(d.state, MH_HA_ST_BLOCKED);
@@ -179,9 +181,24 @@ TEST(a_live_kubelet_proves_the_stop_but_only_of_a_silent_manager)
 {
     struct mh_ha_view v = fencing_async();
     v.members[A].stopped_for_kubelet = true;
+    v.members[A].ended_session = "s1";
+    v.lease.session = "s1";
     struct mh_ha_verdict d = th_assess(&v);
     CHECK(th_elects(&d, "b"));
     v.members[A].connected = true; /* it runs again, whatever the pod says */
+    CHECK(!th_assess(&v).swap);
+}
+
+TEST(a_kubelets_word_about_an_earlier_life_is_no_proof)
+{
+    struct mh_ha_view v = fencing_async(); /* A8, A9, D7: the container has started again since */
+    v.members[A].stopped_for_kubelet = true;
+    v.members[A].ended_session = "s1";
+    v.lease.session = "s2";
+    CHECK(!th_assess(&v).swap);
+    v.lease.session = NULL;
+    CHECK(!th_assess(&v).swap);
+    v.members[A].ended_session = NULL;
     CHECK(!th_assess(&v).swap);
 }
 
@@ -361,6 +378,25 @@ TEST(a_preferred_shorter_log_fetches_the_rest_first_and_not_for_ever)
     th_fence(&v, C, 100);
     d = th_assess(&v);
     CHECK(th_elects(&d, "c"));
+}
+
+/* I13, found by the model: the winner may be behind the term that the former holder served. */
+TEST(a_winner_that_was_lost_before_its_gate_opened_is_given_the_role_back)
+{
+    struct mh_ha_view v = th_fencing();
+    v.lease.nconfigs = 0;
+    v.lease.served = 4;
+    th_fence(&v, B, 100);
+    v.members[B].term = 3; /* it was cut off in term 4 */
+    v.lease_unchanged_ms = 8000;
+    struct mh_ha_verdict d = th_assess(&v);
+    CHECK(th_elects(&d, "b"));
+    CHECK_STR(d.to.served, "");
+    th_stop(&v, A, false);
+    v.members[B].connected = false;
+    d = th_assess(&v);
+    CHECK(th_elects(&d, "a"));
+    CHECK(!d.to.served); /* it is still the one that served */
 }
 
 TEST(the_winner_is_named_with_its_volume)

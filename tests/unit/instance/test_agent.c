@@ -1,5 +1,6 @@
 /* The decisions of an instance manager, driven: what it does when the others are as told. */
 #include "agent_helper.h"
+#include "base/str.h"
 #include "harness/test.h"
 #include "instance/status.h"
 
@@ -270,5 +271,45 @@ TEST(a_union_of_unknown_outcome_leaves_the_lease_again)
              "[{\"names\":[\"db-1\"],\"number\":1},{\"names\":[\"db-3\"],\"number\":1}]");
     tw_advance(t->tw, 3000 * MS);
     CHECK_STR(possible(t), "[{\"names\":[\"db-1\"],\"number\":1,\"method\":\"any\"}]");
+    ta_end(t);
+}
+
+/* --- who serves is known by its session ------------------------------------------------------ */
+
+static bool refusing = true;
+
+static bool
+refuse_patches(struct tw *tw, void *arg, const struct tw_request *request, struct tw_answer *answer)
+{
+    (void)tw, (void)arg;
+    if (!refusing || strcmp(request->method, "PATCH") != 0)
+        return false;
+    answer->code = MH_E_UNREACHABLE;
+    return true;
+}
+
+/* A8, A9, D7: a kubelet's word that the container ended is compared with this. */
+TEST(a_holder_that_starts_again_says_who_it_is_before_postgres_starts)
+{
+    struct ta *t = ta_new("db-1", 2, NULL);
+    ta_data(t, false);
+    ta_term(t, 3, 3, "vol-1");
+    tw_put(t->tw, TA_LEASE,
+           "{\"metadata\":{\"name\":\"db\",\"annotations\":{\"moonherd.io/phase\":\"stable\","
+           "\"moonherd.io/incarnation\":\"vol-1\",\"moonherd.io/address\":\"10.0.0.1\","
+           "\"moonherd.io/holder-uid\":\"pod-uid\",\"moonherd.io/session\":\"of-an-earlier-life\","
+           "\"moonherd.io/configs\":\"[]\"}},\"spec\":{\"holderIdentity\":\"db-1\","
+           "\"leaseTransitions\":3}}");
+    mh_str_copy(t->g->id.session, sizeof(t->g->id.session), "of-this-life");
+    tw_api_on(t->tw, refuse_patches, NULL);
+    ta_start(t);
+    tw_advance(t->tw, 1000 * MS);
+    CHECK_INT(tw_proc_count(t->tw, "postgres -D"), 0);
+    refusing = false;
+    tw_advance(t->tw, 1000 * MS);
+    CHECK_INT(tw_proc_count(t->tw, "postgres -D"), 1);
+    CHECK_STR(mh_json_str(tw_object(t->tw, TA_LEASE), "metadata", "annotations",
+                          "moonherd.io/session", NULL),
+              "of-this-life");
     ta_end(t);
 }
