@@ -45,7 +45,7 @@ static const struct plan plans[] = {
     { "proof from a stale pod", V_STALEPOD, M_ASYNC, 3, 0, 2000, 0 },
     { "lost winner not in the set", V_HOLDEROUT, M_SYNC, 3, 1, 1200, 0 },
     { "changes forget former sets", V_FORGETS, M_CHANGING, 4, 1, 1500, 0 },
-    { "set drifts after the union", V_DRIFT, M_CHANGING, 4, 1, 1500, 0 },
+    { "set drifts after the union", V_DRIFT, M_CHANGING, 4, 2, 2000, 0 },
     { "fenced before the log's end", V_EARLYEND, M_SYNC, 3, 1, 1200, 0 },
     { "fence outlives postgres", V_FENCESTAYS, M_SYNC, 3, 1, 1200, 0 },
     { "rewind only to an open gate", V_OPENFIRST, M_SYNC, 3, 2, 1200, 0 },
