@@ -85,6 +85,7 @@ struct mh_sb_table {
     struct mh_map items;
     struct mh_map groups; /* "ns/CLUSTER" -> first item; CLUSTER is "" without the label */
     struct mh_watch *watch;
+    uint64_t heard; /* the highest resourceVersion that the watch told */
     bool synced;
 };
 

@@ -295,6 +295,14 @@ drop_unlisted(struct mh_sb_table *t)
 }
 
 static void
+hear(struct mh_sb_table *t, yyjson_val *object)
+{
+    uint64_t version = version_of(object);
+    if (version > t->heard)
+        t->heard = version;
+}
+
+static void
 on_event(void *arg, enum mh_watch_kind kind, yyjson_val *object)
 {
     struct mh_sb_table *t = arg;
@@ -306,9 +314,11 @@ on_event(void *arg, enum mh_watch_kind kind, yyjson_val *object)
         break;
     case MH_WATCH_ADDED:
     case MH_WATCH_MODIFIED:
+        hear(t, object);
         put(t, object);
         break;
     case MH_WATCH_DELETED:
+        hear(t, object);
         if (join(key, mh_sb_ns(object), mh_sb_name(object)))
             take_out(t, key);
         break;
@@ -368,7 +378,7 @@ void
 mh_sb_tables_wrote(struct mh_sb_control *c, yyjson_val *object)
 {
     const char *version = mh_json_str(object, "apiVersion", NULL);
-    const char *kind = mh_json_str(object, "kind", NULL);
+    const char *kind = mh_json_str(object, "kind", NULL), *name = mh_sb_name(object);
     if (!version || !kind || !*mh_sb_uid_of(object))
         return;
     for (int n = 0; n < MH_SB_TABLES; n++) {
@@ -378,7 +388,9 @@ mh_sb_tables_wrote(struct mh_sb_control *c, yyjson_val *object)
                          : strchr(version, '/') == NULL;
         if (group && strcmp(kind, t->kind) == 0 &&
             (n != MH_SB_LEASES || mh_str_eq(mh_sb_ns(object), "kube-node-lease"))) {
-            put(t, object);
+            /* What the watch has told already and is not there is gone by now. */
+            if (version_of(object) > t->heard || mh_sb_item(c, t->id, mh_sb_ns(object), name))
+                put(t, object);
             return;
         }
     }

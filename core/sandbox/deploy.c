@@ -316,7 +316,7 @@ clean(struct rollout *r)
 {
     int64_t limit = mh_json_int(r->d, 10, "spec", "revisionHistoryLimit", NULL), old = 0;
     for (size_t i = 0; i < r->n; i++)
-        old += r->sets[i]->object != r->now;
+        old += r->sets[i]->object != r->now && !r->sets[i]->doomed;
     for (size_t i = 0; i < r->n && old > limit; i++) {
         yyjson_val *s = r->sets[i]->object;
         if (s == r->now || replicas(s) > 0 || mh_json_int(s, 0, "status", "replicas", NULL) > 0 ||

@@ -103,6 +103,19 @@ cw_settle(struct tw *tw)
         tw_settle(tw);
 }
 
+/* Seconds pass, and the kubelet of node1 is heard of. */
+static inline void
+cw_live(struct tw *tw, int seconds)
+{
+    for (int i = 0; i < seconds; i++) {
+        char json[300], when[MH_TIME_TEXT];
+        mh_time_rfc3339_micro(when, tw->wall_us);
+        (void)snprintf(json, sizeof(json), "{\"spec\":{\"renewTime\":\"%s\"}}", when);
+        tw_put(tw, "/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases/node1", json);
+        tw_advance(tw, MH_NS_PER_S);
+    }
+}
+
 static const char *cw_data;
 
 static inline struct tw *
