@@ -140,8 +140,7 @@ mh_sb_kinds_release(struct mh_sb_kinds *k, struct mh_sb_store *s)
         struct mh_sb_resource *r = k->items[i];
         if (r->table && !(r->twin && r->group[0]))
             mh_sb_table_release(r->table, s);
-        if (r->arena)
-            mh_arena_release(r->arena);
+        mh_sb_arena_free(r->arena);
     }
     mh_arena_release(&k->arena);
     *k = (struct mh_sb_kinds){ 0 };
@@ -180,29 +179,34 @@ mh_sb_resource_version(struct mh_sb_resource *r, const char *version)
     return NULL;
 }
 
+void
+mh_sb_arena_free(void *arena)
+{
+    if (arena)
+        mh_arena_release(arena);
+    mh_free(arena);
+}
+
 struct mh_sb_resource *
 mh_sb_kinds_slot(struct mh_sb_kinds *k, struct mh_sb_store *s)
 {
     struct mh_sb_resource *r = NULL;
     for (int i = 0; i < k->len && !r; i++) {
-        if (k->items[i]->gone && !k->items[i]->watches)
+        if (k->items[i]->gone && !k->items[i]->watches && !k->items[i]->busy)
             r = k->items[i];
     }
     if (r) {
         struct mh_sb_table *table = r->table;
-        struct mh_arena *arena = r->arena;
         mh_sb_table_release(table, s);
         mh_sb_table_init(table, s);
-        mh_arena_release(arena);
-        *r = (struct mh_sb_resource){ .table = table, .arena = arena, .custom = true };
+        mh_sb_arena_free(r->arena);
+        *r = (struct mh_sb_resource){ .table = table, .custom = true };
         return r;
     }
     r = k->len < MH_SB_RESOURCES_MAX ? mh_arena_alloc(&k->arena, sizeof(*r)) : NULL;
-    struct mh_arena *arena = r ? mh_arena_alloc(&k->arena, sizeof(*arena)) : NULL;
-    if (!arena)
+    if (!r)
         return NULL;
-    *r = (struct mh_sb_resource){ .custom = true, .arena = arena };
-    mh_arena_init(arena, ARENA_MAX);
+    *r = (struct mh_sb_resource){ .custom = true };
     if (!new_table(k, s, r))
         return NULL;
     k->items[k->len++] = r;

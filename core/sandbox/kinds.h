@@ -68,7 +68,9 @@ struct mh_sb_resource {
     bool namespaced;
     bool custom; /* made by a CRD */
     bool gone;   /* its CRD was removed */
+    int busy;    /* writes under way */
     const char *crd_uid;
+    const char *crd_spec; /* text of the CRD's spec it was made from */
     struct mh_sb_version versions[MH_SB_VERSIONS_MAX];
     int nversions;
     struct mh_sb_table *table;   /* events.k8s.io and core events share one */
@@ -98,6 +100,8 @@ struct mh_sb_version *mh_sb_kinds_by_kind(const struct mh_sb_kinds *k, const cha
                                           const char *version, const char *kind);
 /* A served version by name; NULL: none. */
 struct mh_sb_version *mh_sb_resource_version(struct mh_sb_resource *r, const char *version);
+/* Releases an arena that is on the heap, and frees it. */
+void mh_sb_arena_free(void *arena);
 /* An empty slot for a resource of a CRD. NULL: full or no memory. */
 struct mh_sb_resource *mh_sb_kinds_slot(struct mh_sb_kinds *k, struct mh_sb_store *s);
 

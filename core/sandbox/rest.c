@@ -29,6 +29,7 @@ on_tick(void *arg)
     struct mh_sb_api *api = arg;
     api->tick = NULL;
     mh_sb_disk_flush(api);
+    mh_sb_crd_run(api);
     mh_sb_watches_tell(api);
     mh_sb_gc_run(api);
     mh_sb_direct_tell(api);
@@ -40,10 +41,11 @@ on_slow(void *arg)
     struct mh_sb_api *api = arg;
     api->slow = api->clock.after(api->clock.self, SLOW_NS, on_slow, api);
     mh_sb_watches_slow(api);
+    mh_sb_gc_slow(api);
 }
 
-static void
-ignore_done(struct mh_sb_req *req)
+void
+mh_sb_ignore(struct mh_sb_req *req)
 {
     (void)req;
 }
@@ -60,7 +62,7 @@ make_namespace(struct mh_sb_api *api, const char *name)
                              .user_agent = "kube-apiserver/v1.34",
                              .trusted = true,
                              .arena = &a,
-                             .done = ignore_done };
+                             .done = mh_sb_ignore };
     req.body = mh_arena_printf(&a, "{\"metadata\":{\"name\":\"%s\"}}", name);
     req.body_len = req.body ? strlen(req.body) : 0;
     mh_sb_serve(api, &req);

@@ -39,6 +39,20 @@ encode(struct mh_sb_api *api, const char *key, struct mh_arena *a, yyjson_mut_do
     return text ? mh_sb_obj_new(&f, api->store.version + 1, text, len) : NULL;
 }
 
+/* The registry follows the CRDs. */
+static void
+follow_crd(struct mh_sb_api *api, struct mh_sb_resource *r, const struct mh_sb_obj *o, bool removed)
+{
+    struct mh_arena a;
+    if (r->custom || strcmp(r->kind, "CustomResourceDefinition") != 0)
+        return;
+    mh_arena_init(&a, (size_t)64 << 20);
+    yyjson_val *crd = mh_sb_obj_value(&a, &r->versions[0], o);
+    if (crd)
+        mh_sb_crd_changed(api, crd, removed);
+    mh_arena_release(&a);
+}
+
 static void
 tell(struct mh_sb_api *api, struct mh_sb_resource *r, struct mh_sb_obj *before,
      struct mh_sb_obj *now, bool removed)
@@ -46,6 +60,7 @@ tell(struct mh_sb_api *api, struct mh_sb_resource *r, struct mh_sb_obj *before,
     api->store.version = now->version;
     mh_sb_disk_log(api, r, now, removed);
     mh_sb_watches_dirty(api, r);
+    follow_crd(api, r, now, removed);
     mh_sb_gc_note(api, r, before, now, removed);
     mh_sb_wake(api);
 }
@@ -107,6 +122,8 @@ mh_sb_restore(struct mh_sb_api *api, struct mh_sb_resource *r, const char *key, 
     bool ok = o && mh_sb_table_put(r->table, &api->store, o);
     if (o && !ok)
         mh_sb_obj_unref(o);
+    if (ok)
+        follow_crd(api, r, o, false);
     mh_arena_release(&a);
     return ok;
 }
@@ -117,6 +134,7 @@ mh_sb_finish(struct mh_sb_op *op)
     struct mh_sb_api *api = op->api;
     mh_sb_obj_unref(op->live);
     op->live = NULL;
+    op->t.r->busy--;
     if (mh_sb_disk_synced(api, op->synced)) {
         op->req->done(op->req);
         return;

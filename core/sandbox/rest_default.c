@@ -36,6 +36,8 @@ mh_sb_first_status(struct mh_sb_op *op)
 {
     if (is(op, "Namespace"))
         return mh_sb_mset_str(op->doc, mh_sb_mobj(op->doc, op->obj, "status"), "phase", "Active");
+    if (is(op, "CustomResourceDefinition"))
+        return mh_sb_crd_status(op);
     if (is(op, "Pod") || is(op, "PersistentVolumeClaim") || is(op, "PersistentVolume"))
         return mh_sb_mset_str(op->doc, mh_sb_mobj(op->doc, op->obj, "status"), "phase", "Pending");
     return true;

@@ -338,11 +338,12 @@ carry_out(struct mh_sb_op *op)
         mh_sb_no_memory(op->req);
         return;
     }
-    bool crd_busy = mh_sb_crd_holds(op->api, op->t.r, op->old) &&
-                    !has_finalizer(yyjson_mut_obj_get(meta, "finalizers"), MH_SB_CRD_FINALIZER);
-    if (crd_busy)
-        yyjson_mut_arr_add_str(op->doc, mh_sb_marr(op->doc, meta, "finalizers"),
-                               MH_SB_CRD_FINALIZER);
+    if (mh_sb_crd_terminate(op)) {
+        struct mh_sb_obj *crd = put(op);
+        if (crd)
+            answer_state(op, crd);
+        return;
+    }
     enum grace how = graceful(op, meta, &o, &period);
     if (how == PENDING) {
         answer_gone(op, op->live);
@@ -383,6 +384,7 @@ admitted(struct mh_sb_admit *ad)
     } else if (mh_sb_table_get(op->t.r->table, op->key) != op->live) {
         mh_sb_obj_unref(op->live);
         op->live = NULL;
+        op->t.r->busy--;
         mh_sb_delete(op);
         return;
     } else {
@@ -406,6 +408,7 @@ mh_sb_delete(struct mh_sb_op *op)
         mh_sb_not_found(op->req, op->t.r, op->t.at.name);
     } else if (check_options(op, &o) && precondition(op, &o)) {
         op->live = mh_sb_obj_ref(live);
+        op->t.r->busy++;
         op->operation = "DELETE";
         op->admit = (struct mh_sb_admit){ .api = op->api,
                                           .req = op->req,

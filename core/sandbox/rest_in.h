@@ -41,7 +41,11 @@ struct mh_sb_api {
     uint64_t requests;
     uint64_t lines;
     bool gone; /* being freed */
+    bool crds_new;
 };
+
+/* A done that does nothing. */
+void mh_sb_ignore(struct mh_sb_req *req);
 
 /* The query of a request. Texts are decoded, NULL where absent. */
 struct mh_sb_query {
@@ -279,9 +283,11 @@ void mh_sb_crd_changed(struct mh_sb_api *api, yyjson_val *crd, bool removed);
 bool mh_sb_crd_status(struct mh_sb_op *op);
 void mh_sb_crd_validate(struct mh_sb_api *api, yyjson_val *crd, yyjson_val *old,
                         struct mh_sb_causes *causes);
-/* Is this a CRD with objects, or one that may have them: its removal waits for them. */
 #define MH_SB_CRD_FINALIZER "customresourcecleanup.apiextensions.k8s.io"
-bool mh_sb_crd_holds(struct mh_sb_api *api, const struct mh_sb_resource *r, yyjson_val *object);
+/* Marks op->obj, a CRD, as being removed. False: it is none, or was before. */
+bool mh_sb_crd_terminate(struct mh_sb_op *op);
+/* From the tick: new CRDs become resources. */
+void mh_sb_crd_run(struct mh_sb_api *api);
 /* The compiled schema of a version; NULL: none. */
 const struct mh_sb_schema *mh_sb_version_schema(struct mh_sb_api *api, struct mh_sb_version *v);
 
@@ -290,6 +296,8 @@ const struct mh_sb_schema *mh_sb_version_schema(struct mh_sb_api *api, struct mh
 void mh_sb_gc_note(struct mh_sb_api *api, struct mh_sb_resource *r, struct mh_sb_obj *before,
                    struct mh_sb_obj *now, bool removed);
 void mh_sb_gc_run(struct mh_sb_api *api);
+/* Every second: what failed is tried again. */
+void mh_sb_gc_slow(struct mh_sb_api *api);
 bool mh_sb_gc_init(struct mh_sb_api *api);
 void mh_sb_gc_free(struct mh_sb_api *api);
 /* May an object be created in this namespace? False: refused, answered. */

@@ -368,5 +368,6 @@ mh_sb_write(struct mh_sb_op *op)
         req->done(req);
         return;
     }
+    op->t.r->busy++;
     start(op);
 }
