@@ -87,39 +87,60 @@ free_check(struct mh_checking *c)
 }
 
 static void
+take(struct mh_entry *e, struct mh_version *v, const char *point)
+{
+    mh_str_copy(v->point, sizeof(v->point), point);
+    mh_version_unref(e->active);
+    e->active = mh_version_ref(v);
+    mh_info("policy", "policy passed its check", "namespace", e->map->ns, "name", e->map->name,
+            "key", e->key, "hash", v->hash, "point", point, "of",
+            v == e->latest ? "the object" : "the record");
+}
+
+static void
+refuse(struct mh_entry *e, struct mh_checking *c)
+{
+    const struct mh_script_error *error = &c->call.result.error;
+    const char *text = mh_policy_error_text(&c->arena, error);
+    mh_warn("policy", "policy rejected", "namespace", e->map->ns, "name", e->map->name, "key",
+            e->key, "hash", c->version->hash, "error", text, "traceback", error->traceback);
+    if (c->version != e->latest)
+        return;
+    e->refusal = mh_strdup(text ? text : error->message);
+    if (!e->refusal)
+        e->refusal = mh_strdup("rejected");
+}
+
+static void
 on_checked(struct mh_policy_call *call)
 {
     struct mh_checking *c = call->arg;
     struct mh_policies *s = c->store;
     struct mh_entry *e = c->entry;
-    const struct mh_policy_result *r = &call->result;
-    mh_free(e->refusal);
-    e->refusal = NULL;
-    if (r->ok) {
-        mh_str_copy(c->version->point, sizeof(c->version->point), r->point);
-        mh_version_unref(e->active);
-        e->active = mh_version_ref(c->version);
-        mh_info("policy", "policy passed its check", "namespace", e->map->ns, "name", e->map->name,
-                "key", e->key, "hash", c->version->hash, "point", r->point);
-    } else {
-        const char *text = mh_policy_error_text(&c->arena, &r->error);
-        e->refusal = mh_strdup(text ? text : r->error.message);
-        if (!e->refusal)
-            e->refusal = mh_strdup("rejected");
-        mh_warn("policy", "policy rejected", "namespace", e->map->ns, "name", e->map->name, "key",
-                e->key, "hash", c->version->hash, "error", text, "traceback", r->error.traceback);
+    bool ok = call->result.ok, is_latest = c->version == e->latest;
+    if (is_latest) {
+        mh_free(e->refusal);
+        e->refusal = NULL;
     }
+    if (ok)
+        take(e, c->version, call->result.point);
+    else
+        refuse(e, c);
     free_check(c);
+    if (ok || !is_latest) /* what was kept has served, or is no good */
+        mh_policies_drop_kept(s, e->map, e->key);
+    else
+        mh_entry_fall_back(s, e);
     mh_policies_wake(s);
 }
 
 bool
-mh_entry_check(struct mh_policies *s, struct mh_entry *e)
+mh_entry_check(struct mh_policies *s, struct mh_entry *e, struct mh_version *v)
 {
     struct mh_checking *c = mh_calloc(1, sizeof(*c));
     if (!c)
         return false;
-    *c = (struct mh_checking){ .store = s, .entry = e, .version = mh_version_ref(e->latest) };
+    *c = (struct mh_checking){ .store = s, .entry = e, .version = mh_version_ref(v) };
     mh_arena_init(&c->arena, CHECK_ARENA);
     c->call = (struct mh_policy_call){ .arena = &c->arena, .done = on_checked, .arg = c };
     mh_version_job(c->version, &c->call.job);

@@ -25,7 +25,7 @@ struct mh_entry {
     char *key;
     struct mh_version *latest; /* as the ConfigMap has it */
     struct mh_version *active; /* the last one that passed; NULL: none did */
-    struct mh_checking *check; /* of `latest`, NULL when it is over */
+    struct mh_checking *check; /* of `latest` or of a kept version, NULL when it is over */
     char *refusal;             /* why `latest` was rejected; NULL: it was not */
     enum mh_policy_state told; /* in the last event */
     char told_hash[MH_POLICY_HASH];
@@ -41,7 +41,8 @@ struct mh_map_of {
     char *annotation; /* as it is on the object, or as we last told; NULL: none */
     char *removed;    /* key that went away and is not told yet; NULL: none */
     char removed_point[32];
-    struct mh_entry *entries; /* sorted by key */
+    char recorded[MH_POLICY_HASH]; /* of the record that we last told; "" for none */
+    struct mh_entry *entries;      /* sorted by key */
 };
 
 struct mh_policies {
@@ -54,6 +55,9 @@ struct mh_policies {
     struct mh_map_of *maps;
     struct asked *asked;
     struct mh_decision *failed; /* linked by impl: for want of memory */
+    struct mh_kept *kept;       /* what records of an earlier life said */
+    bool restored;              /* all of them are here */
+    bool held;                  /* nothing is told now */
 };
 
 void mh_policies_wake(struct mh_policies *s);
@@ -70,8 +74,15 @@ struct mh_version *mh_version_ref(struct mh_version *v);
 void mh_version_unref(struct mh_version *v);
 void mh_version_job(const struct mh_version *v, struct mh_policy_job *job);
 
-/* Begins the check of e->latest. False: no memory. */
-bool mh_entry_check(struct mh_policies *s, struct mh_entry *e);
+/* Begins the check of v: e->latest, or a version kept for it. False: no memory. */
+bool mh_entry_check(struct mh_policies *s, struct mh_entry *e, struct mh_version *v);
+/* Checks the kept version of an entry whose latest one was refused, if there is one. */
+void mh_entry_fall_back(struct mh_policies *s, struct mh_entry *e);
+/* Forgets kept versions: of one key, or (NULL) of all keys of m. */
+void mh_policies_drop_kept(struct mh_policies *s, const struct mh_map_of *m, const char *key);
+void mh_policies_free_kept(struct mh_policies *s);
+/* Tells the record of m if it is another one than before; whether it was. */
+bool mh_policies_tell_record(struct mh_policies *s, struct mh_map_of *m);
 /* Stops the check that runs, if one does. */
 void mh_entry_forget_check(struct mh_policies *s, struct mh_entry *e);
 void mh_entry_free(struct mh_policies *s, struct mh_entry *e);

@@ -91,7 +91,7 @@ update_entry(struct mh_policies *s, struct mh_map_of *m, const char *key, yyjson
     e->latest = v;
     mh_free(e->refusal);
     e->refusal = NULL;
-    return mh_entry_check(s, e);
+    return mh_entry_check(s, e, v);
 }
 
 static void
@@ -110,6 +110,7 @@ drop_unseen(struct mh_policies *s, struct mh_map_of *m)
                     "namespace", m->ns, "name", m->name, "key", e->key, "point", e->active->point);
         if (e->active && set_text(&m->removed, e->key))
             mh_str_copy(m->removed_point, sizeof(m->removed_point), e->active->point);
+        mh_policies_drop_kept(s, m, e->key);
         mh_entry_free(s, e);
     }
 }
@@ -215,6 +216,7 @@ mh_policies_remove(struct mh_policies *s, const char *ns, const char *name)
                     "namespace", ns, "name", name, "key", e->key, "point", e->active->point);
     }
     *at = m->next;
+    mh_policies_drop_kept(s, m, NULL);
     free_map(s, m);
     mh_policies_wake(s); /* others may move up */
 }
@@ -338,11 +340,21 @@ tell_map(struct mh_policies *s, struct mh_map_of *m)
         s->news(s->arg, &news);
     }
     mh_free(text);
+    (void)mh_policies_tell_record(s, m);
+}
+
+void
+mh_policies_hold(struct mh_policies *s, bool held)
+{
+    s->held = held;
+    mh_policies_wake(s);
 }
 
 void
 mh_policies_tell(struct mh_policies *s)
 {
+    if (s->held)
+        return;
     for (struct mh_map_of *m = s->maps; m; m = m->next) {
         bool busy = false;
         for (const struct mh_entry *e = m->entries; e; e = e->next)
@@ -398,6 +410,7 @@ mh_policies_free(struct mh_policies *s)
         s->maps = m->next;
         free_map(s, m);
     }
+    mh_policies_free_kept(s);
     if (s->wake)
         event_free(s->wake);
     mh_free(s->operator_namespace);

@@ -24,6 +24,7 @@ struct mh_policy_news {
     const char *event_type; /* Normal or Warning; NULL: no event */
     const char *reason;     /* PolicyActive, PolicyRejected, PolicyShadowed, PolicyRemoved */
     const char *note;       /* "failover.lua: ..." at most 1 KiB */
+    const char *record;     /* JSON of the versions in charge, to be kept; NULL: as last told */
 };
 typedef void (*mh_policy_news_fn)(void *arg, const struct mh_policy_news *news);
 
@@ -36,6 +37,28 @@ void mh_policies_free(struct mh_policies *s);
 /* A labelled ConfigMap came or changed; one without the label counts as removed. */
 enum mh_code mh_policies_update(struct mh_policies *s, yyjson_val *object, struct mh_err *err);
 void mh_policies_remove(struct mh_policies *s, const char *ns, const char *name);
+
+/* While held (who is no leader) nothing is told; it is afterwards. */
+void mh_policies_hold(struct mh_policies *s, bool held);
+
+/* --- beyond the process ------------------------------------------------------------------------ */
+
+#define MH_POLICY_RECORD_MAX                                                                       \
+    ((size_t)56 << 10) /* bytes of one record; what does not fit is left out */
+
+/* Whose record it is. */
+struct mh_record_of {
+    const char *namespace;
+    const char *name;
+    const char *uid; /* of the ConfigMap; NULL: unknown */
+};
+
+/* A record of an earlier life, {"failover.lua":{"script","params",...}}: where the ConfigMap holds a
+ * text that is refused and no other version is in charge, the kept one is checked and answers. */
+enum mh_code mh_policies_restore(struct mh_policies *s, const struct mh_record_of *of,
+                                 yyjson_val *policies, struct mh_err *err);
+/* All records were given: from now on news have records, and never before, so that none is lost. */
+void mh_policies_restored(struct mh_policies *s);
 
 struct mh_decision {
     /* set by the caller, who keeps it until done or cancel */

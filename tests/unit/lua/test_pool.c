@@ -171,6 +171,8 @@ TEST(a_locked_worker_dies_at_the_first_call_it_must_not_make)
 
 static char last_annotation[4096];
 static char events[4096];
+static char last_record[8192];
+static int records;
 static bool told;
 
 static void
@@ -181,6 +183,10 @@ on_news(void *arg, const struct mh_policy_news *n)
         (void)snprintf(last_annotation, sizeof(last_annotation), "%s/%s %s", n->namespace, n->name,
                        n->annotation);
         told = true;
+    }
+    if (n->record) {
+        (void)snprintf(last_record, sizeof(last_record), "%s", n->record);
+        records++;
     }
     if (n->reason) {
         size_t at = strlen(events);
@@ -293,6 +299,103 @@ TEST(a_configmap_becomes_active_is_shadowed_rejected_and_removed)
                  "moonherd-system/later {\"failover.lua\":{\"state\":\"Active\"") != NULL);
     d = decide("app");
     CHECK(strstr(d.answer, "Later") != NULL);
+    mh_policies_free(store);
+    end();
+}
+
+static void
+restore(const char *uid, const char *text)
+{
+    yyjson_val *v = NULL;
+    struct mh_record_of of = { "moonherd-system", "who-first", uid };
+    CHECK(mh_json_parse(&arena, text, strlen(text), &v, NULL) == MH_OK);
+    CHECK(mh_policies_restore(store, &of, v, NULL) == MH_OK);
+    mh_policies_restored(store);
+}
+
+static void
+restart(void)
+{
+    if (store)
+        mh_policies_free(store);
+    store = mh_policies_new(base, pool, "moonherd-system", on_news, NULL);
+    CHECK(alive());
+}
+
+#define MAP "moonherd-system", "who-first", "2026-01-01T00:00:00Z", "failover.lua"
+#define BAD POLICY("return promot('x')")
+
+TEST(the_version_before_answers_after_a_restart_when_the_text_is_bad)
+{
+    char kept[8192];
+    begin("policy-worker");
+    store = NULL;
+    records = 0;
+    restart();
+    apply(MAP, BY_ZONE);
+    CHECK_INT(records, 0); /* it might overwrite what is not read yet */
+    mh_policies_restored(store);
+    turn_for(20);
+    CHECK_INT(records, 1);
+    (void)snprintf(kept, sizeof(kept), "%s", last_record);
+    CHECK(strstr(kept, "{\"failover.lua\":{\"hash\":\"") == kept);
+
+    restart();
+    apply(MAP, BAD);
+    CHECK_STR(decide("app").by, "built-in");
+    told = false;
+    restore(NULL, kept);
+    CHECK(turn_until(&told, 3000));
+    CHECK(strstr(last_annotation, "\"Rejected\"") && strstr(last_annotation, "stays in charge"));
+    CHECK_STR(decide("app").answer, ZONE3);
+    CHECK_STR(last_record, kept);
+
+    restart(); /* the other way about: the record is there first */
+    restore("u", kept);
+    apply(MAP, BAD);
+    CHECK_STR(decide("app").answer, ZONE3);
+    apply(MAP, POLICY("return hold('New')"));
+    CHECK(strstr(decide("app").answer, "New") != NULL);
+    mh_policies_free(store);
+    end();
+}
+
+TEST(what_is_kept_is_checked_and_need_not_be_believed)
+{
+    begin("policy-worker");
+    store = NULL;
+    restart();
+    restore(NULL, "{\"failover.lua\":{\"script\":\"return os.exit()\",\"hash\":\"0\"},\"x\":1}");
+    apply(MAP, BAD);
+    CHECK_STR(decide("app").by, "built-in");
+    restore(NULL, "[1]");
+    restore(NULL, "{\"failover.lua\":[]}");
+    CHECK_STR(decide("app").by, "built-in");
+    mh_policies_free(store);
+    end();
+}
+
+TEST(who_is_held_tells_later)
+{
+    begin("policy-worker");
+    store = NULL;
+    restart();
+    mh_policies_restored(store);
+    mh_policies_hold(store, true);
+    records = 0;
+    told = false;
+    events[0] = 0;
+    yyjson_val *v = NULL;
+    static const char text[] = "{\"metadata\":{\"namespace\":\"n\",\"name\":\"m\",\"labels\":{"
+                               "\"moonherd.io/policy\":\"\"}},"
+                               "\"data\":{\"f.lua\":\"return 1\"}}";
+    CHECK(mh_json_parse(&arena, text, strlen(text), &v, NULL) == MH_OK);
+    CHECK(mh_policies_update(store, v, NULL) == MH_OK);
+    turn_for(200);
+    CHECK(!told);
+    mh_policies_hold(store, false);
+    CHECK(turn_until(&told, 3000));
+    CHECK(strstr(events, "PolicyRejected"));
     mh_policies_free(store);
     end();
 }
