@@ -12,6 +12,7 @@
 #include "instance/params.h"
 
 #define MH_PATH 512
+#define MH_EXIT_DISK_FULL 4
 
 struct event_base;
 struct mh_http;
@@ -83,7 +84,8 @@ struct mh_postmaster {
     int64_t started_ns;
     int64_t stop_deadline_ns;
     struct mh_timer *timer;
-    int64_t retry_ns; /* not started before */
+    struct mh_timer *reload_timer; /* one is wanted as soon as it can be taken */
+    int64_t retry_ns;              /* not started before */
 };
 
 /* What PostgreSQL says of itself (monitor.c). */
@@ -284,6 +286,7 @@ struct mh_agent {
     char conf_hash[65];              /* of custom.conf as written last */
     char failure[200];               /* shown in status */
     void (*end)(struct mh_agent *g); /* the process may end */
+    int exit_code;
 };
 
 /* The volume is ours and the promise was read: from now on everything is looked at. */
@@ -320,6 +323,10 @@ bool mh_postmaster_sweep(struct mh_agent *g);
 
 /* sweep.c: kills PostgreSQL's processes among this process's descendants; how many there were. */
 int mh_sweep(void);
+
+/* space.c: there is room for one more WAL segment; else the process ends with MH_EXIT_DISK_FULL. */
+bool mh_space_for_wal(struct mh_agent *g);
+void mh_space_none(struct mh_agent *g, const char *what);
 
 /* limits.c */
 /* They are known, so a standby may start; else they are being read. */

@@ -30,6 +30,14 @@ put(struct mh_agent *g, const char *dir, const char *name, const char *text, boo
     return code;
 }
 
+/* While PostgreSQL runs it can still make room; a start would need more than this file. */
+static void
+note_full(struct mh_agent *g, enum mh_code code)
+{
+    if (code == MH_E_DISKFULL && g->pm.state == MH_PG_DOWN)
+        mh_space_none(g, "a file of the configuration");
+}
+
 static bool
 gate_admits(const struct mh_agent *g)
 {
@@ -98,6 +106,7 @@ mh_conf_write(struct mh_agent *g, bool *changed, struct mh_err *err)
         code = mh_job_includes(&g->w, g->id.pgdata, err);
     mh_arena_release(&wanted);
     mh_arena_release(&a);
+    note_full(g, code);
     return code;
 }
 
@@ -135,6 +144,7 @@ mh_conf_standby(struct mh_agent *g, const char *address, bool *changed, struct m
     if (code == MH_OK)
         code = put(g, g->id.pgdata, "standby.signal", "", &signal, err);
     mh_arena_release(&a);
+    note_full(g, code);
     return code;
 }
 

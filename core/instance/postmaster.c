@@ -4,10 +4,7 @@
  * after three within a minute, by asking for a hand-over. */
 #include <signal.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/statvfs.h>
-#include <unistd.h>
 
 #include "base/log.h"
 #include "base/str.h"
@@ -17,10 +14,8 @@
 #include "instance/pglog.h"
 
 #define CRASH_WINDOW_NS (60 * MH_NS_PER_S)
-#define DISK_FULL_EXIT 4
-#define MIN_FREE_BYTES (16u << 20)
-#define LAST_WORDS_NS (200 * MH_NS_PER_MS)
 #define SWEEP_NS (5 * MH_NS_PER_MS)
+#define RELOAD_NS (20 * MH_NS_PER_MS)
 
 static void
 on_line(struct mh_child *c, int fd, const char *line, size_t len)
@@ -104,34 +99,6 @@ on_exit_(struct mh_child *c)
 }
 
 static void
-leave_full(void *arg)
-{
-    (void)arg;
-    _exit(DISK_FULL_EXIT);
-}
-
-/* Disk full is exit code 4 and never a reason for a failover into the same condition: the last words
- * say so, because who watches learns of the exit code later than of the end. */
-static bool
-has_space(struct mh_agent *g)
-{
-    struct mh_postmaster *p = &g->pm;
-    struct statvfs v;
-    char path[MH_PATH];
-    (void)snprintf(path, sizeof(path), "%s/pg_wal", g->id.pgdata);
-    if (statvfs(path, &v) != 0 || (uint64_t)v.f_bavail * v.f_frsize >= MIN_FREE_BYTES)
-        return true;
-    mh_error("postmaster", "no space for one WAL segment: exit code 4", "path", path);
-    p->disk_full = true;
-    mh_agent_fail(g, "no space for one WAL segment");
-    mh_status_changed(g);
-    p->timer = g->w.clock.after(g->w.clock.self, LAST_WORDS_NS, leave_full, g);
-    if (!p->timer)
-        leave_full(g);
-    return false;
-}
-
-static void
 remove_leftovers(struct mh_agent *g)
 {
     char path[MH_PATH];
@@ -156,7 +123,7 @@ mh_postmaster_start(struct mh_agent *g, bool as_primary)
         p->retry_ns = now + 20 * MH_NS_PER_MS;
         return;
     }
-    if (p->disk_full || !has_space(g))
+    if (p->disk_full || !mh_space_for_wal(g))
         return;
     remove_leftovers(g);
     mh_pglog_restarted(g->pglog);
@@ -227,11 +194,31 @@ mh_postmaster_stop(struct mh_agent *g, enum mh_pg_stop how, int64_t timeout_ns)
     mh_status_changed(g);
 }
 
+static void
+reload_later(void *arg)
+{
+    struct mh_agent *g = arg;
+    g->pm.reload_timer = NULL;
+    mh_postmaster_reload(g);
+}
+
+/* A SIGHUP before the postmaster has its handlers would end it; it writes its file after that. */
+static bool
+listens(struct mh_agent *g)
+{
+    char path[MH_PATH];
+    (void)snprintf(path, sizeof(path), "%s/postmaster.pid", g->id.pgdata);
+    return g->w.fs.exists(g->w.fs.self, path);
+}
+
 void
 mh_postmaster_reload(struct mh_agent *g)
 {
-    if (g->pm.state == MH_PG_UP || g->pm.state == MH_PG_STARTING)
-        g->w.proc.kill(g->w.proc.self, &g->pm.child, SIGHUP);
+    struct mh_postmaster *p = &g->pm;
+    if (p->state == MH_PG_UP || (p->state == MH_PG_STARTING && listens(g)))
+        g->w.proc.kill(g->w.proc.self, &p->child, SIGHUP);
+    else if (p->state == MH_PG_STARTING && !p->reload_timer)
+        p->reload_timer = g->w.clock.after(g->w.clock.self, RELOAD_NS, reload_later, g);
 }
 
 bool

@@ -247,14 +247,17 @@ on_certificates(void *arg)
     struct mh_agent *g = arg;
     struct mh_err err;
     static int served;
+    bool failed = false;
     if (g->know.certs_version != served) {
         served = g->know.certs_version;
-        if (mh_http_serve(g, &err)) {
+        failed = mh_http_serve(g, &err) != MH_OK;
+        if (failed) {
             mh_log_err(MH_LOG_ERROR, "http", "port 8000 cannot be served", &err);
             served = 0;
         }
     }
-    (void)g->w.clock.after(g->w.clock.self, (served ? 500 : 5) * MH_NS_PER_MS, on_certificates, g);
+    (void)g->w.clock.after(g->w.clock.self, (served || failed ? 500 : 5) * MH_NS_PER_MS,
+                           on_certificates, g);
 }
 
 static enum mh_code
@@ -304,7 +307,7 @@ run(void)
     mh_arena_init(&g->primary.sync_arena, 65536);
     if (prepare_folders(g, &err) || !(g->pglog = mh_pglog_new(g->base, g->id.log_dir, &err))) {
         mh_log_err(MH_LOG_ERROR, "agent", "the pod's folders cannot be used", &err);
-        return err.code == MH_E_DISKFULL ? 4 : 1;
+        return err.code == MH_E_DISKFULL ? MH_EXIT_DISK_FULL : 1;
     }
     if (!mh_status_init(g) || !mh_loop_on_signal(g->base, SIGTERM, on_signal, g) ||
         !mh_loop_on_signal(g->base, SIGINT, on_signal, g) || !mh_know_start(g)) {
@@ -316,7 +319,7 @@ run(void)
     on_certificates(g);
     (void)event_base_dispatch(g->base);
     mh_pglog_drain(g->pglog);
-    return 0;
+    return g->exit_code;
 }
 
 /* libpq and others must not read the image's home folder or PG* variables of the pod. */
