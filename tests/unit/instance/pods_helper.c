@@ -392,6 +392,11 @@ launch(struct pods *p, int n, bool own_pids, const char *const *arguments)
     struct pod *pod = &p->pod[n - 1];
     struct mh_arena *a = &p->arena;
     int k = 0;
+    if (own_pids) {
+        pod->argv[k++] = "/usr/bin/setpriv";
+        pod->argv[k++] = "--pdeathsig";
+        pod->argv[k++] = "KILL";
+    }
     pod->argv[k++] = "/usr/bin/unshare";
     if (!as_root()) {
         pod->argv[k++] = "--map-current-user";
@@ -496,14 +501,16 @@ pods_stop(struct pods *p, int n)
 static bool
 have(void)
 {
-    const char *why = access(BIN "/postgres", X_OK) != 0      ? "no PostgreSQL 15 in " BIN
-                      : as_root() && !getpwnam("postgres")    ? "no user postgres"
-                      : access("/usr/bin/unshare", X_OK) != 0 ? "no unshare"
-                      : system("/usr/bin/unshare --mount --map-current-user --keep-caps "
-                               "/bin/sh -c 'mount -t tmpfs x /mnt' 2>/dev/null") != 0 &&
-                              !as_root()
-                          ? "no user namespaces"
-                          : NULL;
+    const char *why =
+        access(BIN "/postgres", X_OK) != 0   ? "no PostgreSQL 15 in " BIN
+        : as_root() && !getpwnam("postgres") ? "no user postgres"
+        : access("/usr/bin/unshare", X_OK) != 0 || access("/usr/bin/setpriv", X_OK) != 0
+            ? "no unshare and setpriv"
+        : system("/usr/bin/unshare --mount --map-current-user --keep-caps "
+                 "/bin/sh -c 'mount -t tmpfs x /mnt' 2>/dev/null") != 0 &&
+                !as_root()
+            ? "no user namespaces"
+            : NULL;
     if (why)
         printf("# SKIPPED: %s\n", why);
     return !why;
@@ -523,7 +530,10 @@ make_pod(struct pods *p, int n)
     pod->pods = p;
     mh_buf_init(&pod->log, LOG_MAX);
     (void)snprintf(pod->name, sizeof(pod->name), "demo-%d", n);
-    (void)snprintf(pod->address, sizeof(pod->address), "127.86.20.1%d", n);
+    /* Tests of this machine's other users run at the same time. */
+    unsigned of = (unsigned)getpid();
+    (void)snprintf(pod->address, sizeof(pod->address), "127.%u.%u.%d", 64 + of % 128,
+                   of / 128 % 256, n);
     const char *home = at(p, pod->name);
     const char *data = mh_arena_printf(&p->arena, "%s-data", home);
     const char *config = mh_arena_printf(&p->arena, "%s/kubeconfig", home);

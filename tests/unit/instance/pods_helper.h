@@ -1,5 +1,5 @@
 /* pods_helper.h - real instance managers over real PostgreSQL, each in a mount namespace of its own so that
- * /controller is there, all on the loopback: pod N has the address 127.86.20.1N. Their API server is the
+ * /controller is there, all on the loopback with an address of its own each. Their API server is the
  * object store of the test world, served over plain HTTP. */
 #ifndef MH_TEST_PODS_HELPER_H
 #define MH_TEST_PODS_HELPER_H
@@ -22,7 +22,7 @@ struct pod {
     bool running;
     bool ended;
     struct mh_child child;
-    const char *argv[24];
+    const char *argv[40];
     const char *env[24];
     struct mh_buf log; /* all that it wrote */
 };

@@ -503,3 +503,59 @@ TEST(the_gate_stays_closed_until_a_login_over_tcp_has_worked)
     CHECK_INT(tw_pg_count(t->tw, "pg_is_in_recovery()::text"), logins);
     ta_end(t);
 }
+
+/* --- a full disk ------------------------------------------------------------------------------ */
+
+TEST(a_configuration_that_does_not_fit_before_a_start_is_exit_code_4)
+{
+    struct ta *t = ta_new("db-1", 2, NULL);
+    ta_data(t, false);
+    ta_term(t, 3, 3, "vol-1");
+    ta_lease(t, "db-1", 3, "stable", "vol-1", "10.0.0.1", "[]");
+    tw_fs_fail(t->tw, "write", "pg_hba.conf", MH_E_DISKFULL, 0, -1);
+    ta_start(t);
+    tw_advance(t->tw, MH_NS_PER_S);
+    CHECK_INT(t->g->exit_code, 4);
+    CHECK(!t->g->ready); /* told to end */
+    CHECK_INT(tw_proc_count(t->tw, "postgres -D"), 0);
+    ta_end(t);
+}
+
+TEST(a_configuration_that_does_not_fit_later_ends_nothing)
+{
+    struct ta *t = primary();
+    tw_fs_fail(t->tw, "write", "custom.conf", MH_E_DISKFULL, 0, -1);
+    cluster(t, "", ",\"postgresql\":{\"parameters\":{\"work_mem\":\"9MB\"}}", "");
+    tw_advance(t->tw, MH_NS_PER_S);
+    CHECK(runs(t));
+    CHECK_INT(t->g->exit_code, 0);
+    tw_fs_fail(t->tw, "write", "custom.conf", MH_OK, 0, -1);
+    tw_advance(t->tw, MH_NS_PER_S);
+    CHECK(strstr(conf(t, "custom.conf"), "work_mem = '9MB'") != NULL);
+    ta_end(t);
+}
+
+/* --- the first moments of a postmaster -------------------------------------------------------- */
+
+/* SIGHUP ends a process that has no handler for it yet. */
+TEST(a_postmaster_is_told_to_reload_only_when_it_can_listen)
+{
+    struct ta *t = ta_new("db-1", 2, NULL);
+    t->pg.refuses = true;
+    ta_data(t, false);
+    ta_term(t, 3, 3, "vol-1");
+    ta_lease(t, "db-1", 3, "stable", "vol-1", "10.0.0.1", "[]");
+    ta_start(t);
+    tw_advance(t->tw, MH_NS_PER_S);
+    cluster(t, "", ",\"postgresql\":{\"parameters\":{\"work_mem\":\"9MB\"}}", "");
+    tw_advance(t->tw, MH_NS_PER_S);
+    CHECK(runs(t));
+    CHECK_INT(last_signal(t), 0);
+    tw_file(t->tw, TA_DATA "/postmaster.pid", "5\n");
+    tw_advance(t->tw, 100 * MH_NS_PER_MS);
+    CHECK_INT(last_signal(t), SIGHUP);
+    t->pg.refuses = false;
+    tw_advance(t->tw, 2 * MH_NS_PER_S);
+    CHECK_STR(mh_json_str(ta_status(t), "gate", NULL), "open");
+    ta_end(t);
+}

@@ -81,10 +81,11 @@ TEST(two_instances_come_up_on_one_loopback)
                                         "--app-user",
                                         "app",
                                         NULL };
-    static const char *const join[] = { "join", "--parent-node", "127.86.20.11", NULL };
+    const char *join[] = { "join", "--parent-node", "", NULL };
     p = pods_new();
     if (!p)
         return;
+    join[2] = p->pod[0].address;
     CHECK_INT(pods_run(p, 1, init), 0);
     pods_start(p, 1, true);
     CHECK_STR(wait_ours(1, "gate", "open"), "open");
@@ -104,11 +105,11 @@ TEST(each_listens_on_its_own_address_only)
     if (!p)
         return;
     for (size_t i = 0; i < sizeof(ports) / sizeof(*ports); i++) {
-        CHECK(accepts("127.86.20.11", ports[i]) && accepts("127.86.20.12", ports[i]));
-        CHECK(!accepts("127.86.20.13", ports[i]));
+        CHECK(accepts(p->pod[0].address, ports[i]) && accepts(p->pod[1].address, ports[i]));
+        CHECK(!accepts(p->pod[2].address, ports[i]));
     }
-    CHECK_STR(pods_local(p, 1, "show listen_addresses"), "127.86.20.11");
-    CHECK_STR(pods_local(p, 2, "show listen_addresses"), "127.86.20.12");
+    CHECK_STR(pods_local(p, 1, "show listen_addresses"), p->pod[0].address);
+    CHECK_STR(pods_local(p, 2, "show listen_addresses"), p->pod[1].address);
 }
 
 TEST(status_prints_what_the_manager_says)
@@ -123,10 +124,10 @@ TEST(status_prints_what_the_manager_says)
     /* as in the pod of demo-1 */
     char command[600];
     (void)snprintf(command, sizeof(command),
-                   "ASAN_OPTIONS=detect_leaks=0 MOONHERD_POD_IP=127.86.20.11 "
+                   "ASAN_OPTIONS=detect_leaks=0 MOONHERD_POD_IP=%s "
                    "MOONHERD_CERT_DIR=%s/demo-1/certificates "
                    "%s/demo-1/manager instance status",
-                   p->dir, p->dir);
+                   p->pod[0].address, p->dir, p->dir);
     FILE *f = popen(command, "r");
     static char text[65536];
     for (int i = 0; i < 20; i++) /* the answer waits in the pipe while other pods are served */
@@ -182,7 +183,10 @@ TEST(postgres_gets_a_password_and_loses_it_again)
     pods_patch(p, PODS_CLUSTER, "{\"spec\":{\"enableSuperuserAccess\":true}}");
     CHECK_STR(pods_wait_local(p, 1, has, "true", 20), "true");
     CHECK_STR(
-        pods_ask(p, "host=127.86.20.11 user=postgres dbname=postgres password=boss", "select 'in'"),
+        pods_ask(p,
+                 mh_arena_printf(&p->arena, "host=%s user=postgres dbname=postgres password=boss",
+                                 p->pod[0].address),
+                 "select 'in'"),
         "in");
     pods_patch(p, PODS_CLUSTER, "{\"spec\":{\"enableSuperuserAccess\":false}}");
     CHECK_STR(pods_wait_local(p, 1, has, "false", 20), "false");
@@ -323,16 +327,16 @@ TEST(a_fenced_primary_is_down_and_its_manager_up)
         p, PODS_CLUSTER,
         "{\"metadata\":{\"annotations\":{\"cnpg.io/fencedInstances\":\"[\\\"demo-1\\\"]\"}}}");
     CHECK_STR(wait_ours(1, "role", "none"), "none");
-    CHECK(!accepts("127.86.20.11", 5432));
-    CHECK_INT(pods_get(p, "127.86.20.11", "/readyz", NULL), 500);
-    CHECK_INT(pods_get(p, "127.86.20.11", "/healthz", NULL), 200);
-    CHECK_INT(pods_get(p, "127.86.20.11", "/startupz", NULL), 200);
+    CHECK(!accepts(p->pod[0].address, 5432));
+    CHECK_INT(pods_get(p, p->pod[0].address, "/readyz", NULL), 500);
+    CHECK_INT(pods_get(p, p->pod[0].address, "/healthz", NULL), 200);
+    CHECK_INT(pods_get(p, p->pod[0].address, "/startupz", NULL), 200);
     CHECK(mh_json_bool(status(1), false, "mightBeUnavailable", NULL));
     pods_pause(p, 900);
     yyjson_val *lease = tw_object(p->tw, PODS_LEASE);
     CHECK_STR(mh_json_str(lease, "spec", "holderIdentity", NULL), "demo-1");
     CHECK_INT(mh_json_int(lease, 0, "spec", "leaseTransitions", NULL), 1);
-    CHECK(accepts("127.86.20.12", 5432));
+    CHECK(accepts(p->pod[1].address, 5432));
     fence("null");
     CHECK_STR(wait_ours(1, "gate", "open"), "open");
     CHECK(!mh_json_bool(status(1), true, "mightBeUnavailable", NULL));
