@@ -9,7 +9,7 @@
 #define SCRATCH_MAX ((size_t)16 << 20)
 
 void
-mh_sb_get_one(struct mh_sb_api *api, struct mh_sb_req *req, struct mh_sb_target *t)
+mh_sb_get_one(struct mh_sb_api *api, struct mh_sb_req *req, struct mh_sb_place *t)
 {
     char *key = mh_sb_key(req->arena, t->r->namespaced ? t->at.ns : NULL, t->at.name);
     struct mh_sb_obj *o = key ? mh_sb_table_get(t->r->table, key) : NULL;
@@ -256,7 +256,7 @@ list_meta(struct mh_arena *a, const struct mh_sb_select *s, const struct page *p
 
 /* Items of built-in lists have no kind and apiVersion, those of custom ones have. */
 static void
-answer_list(struct mh_sb_req *req, const struct mh_sb_target *t, const char *meta,
+answer_list(struct mh_sb_req *req, const struct mh_sb_place *t, const char *meta,
             const struct found *f)
 {
     const struct mh_sb_version *v = t->v;
@@ -286,7 +286,7 @@ answer_list(struct mh_sb_req *req, const struct mh_sb_target *t, const char *met
 }
 
 static void
-answer_table(struct mh_sb_api *api, struct mh_sb_req *req, const struct mh_sb_target *t,
+answer_table(struct mh_sb_api *api, struct mh_sb_req *req, const struct mh_sb_place *t,
              const char *meta, const struct found *f)
 {
     struct mh_arena *a = req->arena;
@@ -308,7 +308,7 @@ answer_table(struct mh_sb_api *api, struct mh_sb_req *req, const struct mh_sb_ta
 }
 
 static void
-list_of(struct mh_sb_api *api, struct mh_sb_req *req, struct mh_sb_target *t,
+list_of(struct mh_sb_api *api, struct mh_sb_req *req, struct mh_sb_place *t,
         const struct mh_sb_select *s, struct page *p, struct mh_sb_obj *const *items, size_t len)
 {
     struct found f = { 0 };
@@ -337,7 +337,7 @@ expired(struct mh_sb_req *req, const struct page *p)
 }
 
 void
-mh_sb_list(struct mh_sb_api *api, struct mh_sb_req *req, struct mh_sb_target *t)
+mh_sb_list(struct mh_sb_api *api, struct mh_sb_req *req, struct mh_sb_place *t)
 {
     struct mh_sb_select s;
     struct page p;

@@ -234,7 +234,7 @@ listed(const char *const *list, const char *key)
 
 /* *special: the kind has fields of its own, which changes the words of a refusal. */
 static bool
-field_known(const struct mh_sb_target *t, const char *key, bool *special)
+field_known(const struct mh_sb_place *t, const char *key, bool *special)
 {
     *special = t->r->custom;
     if (strcmp(key, "metadata.name") == 0)
@@ -261,7 +261,7 @@ field_known(const struct mh_sb_target *t, const char *key, bool *special)
 
 /* key=value, key==value, key!=value, commas between; '\' escapes in values. */
 static bool
-parse_fields(struct mh_sb_req *req, struct mh_arena *a, const struct mh_sb_target *t,
+parse_fields(struct mh_sb_req *req, struct mh_arena *a, const struct mh_sb_place *t,
              struct mh_sb_select *s)
 {
     s->fields = mh_arena_alloc(a, TERMS_MAX * sizeof(struct mh_sb_term));
@@ -305,7 +305,7 @@ parse_fields(struct mh_sb_req *req, struct mh_arena *a, const struct mh_sb_targe
 }
 
 bool
-mh_sb_select_parse(struct mh_sb_req *req, struct mh_arena *a, const struct mh_sb_target *t,
+mh_sb_select_parse(struct mh_sb_req *req, struct mh_arena *a, const struct mh_sb_place *t,
                    struct mh_sb_select *s)
 {
     struct lexer l = { .a = a, .at = t->q.label_selector ? t->q.label_selector : "" };

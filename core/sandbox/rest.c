@@ -241,7 +241,7 @@ dry_run(struct mh_sb_op *op, const char *asked)
 static void
 start_write(struct mh_sb_op *op)
 {
-    struct mh_sb_target *t = &op->t;
+    struct mh_sb_place *t = &op->t;
     const char *verb = t->at.verb;
     bool collection = strcmp(verb, "deletecollection") == 0;
     op->verb = strcmp(verb, "create") == 0   ? MH_SB_CREATE
@@ -261,7 +261,7 @@ start_write(struct mh_sb_op *op)
 }
 
 static bool
-method_known(const struct mh_sb_target *t)
+method_known(const struct mh_sb_place *t)
 {
     const char *verb = t->at.verb;
     bool sub = *t->at.subresource != '\0';
@@ -284,7 +284,7 @@ is_read(const char *verb)
 
 /* The request names a resource that there is. */
 static void
-serve_resource(struct mh_sb_api *api, struct mh_sb_req *req, struct mh_sb_target *t)
+serve_resource(struct mh_sb_api *api, struct mh_sb_req *req, struct mh_sb_place *t)
 {
     struct mh_sb_op *op = mh_arena_alloc(req->arena, sizeof(*op));
     if (!op) {
@@ -320,12 +320,12 @@ serve_resource(struct mh_sb_api *api, struct mh_sb_req *req, struct mh_sb_target
 void
 mh_sb_serve(struct mh_sb_api *api, struct mh_sb_req *req)
 {
-    struct mh_sb_target t;
+    struct mh_sb_place t;
     bool plain;
     api->requests++;
     req->status = 0;
     req->nwarnings = 0;
-    bool found = mh_sb_target_find(api, req->arena, req, &t, &plain);
+    bool found = mh_sb_place_find(api, req->arena, req, &t, &plain);
     if (!t.at.path) {
         mh_sb_no_memory(req);
     } else if (!mh_sb_may(api, req, &t.at)) {

@@ -42,6 +42,7 @@ struct mh_sb_api {
     uint64_t lines;
     bool gone; /* being freed */
     bool crds_new;
+    unsigned next_service; /* where the search for a free address begins */
 };
 
 /* A done that does nothing. */
@@ -70,7 +71,7 @@ struct mh_sb_query {
 };
 
 /* What the parts of a path name. */
-struct mh_sb_target {
+struct mh_sb_place {
     struct mh_sb_attrs at;
     struct mh_sb_query q;
     struct mh_sb_resource *r;
@@ -85,7 +86,7 @@ struct mh_sb_op {
     struct mh_sb_api *api;
     struct mh_sb_req *req;
     struct mh_arena *arena;
-    struct mh_sb_target t;
+    struct mh_sb_place t;
     struct mh_sb_op *next;
     enum mh_sb_verb verb;
     const char *operation; /* CREATE UPDATE DELETE, as admission sees it */
@@ -117,8 +118,8 @@ struct mh_sb_op {
 
 /* --- rest_path.c --- */
 /* False: 404 (*plain: as text). */
-bool mh_sb_target_find(struct mh_sb_api *api, struct mh_arena *a, const struct mh_sb_req *req,
-                       struct mh_sb_target *t, bool *plain);
+bool mh_sb_place_find(struct mh_sb_api *api, struct mh_arena *a, const struct mh_sb_req *req,
+                       struct mh_sb_place *t, bool *plain);
 bool mh_sb_query_parse(struct mh_arena *a, const char *path, struct mh_sb_query *q);
 bool mh_sb_is_true(const char *s); /* "true", "1", "" of a query; NULL is false */
 /* "ns/name" or "name"; NULL: no memory. */
@@ -232,8 +233,8 @@ void mh_sb_check(struct mh_sb_op *op, yyjson_val *obj, struct mh_sb_causes *caus
 void mh_sb_check_meta(struct mh_sb_op *op, yyjson_val *obj, struct mh_sb_causes *causes);
 
 /* --- list.c --- */
-void mh_sb_list(struct mh_sb_api *api, struct mh_sb_req *req, struct mh_sb_target *t);
-void mh_sb_get_one(struct mh_sb_api *api, struct mh_sb_req *req, struct mh_sb_target *t);
+void mh_sb_list(struct mh_sb_api *api, struct mh_sb_req *req, struct mh_sb_place *t);
+void mh_sb_get_one(struct mh_sb_api *api, struct mh_sb_req *req, struct mh_sb_place *t);
 
 /* --- list_select.c --- */
 struct mh_sb_select {
@@ -246,7 +247,7 @@ struct mh_sb_select {
     bool custom;
 };
 /* Parses both selectors; false: refused, answered (400). */
-bool mh_sb_select_parse(struct mh_sb_req *req, struct mh_arena *a, const struct mh_sb_target *t,
+bool mh_sb_select_parse(struct mh_sb_req *req, struct mh_arena *a, const struct mh_sb_place *t,
                         struct mh_sb_select *s);
 /* Does the object with this key match? `value` is parsed on demand from o into scratch. */
 bool mh_sb_select_match(const struct mh_sb_select *s, struct mh_arena *scratch,

@@ -132,7 +132,7 @@ mh_sb_mobj(yyjson_mut_doc *doc, yyjson_mut_val *obj, const char *key)
     if (yyjson_mut_is_obj(v))
         return v;
     v = yyjson_mut_obj(doc);
-    return mh_sb_mset(doc, obj, key, v) ? v : NULL;
+    return mh_sb_mset(doc, obj, key, v) ? yyjson_mut_obj_get(obj, key) : NULL;
 }
 
 yyjson_mut_val *
@@ -142,5 +142,5 @@ mh_sb_marr(yyjson_mut_doc *doc, yyjson_mut_val *obj, const char *key)
     if (yyjson_mut_is_arr(v))
         return v;
     v = yyjson_mut_arr(doc);
-    return mh_sb_mset(doc, obj, key, v) ? v : NULL;
+    return mh_sb_mset(doc, obj, key, v) ? yyjson_mut_obj_get(obj, key) : NULL;
 }

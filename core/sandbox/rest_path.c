@@ -162,7 +162,7 @@ small_method(struct mh_arena *a, const char *method)
 
 /* From the part after the version on: [watch] [namespaces NS] RESOURCE [NAME [SUBRESOURCE]]. */
 static void
-read_parts(const struct parts *p, int i, struct mh_sb_target *t)
+read_parts(const struct parts *p, int i, struct mh_sb_place *t)
 {
     struct mh_sb_attrs *at = &t->at;
     if (strcmp(part(p, i), "watch") == 0) {
@@ -203,7 +203,7 @@ custom_group(const struct mh_sb_api *api, const char *group)
 }
 
 static void
-set_verb(struct mh_sb_target *t, const struct mh_sb_req *req)
+set_verb(struct mh_sb_place *t, const struct mh_sb_req *req)
 {
     t->at.verb = verb_of(req->method, *t->at.name != '\0');
     if (strcmp(t->at.verb, "list") == 0 && mh_sb_is_true(t->q.watch))
@@ -215,11 +215,11 @@ set_verb(struct mh_sb_target *t, const struct mh_sb_req *req)
 }
 
 bool
-mh_sb_target_find(struct mh_sb_api *api, struct mh_arena *a, const struct mh_sb_req *req,
-                  struct mh_sb_target *t, bool *plain)
+mh_sb_place_find(struct mh_sb_api *api, struct mh_arena *a, const struct mh_sb_req *req,
+                  struct mh_sb_place *t, bool *plain)
 {
     struct parts p;
-    *t = (struct mh_sb_target){ .at = { .user = req->user,
+    *t = (struct mh_sb_place){ .at = { .user = req->user,
                                         .uid = req->uid ? req->uid : "",
                                         .groups = req->groups,
                                         .verb = "",
@@ -283,9 +283,9 @@ mh_sb_is_watch(const struct mh_sb_req *req)
 bool
 mh_sb_resolve(struct mh_sb_api *api, const struct mh_sb_req *req, struct mh_sb_attrs *at)
 {
-    struct mh_sb_target t;
+    struct mh_sb_place t;
     bool plain;
-    bool found = mh_sb_target_find(api, req->arena, req, &t, &plain);
+    bool found = mh_sb_place_find(api, req->arena, req, &t, &plain);
     *at = t.at;
     return found;
 }

@@ -467,14 +467,14 @@ begin(struct mh_sb_watch *w, struct mh_sb_req *req, const struct mh_sb_query *q)
 }
 
 static bool
-watch_of(struct mh_sb_watch *w, struct mh_sb_req *req, struct mh_sb_target *t)
+watch_of(struct mh_sb_watch *w, struct mh_sb_req *req, struct mh_sb_place *t)
 {
     int64_t timeout = 0;
     struct mh_sb_query q;
     struct mh_arena *a = &w->arena;
     int64_t now = w->api->clock.mono_ns(w->api->clock.self);
     char *path = mh_arena_strdup(a, req->path);
-    struct mh_sb_target own = *t;
+    struct mh_sb_place own = *t;
     if (!path || !mh_sb_query_parse(a, path, &q)) {
         mh_sb_no_memory(req);
         return false;
@@ -496,11 +496,11 @@ watch_of(struct mh_sb_watch *w, struct mh_sb_req *req, struct mh_sb_target *t)
 struct mh_sb_watch *
 mh_sb_watch_open(struct mh_sb_api *api, struct mh_sb_req *req, const struct mh_sb_watch_to *to)
 {
-    struct mh_sb_target t;
+    struct mh_sb_place t;
     bool plain;
     api->requests++;
     req->status = 0;
-    if (!mh_sb_target_find(api, req->arena, req, &t, &plain)) {
+    if (!mh_sb_place_find(api, req->arena, req, &t, &plain)) {
         mh_sb_refuse(req, 404, "NotFound", "the server could not find the requested resource");
         return NULL;
     }

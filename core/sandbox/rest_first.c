@@ -1,0 +1,235 @@
+/* The first state of built-in kinds, and what they keep on update. */
+#include <stdio.h>
+#include <string.h>
+
+#include "base/str.h"
+#include "sandbox/rest_default.h"
+
+static bool
+set_status(struct mh_sb_op *op, const char *json)
+{
+    yyjson_mut_val *v = mh_sb_mjson(op, json);
+    return v && mh_sb_mset(op->doc, op->obj, "status", v);
+}
+
+static bool
+namespace_first(struct mh_sb_op *op)
+{
+    yyjson_mut_val *list =
+        mh_sb_marr(op->doc, mh_sb_mobj(op->doc, op->obj, "spec"), "finalizers");
+    size_t i;
+    size_t max;
+    yyjson_mut_val *f;
+    bool has = false;
+    yyjson_mut_arr_foreach(list, i, max, f)
+        has = has || yyjson_mut_equals_str(f, "kubernetes");
+    return list && (has || yyjson_mut_arr_add_str(op->doc, list, "kubernetes")) &&
+           set_status(op, "{\"phase\":\"Active\"}");
+}
+
+static bool
+volume_first(struct mh_sb_op *op)
+{
+    char now[40];
+    mh_sb_now(op->api, now);
+    return set_status(op, "{\"phase\":\"Pending\"}") &&
+           mh_sb_mset_str(op->doc, yyjson_mut_obj_get(op->obj, "status"), "lastPhaseTransitionTime",
+                          now);
+}
+
+/* The name of the default StorageClass; NULL: none. */
+static bool
+find_default(void *arg, yyjson_val *sc)
+{
+    const char **name = arg;
+    yyjson_val *notes = mh_json_get(sc, "metadata", "annotations", NULL);
+    if (yyjson_equals_str(yyjson_obj_get(notes, "storageclass.kubernetes.io/is-default-class"),
+                          "true"))
+        *name = mh_json_str(sc, "metadata", "name", NULL);
+    return !*name;
+}
+
+static bool
+claim_first(struct mh_sb_op *op)
+{
+    yyjson_mut_val *spec = mh_sb_mobj(op->doc, op->obj, "spec");
+    const char *name = NULL;
+    if (!set_status(op, "{\"phase\":\"Pending\"}"))
+        return false;
+    if (yyjson_mut_obj_get(spec, "storageClassName"))
+        return true;
+    mh_sb_each(op->api, op->arena, "storage.k8s.io", "storageclasses", NULL, find_default, &name);
+    return !name || mh_sb_mset_str(op->doc, spec, "storageClassName", name);
+}
+
+/* --- services -------------------------------------------------------------------------------- */
+
+static bool
+address_taken(const struct mh_sb_table *t, const char *address)
+{
+    char needle[80];
+    int n = snprintf(needle, sizeof(needle), "\"clusterIP\":\"%s\"", address);
+    for (size_t i = 0; i < t->len; i++) {
+        if (memmem(t->items[i]->text, t->items[i]->len, needle, (size_t)n))
+            return true;
+    }
+    return false;
+}
+
+/* A free one of 127.N.1.2 .. 127.N.15.254; empty: none, or the sandbox has no addresses. */
+static void
+free_address(struct mh_sb_op *op, char out[32])
+{
+    unsigned net = 0;
+    out[0] = '\0';
+    if (sscanf(op->api->address, "127.%u.", &net) != 1) /* NOLINT: our own text */
+        return;
+    for (unsigned tries = 0; tries < 15 * 253; tries++) {
+        unsigned at = op->api->next_service++ % (15 * 253);
+        (void)snprintf(out, 32, "127.%u.%u.%u", net, 1 + at / 253, 2 + at % 253);
+        if (!address_taken(op->t.r->table, out))
+            return;
+    }
+    out[0] = '\0';
+}
+
+static bool
+service_first(struct mh_sb_op *op)
+{
+    yyjson_mut_val *spec = mh_sb_mobj(op->doc, op->obj, "spec");
+    const char *type = mh_sb_mstr(spec, "type", NULL);
+    const char *given = mh_sb_mstr(spec, "clusterIP", NULL);
+    char address[32];
+    if (!set_status(op, "{\"loadBalancer\":{}}") || mh_str_eq(type, "ExternalName"))
+        return op->obj != NULL;
+    mh_str_copy(address, sizeof(address), given && *given ? given : "");
+    if (!*address)
+        free_address(op, address);
+    yyjson_mut_val *ips = mh_sb_mjson(op, "[]");
+    yyjson_mut_val *families = mh_sb_mjson(op, "[\"IPv4\"]");
+    if (!ips || !families)
+        return false;
+    if (!yyjson_mut_obj_get(spec, "ipFamilies") &&
+        !mh_sb_mset(op->doc, spec, "ipFamilies", families))
+        return false;
+    if (!yyjson_mut_obj_get(spec, "ipFamilyPolicy") &&
+        !mh_sb_mset_str(op->doc, spec, "ipFamilyPolicy", "SingleStack"))
+        return false;
+    if (!*address)
+        return true;
+    return yyjson_mut_arr_add_strcpy(op->doc, ips, address) &&
+           mh_sb_mset_str(op->doc, spec, "clusterIP", address) &&
+           mh_sb_mset(op->doc, spec, "clusterIPs", ips);
+}
+
+/* --- jobs ------------------------------------------------------------------------------------ */
+
+/* The selector and the labels that tie pods to this job. */
+static bool
+job_first(struct mh_sb_op *op)
+{
+    const char *uid = mh_sb_mstr(op->obj, "metadata", "uid", NULL);
+    yyjson_mut_val *spec = mh_sb_mobj(op->doc, op->obj, "spec");
+    yyjson_mut_val *meta =
+        mh_sb_mobj(op->doc, mh_sb_mobj(op->doc, spec, "template"), "metadata");
+    yyjson_mut_val *labels = mh_sb_mobj(op->doc, meta, "labels");
+    if (!set_status(op, "{}") || !labels || !uid)
+        return false;
+    if (yyjson_mut_is_true(yyjson_mut_obj_get(spec, "manualSelector")))
+        return true;
+    yyjson_mut_val *match =
+        mh_sb_mobj(op->doc, mh_sb_mobj(op->doc, spec, "selector"), "matchLabels");
+    return mh_sb_mset_str(op->doc, labels, "controller-uid", uid) &&
+           mh_sb_mset_str(op->doc, labels, "job-name", op->t.at.name) &&
+           mh_sb_mset_str(op->doc, labels, "batch.kubernetes.io/controller-uid", uid) &&
+           mh_sb_mset_str(op->doc, labels, "batch.kubernetes.io/job-name", op->t.at.name) &&
+           mh_sb_mset_str(op->doc, match, "batch.kubernetes.io/controller-uid", uid);
+}
+
+static bool
+budget_first(struct mh_sb_op *op)
+{
+    return set_status(op, "{\"disruptionsAllowed\":0,\"currentHealthy\":0,\"desiredHealthy\":0,"
+                          "\"expectedPods\":0}");
+}
+
+static bool
+set_first(struct mh_sb_op *op)
+{
+    return set_status(op, "{\"replicas\":0}");
+}
+
+static bool
+stateful_first(struct mh_sb_op *op)
+{
+    return set_status(op, "{\"replicas\":0,\"availableReplicas\":0}");
+}
+
+static bool
+plain_first(struct mh_sb_op *op)
+{
+    return set_status(op, "{}");
+}
+
+bool
+mh_sb_first_status(struct mh_sb_op *op)
+{
+    static const struct {
+        const char *kind;
+        bool (*fn)(struct mh_sb_op *op);
+    } first[] = { { "Namespace", namespace_first },
+                  { "Pod", mh_sb_pod_first },
+                  { "PersistentVolume", volume_first },
+                  { "PersistentVolumeClaim", claim_first },
+                  { "Service", service_first },
+                  { "Job", job_first },
+                  { "PodDisruptionBudget", budget_first },
+                  { "ReplicaSet", set_first },
+                  { "StatefulSet", stateful_first },
+                  { "Deployment", plain_first },
+                  { "CronJob", plain_first },
+                  { "ResourceQuota", plain_first },
+                  { "ValidatingAdmissionPolicy", plain_first },
+                  { "CustomResourceDefinition", mh_sb_crd_status } };
+    for (size_t i = 0; i < sizeof(first) / sizeof(first[0]); i++) {
+        if (mh_sb_is_kind(op, first[i].kind))
+            return first[i].fn(op);
+    }
+    return true;
+}
+
+/* --- update ---------------------------------------------------------------------------------- */
+
+/* spec.FIELD as it was, where the client left it out. */
+static bool
+keep_if_absent(struct mh_sb_op *op, const char *field)
+{
+    yyjson_mut_val *spec = mh_sb_mobj(op->doc, op->obj, "spec");
+    yyjson_val *old = mh_json_get(op->old, "spec", field, NULL);
+    yyjson_mut_val *now = yyjson_mut_obj_get(spec, field);
+    bool absent = !now || (yyjson_mut_is_str(now) && !*yyjson_mut_get_str(now));
+    return !old || !absent || mh_sb_mset(op->doc, spec, field, yyjson_val_mut_copy(op->doc, old));
+}
+
+static bool
+same(struct mh_sb_op *op, const char *field)
+{
+    yyjson_mut_val *spec = mh_sb_mobj(op->doc, op->obj, "spec");
+    yyjson_val *old = mh_json_get(op->old, "spec", field, NULL);
+    if (!old) {
+        mh_sb_mdel(spec, field);
+        return true;
+    }
+    return mh_sb_mset(op->doc, spec, field, yyjson_val_mut_copy(op->doc, old));
+}
+
+bool
+mh_sb_next_spec(struct mh_sb_op *op)
+{
+    if (mh_sb_is_kind(op, "Namespace") && !op->finalizing)
+        return same(op, "finalizers");
+    if (mh_sb_is_kind(op, "Service"))
+        return keep_if_absent(op, "clusterIP") && keep_if_absent(op, "clusterIPs") &&
+               keep_if_absent(op, "ipFamilies") && keep_if_absent(op, "ipFamilyPolicy");
+    return true;
+}
