@@ -44,6 +44,20 @@ mh_operator_on_review(void *arg, const char *path, bool allowed, int64_t ns)
     mh_metrics_observe(&op->metrics, "moonherd_webhook_seconds", labels, (double)ns / 1e9);
 }
 
+/* A decision that is new is kept beside its object. */
+static void
+note_decision(struct mh_operator *op, const struct mh_decision *d, const struct mh_kind *kind,
+              const char *name)
+{
+    struct mh_arena a;
+    mh_arena_init(&a, (size_t)16 << 20);
+    yyjson_val *object = mh_cache_get(op->cache, &a, kind, d->namespace, name, NULL);
+    struct mh_event_ref about = mh_event_ref_of(object);
+    if (object && about.uid)
+        mh_notebook_decision(&op->notebook, &about, d);
+    mh_arena_release(&a);
+}
+
 void
 mh_operator_on_decision(void *arg, const struct mh_decision *d, const struct mh_kind *kind,
                         const char *name)
@@ -57,8 +71,8 @@ mh_operator_on_decision(void *arg, const struct mh_decision *d, const struct mh_
     (void)snprintf(labels, sizeof(labels), "point=\"%.40s\"", d->point);
     mh_metrics_observe(&op->metrics, "moonherd_policy_decision_seconds", labels,
                        (double)d->took_us / 1e6);
-    (void)kind;
-    mh_policy_writer_decision(&op->writer, d, name);
+    if (mh_policy_writer_decision(&op->writer, d, name))
+        note_decision(op, d, kind, name);
 }
 
 /* Gauges, as they are now. */

@@ -15,6 +15,7 @@
 #define SYNC_NS (20 * MH_NS_PER_MS)
 #define MINUTE_NS (60 * MH_NS_PER_S)
 #define STOP_NS (4 * MH_NS_PER_S)
+#define NOTED_NS (3 * MH_NS_PER_S) /* so long passes wait for the records */
 #define LEASE_NAME "db9c8771.cnpg.io"
 #define HOOKS_PATH "/apis/admissionregistration.k8s.io/v1/"
 
@@ -61,7 +62,8 @@ on_sync_timer(void *arg)
 {
     struct mh_operator *op = arg;
     op->sync_timer = NULL;
-    if (mh_cache_synced(op->cache, NULL)) {
+    int64_t age = op->clock.mono_ns(op->clock.self) - op->started_ns;
+    if (mh_cache_synced(op->cache, NULL) && (op->noted || age > NOTED_NS)) {
         op->synced = true;
         begin_work(op);
         return;
@@ -83,6 +85,7 @@ on_leading(void *arg)
     struct mh_operator *op = arg;
     mh_info("operator", "leading");
     op->leading = true;
+    mh_policies_hold(op->policies, false);
     begin_work(op);
 }
 
@@ -92,6 +95,7 @@ on_leading_lost(void *arg)
     struct mh_operator *op = arg;
     mh_warn("operator", "not leading any more");
     op->leading = false;
+    mh_policies_hold(op->policies, true);
     end_work(op);
 }
 
@@ -100,6 +104,26 @@ may_write(void *arg)
 {
     const struct mh_operator *op = arg;
     return op->leading;
+}
+
+/* --- records of an earlier life --------------------------------------------------------------- */
+
+static void
+on_kept_policies(void *arg, const struct mh_record_of *of, yyjson_val *policies)
+{
+    struct mh_operator *op = arg;
+    struct mh_err err;
+    if (mh_policies_restore(op->policies, of, policies, &err) != MH_OK)
+        mh_warn("operator", "policies of a record are not taken", "namespace", of->namespace,
+                "name", of->name, "error", err.msg);
+}
+
+static void
+on_notebook_read(void *arg)
+{
+    struct mh_operator *op = arg;
+    op->noted = true;
+    mh_policies_restored(op->policies);
 }
 
 /* --- changes ----------------------------------------------------------------------------------- */
@@ -200,6 +224,7 @@ load_scripts(struct mh_operator *op, struct mh_err *err)
                             : NULL;
     if (!op->settings || !op->policies)
         return mh_fail(err, MH_E_NOMEM, "no memory for the policies");
+    mh_policies_hold(op->policies, true); /* until we lead */
     op->scripts = (struct mh_scripts_env){ .clock = op->clock,
                                            .api = op->api,
                                            .kinds = &op->kinds,
@@ -311,8 +336,18 @@ start(struct mh_operator *op, struct mh_err *err)
                                             .kind = op->policy_kind,
                                             .events = op->events,
                                             .may_write = may_write,
+                                            .notebook = &op->notebook,
                                             .arg = op };
     mh_policy_writer_init(&op->writer);
+    op->notebook = (struct mh_notebook){ .api = op->api,
+                                         .clock = op->clock,
+                                         .kind = mh_kind_find(&op->kinds, "ClusterRecord"),
+                                         .namespaces = op->config.namespaces,
+                                         .may_write = may_write,
+                                         .on_policies = on_kept_policies,
+                                         .on_read = on_notebook_read,
+                                         .arg = op };
+    mh_notebook_init(&op->notebook);
     if (!op->cache || !op->events || !op->applied)
         return mh_fail(err, MH_E_NOMEM, "no memory for the cache");
     if (load_scripts(op, err) != MH_OK)
@@ -324,6 +359,7 @@ start(struct mh_operator *op, struct mh_err *err)
         return err->code;
     if (!mh_operator_add_sources(op))
         return mh_fail(err, MH_E_NOMEM, "no memory for the watches, or an unknown kind");
+    mh_notebook_read(&op->notebook);
     on_sync_timer(op);
     on_minute(op);
     return start_leading(op, err);
@@ -389,6 +425,7 @@ release(struct mh_operator *op)
         op->clock.cancel(op->clock.self, op->minute_timer);
         op->clock.cancel(op->clock.self, op->stop_timer);
         mh_certs_release(&op->certs);
+        mh_notebook_release(&op->notebook);
     }
     mh_leader_free(op->leader);
     mh_server_free(op->webhook_server);

@@ -33,6 +33,7 @@ struct mh_operator {
     struct mh_pool *pool;
     struct mh_policies *policies;
     struct mh_policy_writer writer;
+    struct mh_notebook notebook;
     struct mh_scripts_env scripts;
     struct mh_applied *applied;
     struct mh_act_env env;
@@ -55,6 +56,7 @@ struct mh_operator {
     const char *hooks[3];
     int64_t started_ns;
     bool synced;  /* the caches were complete once */
+    bool noted;   /* the records of an earlier life were read */
     bool leading; /* we may act */
     bool working; /* passes is initialised */
     bool stopping;

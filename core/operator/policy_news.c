@@ -100,6 +100,11 @@ void
 mh_policy_writer_news(void *arg, const struct mh_policy_news *news)
 {
     struct mh_policy_writer *w = arg;
+    if (news->record) {
+        if (w->notebook && (!w->may_write || w->may_write(w->arg)))
+            mh_notebook_policies(w->notebook, news);
+        return;
+    }
     mh_log(news->reason ? MH_LOG_INFO : MH_LOG_DEBUG, "policy", "state of policies", "namespace",
            news->namespace, "name", news->name, "reason", news->reason, "note", news->note);
     if (w->may_write && !w->may_write(w->arg))
@@ -139,7 +144,7 @@ is_new(struct mh_policy_writer *w, const struct mh_decision *d, const char *name
     return !same;
 }
 
-void
+bool
 mh_policy_writer_decision(struct mh_policy_writer *w, const struct mh_decision *d, const char *name)
 {
     char us[24];
@@ -148,4 +153,5 @@ mh_policy_writer_decision(struct mh_policy_writer *w, const struct mh_decision *
     mh_log(fresh ? MH_LOG_INFO : MH_LOG_DEBUG, "policy", "policy decided", "point", d->point,
            "namespace", d->namespace, "name", name, "by", d->by, "=answer", d->answer, "=input",
            d->input_len < INPUT_LOG_MAX ? d->input : NULL, "error", d->error_text, "=us", us);
+    return fresh;
 }

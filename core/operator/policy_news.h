@@ -6,7 +6,7 @@
 #include "base/map.h"
 #include "kube/event.h"
 #include "kube/kinds.h"
-#include "lua/policy_store.h"
+#include "operator/notebook.h"
 
 struct mh_policy_writer {
     /* set by the caller */
@@ -14,6 +14,7 @@ struct mh_policy_writer {
     const struct mh_kind *kind; /* of the ConfigMaps */
     struct mh_events *events;
     bool (*may_write)(void *arg); /* only the leader writes; NULL: always */
+    struct mh_notebook *notebook; /* NULL: nothing outlives us */
     void *arg;
     /* private */
     struct mh_annotation *open;
@@ -26,8 +27,8 @@ void mh_policy_writer_release(struct mh_policy_writer *w);
 /* For mh_policies_new; arg is the writer. */
 void mh_policy_writer_news(void *arg, const struct mh_policy_news *news);
 /* Logs a decision with its input: at info if it is another one than the last for this object and
- * decision point. (The event is the controller's.) */
-void mh_policy_writer_decision(struct mh_policy_writer *w, const struct mh_decision *d,
+ * decision point; whether it is. (The event is the controller's.) */
+bool mh_policy_writer_decision(struct mh_policy_writer *w, const struct mh_decision *d,
                                const char *name);
 
 #endif

@@ -1,0 +1,28 @@
+/* notebook_in.h - inside core/operator: the texts of ClusterRecords. Pure: bytes and values. */
+#ifndef MH_OPERATOR_NOTEBOOK_IN_H
+#define MH_OPERATOR_NOTEBOOK_IN_H
+
+#include "operator/notebook.h"
+
+#define MH_RECORD_LABEL "moonherd.io/record"
+
+/* A ClusterRecord to write. */
+struct mh_notebook_page {
+    const char *type; /* value of the label */
+    const char *ns;
+    const char *name;
+    const struct mh_event_ref *owner;
+};
+
+/* One decision as JSON text on the arena; its input only where it is short. NULL: no memory. */
+char *mh_notebook_decision_text(struct mh_arena *a, const struct mh_decision *d, int64_t wall_us);
+/* The decisions of the record as it is (NULL: there is none) and those of texts behind them, the
+ * oldest left out where they are too many. NULL when none of texts says something new about its
+ * decision point, or without memory. */
+yyjson_mut_val *mh_notebook_decisions(struct mh_arena *a, yyjson_mut_doc *doc, yyjson_val *record,
+                                      char *const *texts, size_t n);
+/* The body of an apply patch; record becomes part of it. NULL: no memory or too large. */
+char *mh_notebook_body(struct mh_arena *a, yyjson_mut_doc *doc, const struct mh_notebook_page *page,
+                       yyjson_mut_val *record);
+
+#endif
