@@ -126,7 +126,8 @@ enum mh_gate {
 struct mh_login {
     bool done;
     bool asking;
-    uint64_t asked; /* counts questions: an answer to an older one says nothing */
+    uint64_t asked;   /* counts questions: an answer to an older one says nothing */
+    int64_t since_ns; /* of the first one */
     int64_t next_ns;
     int64_t log_ns;
 };
@@ -281,6 +282,7 @@ struct mh_agent {
     struct mh_timer *wake_timer;
     struct mh_timer *tick_timer;
     bool conf_dirty;  /* files changed: reload wanted */
+    bool restarting;  /* PostgreSQL is to be started again, after a checkpoint */
     int certs_loaded; /* know.certs_version that PostgreSQL has read */
     bool monitoring;
     char conf_hash[65];              /* of custom.conf as written last */

@@ -128,6 +128,29 @@ accept_command(struct mh_request *req)
     mh_reply(req, 200, "application/json", ok, sizeof(ok) - 1);
 }
 
+static void
+stop_for_restart(struct mh_agent *g, bool ok)
+{
+    (void)ok; /* the checkpoint only makes the stop shorter */
+    g->restarting = false;
+    if (mh_agent_is_primary(g))
+        mh_gate_close(g);
+    mh_postmaster_stop(g, MH_STOP_FAST, 60 * MH_NS_PER_S);
+}
+
+/* The look starts it again, as whatever the Lease says then. */
+static void
+restart(struct mh_agent *g)
+{
+    if (g->restarting || g->pm.state != MH_PG_UP)
+        return; /* it is about to be, or has just been */
+    g->restarting = true;
+    if (mh_agent_is_primary(g))
+        mh_slow_sql(g, "checkpoint", stop_for_restart);
+    else
+        stop_for_restart(g, true);
+}
+
 /* Bound to the cluster's UID (S9). Whatever is commanded, the Lease decides: "lease" only brings a
  * newer one to an instance that cannot reach the API server itself. */
 static void
@@ -157,8 +180,7 @@ command(struct mh_request *req, void *arg)
         mh_agent_wake(g);
         accept_command(req);
     } else if (mh_str_eq(what, "restart")) {
-        mh_gate_close(g);
-        mh_postmaster_stop(g, MH_STOP_FAST, 60 * MH_NS_PER_S);
+        restart(g);
         accept_command(req);
     } else {
         refuse(req, 400, "UNKNOWN_COMMAND", "known are: lease, reload, restart");

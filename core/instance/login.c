@@ -10,6 +10,8 @@
 
 #define AGAIN_NS (200 * MH_NS_PER_MS)
 #define LOG_NS (5 * MH_NS_PER_S)
+/* A cluster of one is not kept closed by, say, an expired certificate that only standbys would need. */
+#define ALONE_NS (30 * MH_NS_PER_S)
 
 struct ask {
     struct mh_pg_call call;
@@ -46,8 +48,16 @@ bool
 mh_login_done(struct mh_agent *g)
 {
     struct mh_login *l = &g->primary.login;
-    if (l->done || l->asking || mh_agent_now(g) < l->next_ns)
+    int64_t now = mh_agent_now(g);
+    if (l->done || l->asking || now < l->next_ns)
         return l->done;
+    if (!l->since_ns)
+        l->since_ns = now;
+    if (mh_agent_instances(g) <= 1 && now - l->since_ns > ALONE_NS) {
+        mh_error("gate", "a cluster of one is opened without a login over TCP");
+        l->done = true;
+        return true;
+    }
     struct ask *k = mh_calloc(1, sizeof(*k));
     if (!k)
         return false;

@@ -38,11 +38,12 @@ static const char there_sql[] =
     "not temporary order by slot_name limit 1000) s";
 
 /* $1 slots there, $2 prefix, $3 own, $4 excluded patterns, $5 HA, $6 the user's. A slot that holds xmin
- * here would hold up vacuum after a promotion. */
+ * here would hold up vacuum after a promotion; a lost one is of no use. */
 #define WANTED                                                                                     \
     "with there as (select e->>0 as name, (e->>1)::pg_lsn as lsn from "                            \
     "json_array_elements($1::json) e), "                                                           \
-    "mine as (select slot_name, restart_lsn, active, xmin from pg_replication_slots where "        \
+    "mine as (select slot_name, restart_lsn, active, xmin, coalesce(wal_status, '') as state "     \
+    "from pg_replication_slots where "                                                             \
     "slot_type = 'physical' and not temporary), "                                                  \
     "kind as (select n as name, left(n, length($2)) = $2 as ha, exists(select 1 from "             \
     "json_array_elements_text($4::json) p where n ~ p) as excluded from (select name from there "  \
@@ -53,7 +54,7 @@ static const char there_sql[] =
 static const char make_sql[] = WANTED
     ", gone as (select pg_drop_replication_slot(slot_name) from mine m join kind k on k.name = "
     "m.slot_name where not m.active and (k.ha or ($6::bool and not k.excluded)) and (m.xmin is not "
-    "null or not exists(select 1 from want w where w.name = m.slot_name))), "
+    "null or m.state = 'lost' or not exists(select 1 from want w where w.name = m.slot_name))), "
     "made as (select pg_create_physical_replication_slot(name, lsn is not null) from want where "
     "name not in (select slot_name from mine)) "
     "select (select count(*) from gone)::text, (select count(*) from made)::text";
@@ -61,7 +62,8 @@ static const char make_sql[] = WANTED
 /* Not past what is replayed here: PostgreSQL would not go farther anyway. */
 static const char move_sql[] = WANTED
     "select count(pg_replication_slot_advance(m.slot_name, least(w.lsn, pg_last_wal_replay_lsn())))"
-    "::text from mine m join want w on w.name = m.slot_name where not m.active and m.restart_lsn "
+    "::text from mine m join want w on w.name = m.slot_name where not m.active and m.state <> "
+    "'lost' and m.restart_lsn "
     "< least(w.lsn, pg_last_wal_replay_lsn())";
 
 /* --- a round ---------------------------------------------------------------------------------- */
