@@ -227,13 +227,18 @@ on_http(struct mh_http_call *c)
 }
 
 static int
-http(struct pods *p, const char *method, const char *url, const char *body, yyjson_val **reply)
+http(struct pods *p, enum pods_who who, const char *url, const char *body, yyjson_val **reply)
 {
     bool done = false;
-    struct mh_http_tls tls = {
-        .ca_pem = p->ca, .cert_pem = p->operator_cert, .key_pem = p->operator_key, .any_name = true
-    };
-    struct mh_http_call c = { .method = method,
+    struct mh_http_tls tls = { .ca_pem = p->ca, .any_name = true };
+    if (who == PODS_OPERATOR) {
+        tls.cert_pem = p->operator_cert;
+        tls.key_pem = p->operator_key;
+    } else if (who == PODS_REPLICA) {
+        tls.cert_pem = p->client_cert;
+        tls.key_pem = p->client_key;
+    }
+    struct mh_http_call c = { .method = body ? "POST" : "GET",
                               .url = url,
                               .body = body,
                               .body_len = body ? strlen(body) : 0,
@@ -256,18 +261,24 @@ http(struct pods *p, const char *method, const char *url, const char *body, yyjs
 int
 pods_get(struct pods *p, const char *address, const char *path, yyjson_val **body)
 {
-    return http(p, "GET", mh_arena_printf(&p->arena, "https://%s:8000%s", address, path), NULL,
-                body);
+    return http(p, PODS_OPERATOR, mh_arena_printf(&p->arena, "https://%s:8000%s", address, path),
+                NULL, body);
+}
+
+int
+pods_ask_as(struct pods *p, enum pods_who who, int n, const char *path, const char *body)
+{
+    return http(p, who,
+                mh_arena_printf(&p->arena, "https://%s:8000%s", p->pod[n - 1].address, path), body,
+                NULL);
 }
 
 int
 pods_command(struct pods *p, int n, const char *command)
 {
-    return http(
-        p, "POST",
-        mh_arena_printf(&p->arena, "https://%s:8000/moonherd/v1/command", p->pod[n - 1].address),
-        mh_arena_printf(&p->arena, "{\"clusterUID\":\"uid-demo\",\"command\":\"%s\"}", command),
-        NULL);
+    return pods_ask_as(
+        p, PODS_OPERATOR, n, "/moonherd/v1/command",
+        mh_arena_printf(&p->arena, "{\"clusterUID\":\"uid-demo\",\"command\":\"%s\"}", command));
 }
 
 /* --- objects ---------------------------------------------------------------------------------- */

@@ -60,6 +60,9 @@ const char *pods_local(struct pods *p, int n, const char *sql);
 const char *pods_app(struct pods *p, int n, const char *password, const char *sql);
 /* Until the answer is `want`, at most so many seconds; what was answered last. */
 const char *pods_wait_local(struct pods *p, int n, const char *sql, const char *want, int seconds);
+enum pods_who { PODS_NOBODY, PODS_REPLICA, PODS_OPERATOR };
+/* The status of a GET, or of a POST with this body; 0: no answer. */
+int pods_ask_as(struct pods *p, enum pods_who who, int n, const char *path, const char *body);
 /* GET https://POD:8000PATH; POST of a command of the operator's. The status, 0: no answer. */
 int pods_get(struct pods *p, const char *address, const char *path, yyjson_val **body);
 int pods_command(struct pods *p, int n, const char *command);

@@ -559,3 +559,19 @@ TEST(a_postmaster_is_told_to_reload_only_when_it_can_listen)
     CHECK_STR(mh_json_str(ta_status(t), "gate", NULL), "open");
     ta_end(t);
 }
+
+TEST(a_cluster_of_one_is_not_kept_closed_for_ever)
+{
+    struct ta *t = ta_new("db-1", 1, NULL);
+    t->also = on_login;
+    tcp_refuses = true;
+    ta_data(t, false);
+    ta_term(t, 3, 3, "vol-1");
+    ta_lease(t, "db-1", 3, "stable", "vol-1", "10.0.0.1", "[]");
+    ta_start(t);
+    tw_advance(t->tw, 20 * MH_NS_PER_S);
+    CHECK_STR(mh_json_str(ta_status(t), "gate", NULL), "closed");
+    tw_advance(t->tw, 20 * MH_NS_PER_S);
+    CHECK_STR(mh_json_str(ta_status(t), "gate", NULL), "open");
+    ta_end(t);
+}

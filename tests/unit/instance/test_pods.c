@@ -141,6 +141,29 @@ TEST(status_prints_what_the_manager_says)
     CHECK_STR(mh_json_str(v, "pod", "metadata", "name", NULL), "demo-1");
 }
 
+TEST(only_the_operator_commands_and_only_this_cluster)
+{
+    static const char reload[] = "{\"clusterUID\":\"uid-demo\",\"command\":\"reload\"}";
+    static const char other[] = "{\"clusterUID\":\"uid-other\",\"command\":\"reload\"}";
+    static const char unknown[] = "{\"clusterUID\":\"uid-demo\",\"command\":\"dance\"}";
+    const char *path = "/moonherd/v1/command";
+    if (!p)
+        return;
+    CHECK_INT(pods_ask_as(p, PODS_OPERATOR, 1, path, reload), 200);
+    CHECK_INT(pods_ask_as(p, PODS_NOBODY, 1, path, reload), 401);
+    CHECK_INT(pods_ask_as(p, PODS_REPLICA, 1, path, reload), 503);
+    CHECK_INT(pods_ask_as(p, PODS_OPERATOR, 1, path, other), 403);
+    CHECK_INT(pods_ask_as(p, PODS_OPERATOR, 1, path, unknown), 400);
+    CHECK_INT(pods_ask_as(p, PODS_OPERATOR, 1, path, "{"), 400);
+    CHECK_INT(pods_ask_as(p, PODS_NOBODY, 1, "/pg/status", NULL), 200);
+    CHECK_INT(pods_ask_as(p, PODS_NOBODY, 1, "/readyz", NULL), 200);
+    CHECK_INT(pods_ask_as(p, PODS_NOBODY, 1, "/moonherd/v1/peer", NULL), 401);
+    CHECK_INT(pods_ask_as(p, PODS_REPLICA, 1, "/moonherd/v1/peer", NULL), 200);
+    CHECK_INT(pods_ask_as(p, PODS_NOBODY, 1, "/moonherd/v1/stream", NULL), 401);
+    CHECK_INT(pods_ask_as(p, PODS_REPLICA, 1, "/moonherd/v1/stream", NULL), 503);
+    CHECK_INT(pods_ask_as(p, PODS_NOBODY, 1, "/etc/passwd", NULL), 404);
+}
+
 TEST(passwords_follow_their_secrets_and_are_written_nowhere)
 {
     if (!p)
