@@ -17,10 +17,10 @@ struct event_base;
 struct mh_sb_model;
 
 struct mh_sb_model_config {
-    int n;           /* addresses 127.N.128..255.y */
-    int start_ms;    /* from its node to a running pod; 0: at once */
-    int promote_ms;  /* from the role to a promoted primary */
-    int renew_ms;    /* 0: as the Lease's duration asks */
+    int n;          /* addresses 127.N.128..255.y */
+    int start_ms;   /* from its node to a running pod; 0: at once */
+    int promote_ms; /* from the role to a promoted primary */
+    int renew_ms;   /* 0: as the Lease's duration asks */
 };
 
 /* Is this pod (its object) one that is modelled? Whoever runs pods leaves these alone. */

@@ -69,6 +69,8 @@ silence(struct mh_sb_control *c, struct pulse *p, yyjson_val *node, yyjson_val *
     int64_t now = mh_sb_ctl_now(c);
     const char *renewed = mh_json_str(lease, "spec", "renewTime", NULL);
     const char *beat = mh_json_str(mh_sb_condition_of(node, "Ready"), "lastHeartbeatTime", NULL);
+    if (!renewed && !beat)
+        return 0; /* nobody ever promised to be heard of */
     if (!mh_str_eq(p->lease, renewed ? renewed : "") || !mh_str_eq(p->beat, beat ? beat : "") ||
         now - p->checked_ns > 3 * CHECK_NS)
         p->heard_ns = now;
