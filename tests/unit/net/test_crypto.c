@@ -111,6 +111,33 @@ TEST(stored_passwords_look_as_postgresql_wants_them)
     mh_arena_release(&a);
 }
 
+/* The verifier is from the example in RFC 7677: user "user", password "pencil". */
+TEST(a_verifier_knows_its_password)
+{
+    static const char rfc[] = "SCRAM-SHA-256$4096:W22ZaJ0SNY7soEsUEjb6gQ==$"
+                              "WG5d8oPm3OtcPnkdi4Uo7BkeZkBFzpcXkuLmtbsT4qY=:"
+                              "wfPLwcE6nTWhTAmQ7tl2KeoiWGPlZqQxSrmfPwDl2dU=";
+    static const char *const broken[] = { "",
+                                          "pencil",
+                                          "SCRAM-SHA-256$",
+                                          "SCRAM-SHA-256$4096:",
+                                          "SCRAM-SHA-256$:W22ZaJ0SNY7soEsUEjb6gQ==$a:b",
+                                          "SCRAM-SHA-256$99999999999:W22ZaJ0SNY7soEsUEjb6gQ==$a:b",
+                                          "SCRAM-SHA-256$4096:!$a:b" };
+    struct mh_arena a;
+    mh_arena_init(&a, 1 << 20);
+    CHECK(mh_pg_scram_matches(&a, rfc, "pencil"));
+    CHECK(!mh_pg_scram_matches(&a, rfc, "pencils"));
+    CHECK(!mh_pg_scram_matches(&a, rfc, ""));
+    for (size_t i = 0; i < sizeof(broken) / sizeof(*broken); i++)
+        CHECK(!mh_pg_scram_matches(&a, broken[i], "pencil"));
+    CHECK(mh_pg_is_verifier(rfc));
+    CHECK(mh_pg_is_verifier("md5d41d8cd98f00b204e9800998ecf8427e"));
+    CHECK(!mh_pg_is_verifier("md5d41d8cd98f00b204e9800998ecf8427") && !mh_pg_is_verifier("md5"));
+    CHECK(!mh_pg_is_verifier("SCRAM-SHA-256$") && !mh_pg_is_verifier("secret"));
+    mh_arena_release(&a);
+}
+
 TEST(secrets_are_compared_whole)
 {
     CHECK(mh_secret_eq("abc", "abc"));
