@@ -152,10 +152,9 @@ serve(struct mh_webhook *w, int out)
     struct mh_err err;
     struct mh_server_tls tls = { 0 };
     int64_t now = time(NULL);
-    struct mh_x509_spec spec = { .cn = "bench",
-                                 .usage = MH_X509_SERVER,
-                                 .not_before = now - 300,
-                                 .not_after = now + 86400 };
+    struct mh_x509_spec spec = {
+        .cn = "bench", .usage = MH_X509_SERVER, .not_before = now - 300, .not_after = now + 86400
+    };
     (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
     mh_arena_init(&a, (size_t)1 << 20);
     struct event_base *base = mh_loop_new();
