@@ -14,8 +14,8 @@ local ROWS = "SELECT * FROM t ORDER BY i"
 local points = {
   create = os.getenv("E2E_CRASH_CREATE") or "apply:Service:1:before create:Secret:2:after "
     .. "create:PersistentVolumeClaim:1:after create:Job:1:after create:Pod:1:after",
-  failover = os.getenv("E2E_CRASH_FAILOVER") or "instance:*:1:after status:Cluster:1:after create:Pod:1:after",
-  switchover = os.getenv("E2E_CRASH_SWITCHOVER") or "instance:*:1:before status:Cluster:1:after",
+  failover = os.getenv("E2E_CRASH_FAILOVER") or "lease:*:1:after lease:*:2:before lease:*:2:after",
+  switchover = os.getenv("E2E_CRASH_SWITCHOVER") or "lease:*:1:after lease:*:2:after",
 }
 
 operator.install()
@@ -66,10 +66,19 @@ local function home(c)
   end
 end
 
+--- The webhook adds defaults again: a Cluster made without them would be another one.
+local function defaults_answer()
+  local manifest = kube.manifest("sync", { NAMESPACE = ns, NAME = "probe", IMAGE = "localhost/postgres:15",
+    INSTANCES = 2 })
+  local out = kube.apply_try(manifest, "--dry-run=server", "-o", "yaml")
+  return tostring(out):find("wal_level", 1, true) ~= nil
+end
+
 --- The operator with a crash point, until it has died there; then without.
 local function with_crash(point, act)
   operator.env("MOONHERD_CRASH_AT", point)
   kube.wait("operator ready", 60, operator.ready)
+  kube.wait("defaults", 30, defaults_answer)
   act()
   local ok, why = pcall(kube.wait, "the operator dead at " .. point, 60, function()
     for _, p in ipairs(operator.pods()) do
