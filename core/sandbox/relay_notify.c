@@ -25,6 +25,17 @@ struct question {
     bool blocks;
 };
 
+/* The request is an int in musl, an unsigned long in glibc; some of these numbers have the top bit. */
+static int
+notify_ioctl(int fd, unsigned long request, void *arg)
+{
+#ifdef __GLIBC__
+    return ioctl(fd, request, arg);
+#else
+    return ioctl(fd, (int)(unsigned)request, arg);
+#endif
+}
+
 static void
 answer(int notify_fd, uint64_t id, int error)
 {
@@ -33,7 +44,7 @@ answer(int notify_fd, uint64_t id, int error)
         r.flags = SECCOMP_USER_NOTIF_FLAG_CONTINUE;
     else
         r.error = -error;
-    (void)ioctl(notify_fd, SECCOMP_IOCTL_NOTIF_SEND, &r);
+    (void)notify_ioctl(notify_fd, SECCOMP_IOCTL_NOTIF_SEND, &r);
 }
 
 void
@@ -50,7 +61,7 @@ bool
 mh_sb_ask_valid(const struct mh_sb_ask *ask)
 {
     return ask->notify_fd >= 0 &&
-           ioctl(ask->notify_fd, SECCOMP_IOCTL_NOTIF_ID_VALID, &ask->id) == 0;
+           notify_ioctl(ask->notify_fd, SECCOMP_IOCTL_NOTIF_ID_VALID, &ask->id) == 0;
 }
 
 /* The process of a thread. */
@@ -213,7 +224,7 @@ look(struct question *q, int notify_fd)
     if (q->sock < 0 || getsockopt(q->sock, SOL_SOCKET, SO_TYPE, &q->type, &len) != 0)
         return GO_ON; /* no socket: let the kernel say so */
     uint64_t id = q->n.id;
-    if (ioctl(notify_fd, SECCOMP_IOCTL_NOTIF_ID_VALID, &id) != 0)
+    if (notify_ioctl(notify_fd, SECCOMP_IOCTL_NOTIF_ID_VALID, &id) != 0)
         return GO_ON; /* it has ended meanwhile: the descriptor may be somebody else's */
     if (d->nr == SYS_bind)
         return on_bind(q);
@@ -225,7 +236,7 @@ void
 mh_sb_relay_question(struct mh_sb_peer *p, int notify_fd)
 {
     struct question q = { .peer = p, .sock = -1 };
-    if (ioctl(notify_fd, SECCOMP_IOCTL_NOTIF_RECV, &q.n) != 0)
+    if (notify_ioctl(notify_fd, SECCOMP_IOCTL_NOTIF_RECV, &q.n) != 0)
         return; /* interrupted meanwhile */
     int error = look(&q, notify_fd);
     if (error != -2)
