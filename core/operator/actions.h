@@ -94,7 +94,7 @@ struct mh_act {
     bool dropped;
 };
 
-/* done never comes from inside. */
+/* done comes from the loop; from inside only for want of memory. */
 void mh_act_start(struct mh_act *act);
 /* The actions not yet begun are dropped; the one under way gets 2 s to finish, then done comes with
  * CANCELLED. */

@@ -199,7 +199,8 @@ on_end_later(void *arg)
     end(p);
 }
 
-/* Ends from the loop: nobody up the stack may touch the pass afterwards. */
+/* Ends from the loop. Nobody up the stack may touch the pass afterwards: without memory for a timer
+ * it ends here. */
 static void
 end_later(struct mh_pass *p)
 {
@@ -207,7 +208,7 @@ end_later(struct mh_pass *p)
     c->cancel(c->self, p->timer);
     p->timer = c->after(c->self, 0, on_end_later, p);
     if (!p->timer)
-        mh_error("pass", "no memory for a timer, the pass hangs");
+        end(p);
 }
 
 /* --- act and report ---------------------------------------------------------------------------- */

@@ -23,7 +23,7 @@ struct mh_planner_call {
 };
 
 struct mh_planner {
-    /* done comes once, never from inside. */
+    /* done comes once; from inside only for want of memory. */
     void (*start)(void *self, struct mh_planner_call *call);
     void (*cancel)(void *self, struct mh_planner_call *call);
     void *self;

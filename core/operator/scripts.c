@@ -278,8 +278,11 @@ start(void *self, struct mh_planner_call *call)
     struct mh_scripts_env *env = self;
     struct plan_run *run = mh_arena_alloc(call->arena, sizeof(*run));
     call->impl = run;
-    if (!run)
-        return; /* cannot be with an arena that just began */
+    if (!run) {
+        mh_fail(&call->err, MH_E_NOMEM, "no memory for a pass");
+        call->done(call);
+        return;
+    }
     *run = (struct plan_run){ .env = env, .call = call };
     run->controller = mh_scripts_of(env, mh_kind_find(env->kinds, call->kind));
     run->observe = (struct mh_observe){ .arena = call->arena,
@@ -294,6 +297,8 @@ start(void *self, struct mh_planner_call *call)
     else if (mh_observe_start(run->controller, &run->observe) == MH_STEP_WAIT)
         return;
     run->timer = env->clock.after(env->clock.self, 0, on_later, run);
+    if (!run->timer) /* rather from inside than never */
+        finish(run);
 }
 
 static void

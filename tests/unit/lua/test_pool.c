@@ -375,6 +375,58 @@ TEST(what_is_kept_is_checked_and_need_not_be_believed)
     end();
 }
 
+/* A life of the store, with the failure somewhere in it; whether it was met. */
+static bool
+live_with_failure(const char *kept, int n)
+{
+    struct mh_arena a;
+    yyjson_val *map = NULL, *record = NULL;
+    static struct mh_decision d;
+    struct mh_record_of of = { "n", "m", NULL };
+    static const char text[] = "{\"metadata\":{\"namespace\":\"n\",\"name\":\"m\",\"labels\":{"
+                               "\"moonherd.io/policy\":\"\"}},"
+                               "\"data\":{\"f.lua\":\"return 1\",\"failover.lua\":\"return "
+                               "2\",\"f.params.yaml\":\"a: 1\"}}";
+    mh_arena_init(&a, (size_t)16 << 20);
+    CHECK(mh_json_parse(&a, text, strlen(text), &map, NULL) == MH_OK);
+    CHECK(mh_json_parse(&a, kept, strlen(kept), &record, NULL) == MH_OK);
+    mh_mem_fail_after(n);
+    struct mh_policies *s = mh_policies_new(base, pool, "moonherd-system", on_news, NULL);
+    if (s) {
+        (void)mh_policies_restore(s, &of, record, NULL);
+        (void)mh_policies_update(s, map, NULL);
+        mh_policies_restored(s);
+        d = (struct mh_decision){ .point = "failover/v1",
+                                  .namespace = "n",
+                                  .input = INPUT,
+                                  .input_len = sizeof(INPUT) - 1,
+                                  .arena = &a,
+                                  .done = on_decided };
+        done = false;
+        mh_policies_decide(s, &d);
+        (void)event_base_loop(base, EVLOOP_ONCE | EVLOOP_NONBLOCK);
+    }
+    bool failed = mh_mem_failed();
+    mh_mem_fail_after(-1);
+    if (s) {
+        CHECK(turn_until(&done, 3000)); /* it is answered whatever happens */
+        mh_policies_free(s);
+    }
+    mh_arena_release(&a);
+    return failed;
+}
+
+TEST(the_store_gets_over_any_failed_allocation)
+{
+    static const char kept[] = "{\"failover.lua\":{\"script\":\"return 3\",\"params\":\"a: 1\"}}";
+    begin("policy-worker");
+    CHECK(alive());
+    for (int n = 0; live_with_failure(kept, n) && n < 5000; n += n < 120 ? 1 : 37)
+        ;
+    CHECK(alive());
+    end();
+}
+
 TEST(who_is_held_tells_later)
 {
     begin("policy-worker");

@@ -231,3 +231,79 @@ TEST(messages_are_valid_text_of_bounded_length)
     parse(text);
     mh_arena_release(&arena);
 }
+
+/* One review from bytes to bytes: the answer, NULL without memory. */
+static char *
+one_review(struct mh_webhook *w, struct mh_arena *a, const char *text, bool mutate)
+{
+    struct mh_review review;
+    struct mh_err err;
+    bool allowed;
+    if (mh_review_parse(a, text, strlen(text), &review, &err) != MH_OK)
+        return NULL;
+    return mh_webhook_review(w, a, "cluster", mutate, &review, &allowed);
+}
+
+/* Whether a sweep that began with this n met its failure. */
+static bool
+review_with_failure(struct mh_webhook *w, const char *text, bool mutate, int n)
+{
+    struct mh_arena a;
+    yyjson_val *v = NULL;
+    mh_arena_init(&a, (size_t)16 << 20);
+    mh_mem_fail_after(n);
+    char *answer = one_review(w, &a, text, mutate);
+    bool failed = mh_mem_failed();
+    mh_mem_fail_after(-1);
+    if (answer) {
+        CHECK_INT(mh_json_parse(&a, answer, strlen(answer), &v, NULL), MH_OK);
+        CHECK(mh_json_str(v, "response", "uid", NULL) != NULL);
+    }
+    mh_arena_release(&a);
+    return failed;
+}
+
+TEST(after_any_failed_allocation_the_next_review_is_right)
+{
+    static const char *const texts[] = {
+        REVIEW(
+            CLUSTER("{\"instances\":1,\"imageName\":\"img:15\",\"storage\":{\"size\":\"1Gi\"}}")),
+        REVIEW(CLUSTER("{\"instances\":0,\"storage\":{\"size\":\"-1Gi\"}}")),
+    };
+    struct mh_webhook *w = begin();
+    for (int kind = 0; kind < 4; kind++) {
+        const char *text = texts[kind / 2];
+        struct mh_arena a;
+        mh_arena_init(&a, (size_t)16 << 20);
+        char *right = mh_strdup(one_review(w, &a, text, kind % 2));
+        mh_arena_release(&a);
+        for (int n = 0; review_with_failure(w, text, kind % 2, n) && n < 50000;
+             n += n < 200 ? 1 : 23) {
+            mh_arena_init(&a, (size_t)16 << 20);
+            CHECK_STR(one_review(w, &a, text, kind % 2), right);
+            mh_arena_release(&a);
+        }
+        mh_free(right);
+    }
+    finish(w);
+}
+
+TEST(webhooks_load_or_say_that_there_is_no_memory)
+{
+    static const char *const groups[] = { "postgresql.cnpg.io", NULL };
+    static const char *const names[] = { "cluster", NULL };
+    static const struct mh_webhook_conf conf = { .groups = groups, .names = names, .env = "{}" };
+    bool failed = true;
+    mh_log_set_fd(-1);
+    for (int n = 0; failed && n < 200000; n += n < 100 ? 1 : 211) {
+        struct mh_webhook *w = NULL;
+        struct mh_err err = { .code = MH_OK };
+        mh_mem_fail_after(n);
+        enum mh_code code = mh_webhook_new(&conf, &w, &err);
+        failed = mh_mem_failed();
+        mh_mem_fail_after(-1);
+        CHECK((code == MH_OK) == (w != NULL));
+        mh_webhook_free(w);
+    }
+    CHECK(!failed);
+}
