@@ -268,7 +268,9 @@ void mh_sb_direct_free(struct mh_sb_api *api);
 
 /* --- table.c --- */
 bool mh_sb_wants_table(const char *accept);
-/* The text of a Table of these objects; NULL: no memory. `headers`: columnDefinitions too. */
+/* The text of a Table of these objects; NULL: no memory. list_meta: JSON of a list's metadata; NULL:
+ * that of the object; MH_SB_NO_COLUMNS: so, and without columns. include: Metadata, None, Object. */
+#define MH_SB_NO_COLUMNS "no columns"
 char *mh_sb_table_text(struct mh_sb_api *api, struct mh_arena *a, const struct mh_sb_version *v,
                        const char *const *texts, const size_t *lens, size_t n,
                        const char *list_meta, const char *include, size_t *len);

@@ -138,7 +138,7 @@ write_table_line(struct mh_sb_watch *w, const char *type, const struct mh_sb_obj
     size_t table_len = 0;
     const char *text = mh_sb_obj_text(a, w->v, o, &len);
     char *table = text ? mh_sb_table_text(w->api, a, w->v, &text, &len, 1,
-                                          w->headers_sent ? "no columns" : NULL, w->include,
+                                          w->headers_sent ? MH_SB_NO_COLUMNS : NULL, w->include,
                                           &table_len)
                        : NULL;
     struct mh_buf *b = &w->api->line;
