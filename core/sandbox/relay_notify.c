@@ -60,8 +60,9 @@ mh_sb_ask_answer(struct mh_sb_ask *ask, int error)
 bool
 mh_sb_ask_valid(const struct mh_sb_ask *ask)
 {
+    uint64_t id = ask->id;
     return ask->notify_fd >= 0 &&
-           notify_ioctl(ask->notify_fd, SECCOMP_IOCTL_NOTIF_ID_VALID, &ask->id) == 0;
+           notify_ioctl(ask->notify_fd, SECCOMP_IOCTL_NOTIF_ID_VALID, &id) == 0;
 }
 
 /* The process of a thread. */
