@@ -5,7 +5,7 @@
 #include "base/map.h"
 #include "base/str.h"
 #include "sandbox/regex.h"
-#include "sandbox/schema_in.h"
+#include "sandbox/schema_validate.h"
 
 #define COMPONENTS_MAX 20000
 #define REF "#/components/schemas/"
@@ -300,6 +300,8 @@ compile(struct compiler *c, yyjson_val *src, struct mh_sb_schema *s)
         return component(c, ref, &s->ref);
     if (!e)
         e = compile_children(c, src, s);
+    if (!e && !s->native)
+        e = mh_sb_rules_compile(c->arena, src, &s->rules, c->err);
     return e;
 }
 

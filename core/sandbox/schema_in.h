@@ -46,8 +46,9 @@ struct mh_sb_rule {
     const char *message;
     const char *reason;
     const char *field_path;
-    const char *error;
-    bool transition; /* mentions oldSelf */
+    const char *error;         /* why the rule does not compile */
+    const char *message_error; /* why messageExpression does not */
+    bool transition;           /* mentions oldSelf */
     bool optional_old;
     struct mh_sb_rule *next;
 };

@@ -160,8 +160,7 @@ check_embedded_type(yyjson_val *v, struct mh_buf *path, struct mh_sb_causes *cau
             mh_sb_cause_add(causes, "FieldValueRequired", mh_buf_text(path), "Required value");
         else if (!yyjson_is_str(x))
             mh_sb_cause_add(causes, "FieldValueInvalid", mh_buf_text(path),
-                            "Invalid value: %s: must be a string",
-                            text ? text : "(no memory)");
+                            "Invalid value: %s: must be a string", text ? text : "(no memory)");
         else if (yyjson_get_len(x) == 0)
             mh_sb_cause_add(causes, "FieldValueInvalid", mh_buf_text(path),
                             "Invalid value: \"\": must not be empty");
@@ -274,5 +273,5 @@ mh_sb_schema_validate(const struct mh_sb_schema *s, yyjson_val *obj, yyjson_val 
                         "object was invalid; correct the existing errors to complete validation");
         return !v->causes->failed;
     }
-    return !v->causes->failed;
+    return mh_sb_validate_rules(s, obj, old, v);
 }

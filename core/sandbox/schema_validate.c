@@ -399,9 +399,8 @@ too_many(struct walk *w, struct result *r, size_t n, int64_t max)
                           max == 1 ? "item" : "items"));
 }
 
-/* The item of the old list with the same keys; NULL: none, or the list is no map. */
-static yyjson_val *
-same_item(const struct mh_sb_schema *list, yyjson_val *old, yyjson_val *item)
+yyjson_val *
+mh_sb_same_item(const struct mh_sb_schema *list, yyjson_val *old, yyjson_val *item)
 {
     size_t i;
     size_t max;
@@ -438,7 +437,7 @@ check_list(struct walk *w, const struct mh_sb_schema *s, yyjson_val *v, yyjson_v
         size_t len = w->path.len;
         start(&one);
         mh_buf_printf(&w->path, "[%zu]", i);
-        validate(w, s->items, item, same_item(s, old, item), &one);
+        validate(w, s->items, item, mh_sb_same_item(s, old, item), &one);
         mh_sb_path_cut(&w->path, len);
         merge(r, &one);
     }

@@ -7,6 +7,8 @@
 
 /* A value as it stands in "Invalid value: ...". NULL: no memory. */
 char *mh_sb_value_text(struct mh_arena *a, yyjson_val *v);
+/* The item of the old list with the same keys; NULL: none, or the list is no map. */
+yyjson_val *mh_sb_same_item(const struct mh_sb_schema *list, yyjson_val *old, yyjson_val *item);
 /* Types, required fields, limits, patterns, formats. part: prefix of the fields. */
 bool mh_sb_validate_part(const struct mh_sb_schema *s, yyjson_val *v, yyjson_val *old,
                          const char *part, struct mh_sb_validate *ctx);
@@ -16,5 +18,9 @@ bool mh_sb_validate_lists(const struct mh_sb_schema *s, yyjson_val *v, struct mh
 /* x-kubernetes-validations, at every depth. */
 bool mh_sb_validate_rules(const struct mh_sb_schema *s, yyjson_val *v, yyjson_val *old,
                           struct mh_sb_validate *ctx);
+
+/* Compiles x-kubernetes-validations of a schema; *out gets the list. */
+enum mh_code mh_sb_rules_compile(struct mh_arena *a, yyjson_val *source, struct mh_sb_rule **out,
+                                 struct mh_err *err);
 
 #endif
