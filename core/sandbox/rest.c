@@ -164,12 +164,34 @@ denial(struct mh_arena *a, const struct mh_sb_attrs *at, const char *reason)
                            reason);
 }
 
+/* Who lists or watches one object by name needs the right to that one only. */
+static struct mh_sb_attrs
+named(const struct mh_sb_req *req, const struct mh_sb_attrs *at)
+{
+    static const char field[] = "metadata.name=";
+    struct mh_sb_attrs out = *at;
+    struct mh_sb_query q = { 0 };
+    bool many = strcmp(at->verb, "list") == 0 || strcmp(at->verb, "watch") == 0 ||
+                strcmp(at->verb, "deletecollection") == 0;
+    if (!at->is_resource || *at->name || !many ||
+        !mh_sb_query_parse(req->arena, req->path, &q) || !q.field_selector)
+        return out;
+    const char *value = strstr(q.field_selector, field);
+    if (value && (value == q.field_selector || value[-1] == ',')) {
+        value += sizeof(field) - 1;
+        const char *name = mh_arena_strndup(req->arena, value, strcspn(value, ","));
+        out.name = name ? name : "";
+    }
+    return out;
+}
+
 bool
 mh_sb_may(struct mh_sb_api *api, struct mh_sb_req *req, const struct mh_sb_attrs *at)
 {
     const char *reason = NULL;
+    struct mh_sb_attrs one = named(req, at);
     if (req->trusted || !api->hooks.authorize ||
-        api->hooks.authorize(api->hooks.arg, req->arena, at, &reason))
+        api->hooks.authorize(api->hooks.arg, req->arena, &one, &reason))
         return true;
     struct mh_sb_resource r = { .group = at->group, .plural = at->resource };
     char *why = denial(req->arena, at, reason);
