@@ -9,6 +9,19 @@ for i = 1, 12 do
 end
 block = table.concat(block)
 
+local sum = ("0123456789abcdef"):rep(4)
+
+--- A lock file with every package, and a line more.
+local function lock(line)
+  local out = { "suite trixie" }
+  for i, name in ipairs { "musl", "zlib", "libzstd", "lz4", "openssl", "nghttp2", "curl", "libevent", "libyaml",
+    "libseccomp", "postgresql-17", "yyjson", "lua5.4" } do
+    out[#out + 1] = ("deb %s 1.%d %s%02x"):format(name, i, sum:sub(1, 62), i)
+  end
+  out[#out + 1] = line
+  return table.concat(out, "\n") .. "\n"
+end
+
 -- lint, file, text, what the finding says (nil: there must be none)
 local CASES = {
   { "layers", "core/base/a.c", '#include "io/loop.h"\n', "base may not include io/" },
@@ -41,6 +54,34 @@ local CASES = {
   { "duplicates", "core/base/a.c", block },
   { "paths", "docs/a.md", "see /ho" .. "me/somebody/x\n", "a path of one machine" },
   { "paths", "docs/a.md", "see /usr/share/x and /tmp/y\n" },
+  { "pins", "deploy/deps.lock", lock("deb curl 2.0 " .. sum) },
+  { "pins", "deploy/deps.lock", lock("deb curl 2.0 " .. sum:sub(1, 62) .. "07"), "the sum is that of curl 1.7" },
+  { "pins", "deploy/deps.lock", lock("deb curl 1.7 " .. sum), "version 1.7 is pinned twice" },
+  { "pins", "deploy/deps.lock", lock("deb curl 2.0 0123"), "64 lower-case" },
+  { "pins", "deploy/deps.lock", lock("tar x 2.0 " .. sum), "has 5 words" },
+  { "pins", "deploy/deps.lock", lock("rpm x 2.0 " .. sum), "neither suite" },
+  { "pins", "deploy/deps.lock", "suite trixie\n", "musl is not pinned" },
+}
+
+-- The same for those that are programs of others, called by tests/lint/run.
+local C_HEAD = "/* a.c - a sample. */\nint mh_f(int *p);\n\n"
+local C_GOOD = C_HEAD .. "int\nmh_f(int *p)\n{\n    return p ? *p : 0;\n}\n"
+local C_NULL = C_HEAD .. "int\nmh_f(int *p)\n{\n    if (!p)\n        return *p;\n    return 0;\n}\n"
+local COMPILE = '[{"directory":"%s","file":"core/base/a.c","command":"clang -std=c17 -c core/base/a.c"}]'
+local TOOLS = {
+  { "luacheck", "scripts/a.lua", "local a = 1\nreturn a\n" },
+  { "luacheck", "scripts/a.lua", "local a = 1\nreturn b\n", "unused variable 'a'" },
+  { "luacheck", "scripts/desired/a.lua", "return os.time()\n", "os" },
+  { "luacheck", "scripts/a.lua", "return '" .. ("x"):rep(120) .. "'\n", "too long" },
+  { "cppcheck", "core/base/a.c", C_GOOD },
+  { "cppcheck", "core/base/a.c", C_NULL, "nullPointer" },
+  { "format", "core/base/a.c", C_GOOD },
+  { "format", "core/base/a.c", "int x;\n  int   y ;\n", "core/base/a.c" },
+  { "scripts", "dev", "#!/bin/bash\necho a\n" },
+  { "scripts", "dev", "#!/bin/bash\nif true; then\n", "syntax error" },
+  { "scripts", "deploy/a", "#!/usr/bin/env python3\nx = (\n", "SyntaxError" },
+  { "tidy", "core/base/a.c", C_GOOD },
+  { "tidy", "core/base/a.c", C_NULL, "a.c" },
 }
 
 local function shell(command)
@@ -64,13 +105,53 @@ local function run(case)
   return text
 end
 
+--- A tree of its own with our settings and the lints in it.
+local function run_tool(case)
+  local dir = os.tmpname()
+  os.remove(dir)
+  local function write(path, text)
+    os.execute(("mkdir -p '%s/%s'"):format(dir, path:match("^(.*)/") or "."))
+    local f = assert(io.open(dir .. "/" .. path, "w"))
+    f:write(text)
+    f:close()
+    os.execute(("chmod +x '%s/%s'"):format(dir, path))
+  end
+  shell(("mkdir -p '%s/tests' '%s/.ci' && cp -r '%s' '%s/tests/lint' && cp .luacheckrc .clang-format .clang-tidy '%s'")
+    :format(dir, dir, here, dir, dir))
+  for _, d in ipairs { "core", "include", "scripts", "crds" } do
+    os.execute(("mkdir -p '%s/%s'"):format(dir, d))
+  end
+  write(".ci/run", "#!/bin/bash\n")
+  write(case[2], case[3])
+  write("build/clang/compile_commands.json", COMPILE:format(dir))
+  local text = shell(("cd '%s' && git init -q . && MH_TEST_FULL=1 tests/lint/run %s; cat build/log/lint-%s.log")
+    :format(dir, case[1], case[1]))
+  os.execute(("rm -rf '%s'"):format(dir))
+  local failed = text:find("not ok", 1, true) ~= nil
+  if failed ~= (case[4] ~= nil) then
+    return text == "" and "nothing" or text, false
+  end
+  return text, not case[4] or text:find(case[4], 1, true) ~= nil
+end
+
 local bad = 0
-for n, case in ipairs(CASES) do
-  local text = run(case)
-  local good = case[4] and text:find(case[4], 1, true) or (not case[4] and text == "")
+
+local function count(name, n, case, good, text)
   if not good then
     bad = bad + 1
-    print(("case %d of %s: expected %s, got: %s"):format(n, case[1], case[4] or "nothing", text))
+    print(("%s %d of %s: expected %s, got: %s"):format(name, n, case[1], case[4] or "nothing", text))
+  end
+end
+
+for n, case in ipairs(CASES) do
+  local text = run(case)
+  count("case", n, case, case[4] and text:find(case[4], 1, true) or (not case[4] and text == ""), text)
+end
+for n, case in ipairs(TOOLS) do
+  -- clang-tidy runs at full depth only.
+  if case[1] ~= "tidy" or os.getenv("MH_TEST_FULL") then
+    local text, good = run_tool(case)
+    count("sample", n, case, good, text)
   end
 end
 os.exit(bad == 0)
