@@ -315,6 +315,8 @@ look(struct mh_agent *g)
     }
 }
 
+static void arm(struct mh_agent *g);
+
 static void
 on_wake(void *arg)
 {
@@ -322,6 +324,7 @@ on_wake(void *arg)
     g->wake_armed = false;
     g->wake_timer = NULL;
     look(g);
+    arm(g);
 }
 
 void
@@ -348,9 +351,18 @@ static void
 tick(void *arg)
 {
     struct mh_agent *g = arg;
+    g->tick_timer = NULL;
     mh_monitor_tick(g);
     look(g);
-    g->tick_timer = g->w.clock.after(g->w.clock.self, is_busy(g) ? BUSY_NS : TICK_NS, tick, g);
+    arm(g);
+}
+
+/* Without memory for it the next answer of anybody arms it again. */
+static void
+arm(struct mh_agent *g)
+{
+    if (!g->tick_timer && g->ready)
+        g->tick_timer = g->w.clock.after(g->w.clock.self, is_busy(g) ? BUSY_NS : TICK_NS, tick, g);
 }
 
 void

@@ -307,8 +307,9 @@ void mh_agent_give_up(struct mh_agent *g);
 
 /* know.c */
 bool mh_know_start(struct mh_agent *g);
-/* A Lease that somebody handed to us, or a reply of our own write. */
-void mh_know_lease(struct mh_agent *g, yyjson_val *object, bool authoritative);
+/* A Lease that somebody handed to us, or a reply of our own write. False: there was no memory for it, and
+ * what is known is older. */
+bool mh_know_lease(struct mh_agent *g, yyjson_val *object, bool authoritative);
 const char *mh_know_spec_str(const struct mh_agent *g, const char *key);
 int mh_know_major(const struct mh_agent *g);
 

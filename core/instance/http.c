@@ -172,7 +172,7 @@ command(struct mh_request *req, void *arg)
     } else if (mh_str_eq(what, "lease")) {
         yyjson_val *lease = mh_json_get(body, "lease", NULL);
         if (mh_str_eq(mh_json_str(lease, "metadata", "name", NULL), g->id.cluster))
-            mh_know_lease(g, lease, false);
+            (void)mh_know_lease(g, lease, false);
         accept_command(req);
     } else if (mh_str_eq(what, "reload")) {
         g->conf_dirty = true;

@@ -11,17 +11,24 @@
 #define SECRET_MAX ((size_t)1 << 20)
 #define FAILED_RETRY_NS (1000LL * 1000000LL)
 
-/* Keeps a copy of object in arena (emptied first). NULL: no memory. */
+/* A copy of object in an empty arena; NULL: no memory. */
 static yyjson_val *
-keep(struct mh_arena *arena, yyjson_val *object)
+copy_to(struct mh_arena *arena, yyjson_val *object)
 {
-    mh_arena_release(arena);
     size_t len = 0;
     yyjson_val *copy = NULL;
     char *text = mh_json_text(arena, object, &len);
     if (!text || mh_json_parse(arena, text, len, &copy, NULL))
         return NULL;
     return copy;
+}
+
+/* What comes takes the place of what was there only when it is whole. */
+static void
+replace(struct mh_arena *arena, const struct mh_arena *fresh)
+{
+    mh_arena_release(arena);
+    *arena = *fresh;
 }
 
 /* --- secrets --------------------------------------------------------------------------------- */
@@ -186,12 +193,16 @@ on_cluster(void *arg, enum mh_watch_kind kind, yyjson_val *object)
         return; /* a deleted Cluster takes its pods with it */
     if (!mh_str_eq(mh_json_str(object, "metadata", "name", NULL), g->id.cluster))
         return;
-    yyjson_val *copy = keep(&g->know.cluster_arena, object);
-    g->know.cluster = copy;
+    struct mh_arena fresh;
+    mh_arena_init(&fresh, CLUSTER_MAX * 3);
+    yyjson_val *copy = copy_to(&fresh, object);
     if (!copy) {
-        mh_error("api", "no memory for the Cluster");
+        mh_arena_release(&fresh);
+        mh_error("api", "no memory for the Cluster: the former one holds");
         return;
     }
+    replace(&g->know.cluster_arena, &fresh);
+    g->know.cluster = copy;
     int level = mh_log_level_of(mh_json_str(copy, "spec", "logLevel", NULL)
                                     ? mh_json_str(copy, "spec", "logLevel", NULL)
                                     : "info");
@@ -221,22 +232,29 @@ is_newer(const struct mh_know *k, yyjson_val *object)
     return new >= old;
 }
 
-void
+bool
 mh_know_lease(struct mh_agent *g, yyjson_val *object, bool authoritative)
 {
     struct mh_know *k = &g->know;
     struct mh_err err;
     if (object && !authoritative && !is_newer(k, object))
-        return;
+        return true;
     enum mh_ha_phase phase = k->lease.phase;
     uint64_t term = k->lease.term;
-    yyjson_val *copy = object ? keep(&k->lease_arena, object) : NULL;
-    k->lease = (struct mh_ha_lease){ 0 };
-    if (object && !copy) {
-        k->lease_known = false;
-        return;
+    struct mh_arena fresh;
+    struct mh_ha_lease lease = { 0 };
+    mh_arena_init(&fresh, SECRET_MAX);
+    yyjson_val *copy = object ? copy_to(&fresh, object) : NULL;
+    enum mh_code code = object && !copy ? mh_fail(&err, MH_E_NOMEM, "no memory")
+                                        : mh_ha_lease_read(&fresh, copy, &lease, &err);
+    if (code == MH_E_NOMEM) {
+        mh_arena_release(&fresh);
+        mh_error("lease", "no memory for the lease: the former one holds");
+        return false;
     }
-    k->lease_bad = mh_ha_lease_read(&k->lease_arena, copy, &k->lease, &err) != MH_OK;
+    replace(&k->lease_arena, &fresh);
+    k->lease = lease;
+    k->lease_bad = code != MH_OK;
     if (k->lease_bad)
         mh_log_err(MH_LOG_ERROR, "lease", "cannot be read: nothing is decided", &err);
     if (!k->lease_known || phase != k->lease.phase || term != k->lease.term) {
@@ -248,6 +266,7 @@ mh_know_lease(struct mh_agent *g, yyjson_val *object, bool authoritative)
     k->lease_known = true;
     k->lease_at_ns = mh_agent_now(g);
     mh_agent_wake(g);
+    return true;
 }
 
 static void
@@ -257,9 +276,9 @@ on_lease(void *arg, enum mh_watch_kind kind, yyjson_val *object)
     if (object && !mh_str_eq(mh_json_str(object, "metadata", "name", NULL), g->id.cluster))
         return;
     if (kind == MH_WATCH_ADDED || kind == MH_WATCH_MODIFIED)
-        mh_know_lease(g, object, false);
+        (void)mh_know_lease(g, object, false);
     else if (kind == MH_WATCH_DELETED)
-        mh_know_lease(g, NULL, false);
+        (void)mh_know_lease(g, NULL, false);
 }
 
 bool

@@ -63,5 +63,6 @@ mh_ldap_tick(struct mh_agent *g)
         return;
     mh_str_copy(g->ldap_of, sizeof(g->ldap_of), of);
     g->ldap_next_ns = now + AGAIN_NS;
-    (void)mh_secret_read(g, name, on_secret, NULL);
+    if (!mh_secret_read(g, name, on_secret, NULL))
+        g->ldap_next_ns = now + FAILED_NS;
 }

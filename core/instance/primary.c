@@ -41,9 +41,9 @@ on_read(struct mh_api_call *call)
 {
     struct swap *s = call->arg;
     if (call->err.code == MH_OK)
-        mh_know_lease(s->g, call->reply, true);
+        (void)mh_know_lease(s->g, call->reply, true);
     else if (call->err.code == MH_E_NOTFOUND)
-        mh_know_lease(s->g, NULL, true);
+        (void)mh_know_lease(s->g, NULL, true);
     end_swap(s, false);
 }
 
@@ -71,9 +71,10 @@ on_swapped(struct mh_api_call *call)
         read_back(s);
         return;
     }
-    mh_know_lease(g, call->reply, true);
+    bool taken = mh_know_lease(g, call->reply, true);
     const struct mh_ha_lease *l = &g->know.lease;
-    bool ours = g->know.lease_known && mh_str_eq(l->holder, g->id.name) && l->phase == MH_HA_STABLE;
+    bool ours = taken && g->know.lease_known && mh_str_eq(l->holder, g->id.name) &&
+                l->phase == MH_HA_STABLE;
     if (ours)
         g->primary.renewed_ns = s->began_ns;
     end_swap(s, ours);
@@ -214,9 +215,7 @@ on_confirmed(struct mh_api_call *call)
 {
     struct swap *s = call->arg;
     struct mh_agent *g = s->g;
-    bool read = call->err.code == MH_OK;
-    if (read)
-        mh_know_lease(g, call->reply, true);
+    bool read = call->err.code == MH_OK && mh_know_lease(g, call->reply, true);
     mh_arena_release(&s->arena);
     mh_free(s);
     const struct mh_ha_lease *l = &g->know.lease;

@@ -22,6 +22,7 @@ struct mh_status {
     struct mh_agent *g;
     struct stream streams[STREAMS_MAX];
     struct mh_timer *push;
+    struct mh_timer *beat;
     uint64_t seq;
 };
 
@@ -234,12 +235,24 @@ send_to(struct mh_status *s, struct stream *only)
     mh_arena_release(&a);
 }
 
+static void on_heartbeat(void *arg);
+
+/* Without memory for it the next change arms it again. */
+static bool
+arm(struct mh_status *s)
+{
+    if (!s->beat)
+        s->beat = s->g->w.clock.after(s->g->w.clock.self, HEARTBEAT_NS, on_heartbeat, s);
+    return s->beat != NULL;
+}
+
 static void
 on_push(void *arg)
 {
     struct mh_status *s = arg;
     s->push = NULL;
     send_to(s, NULL);
+    (void)arm(s);
 }
 
 void
@@ -254,8 +267,9 @@ static void
 on_heartbeat(void *arg)
 {
     struct mh_status *s = arg;
+    s->beat = NULL;
     send_to(s, NULL);
-    (void)s->g->w.clock.after(s->g->w.clock.self, HEARTBEAT_NS, on_heartbeat, s);
+    (void)arm(s);
 }
 
 static void
@@ -292,5 +306,5 @@ mh_status_init(struct mh_agent *g)
         return false;
     s->g = g;
     g->status = s;
-    return g->w.clock.after(g->w.clock.self, HEARTBEAT_NS, on_heartbeat, s) != NULL;
+    return arm(s);
 }
