@@ -575,3 +575,70 @@ TEST(a_cluster_of_one_is_not_kept_closed_for_ever)
     CHECK_STR(mh_json_str(ta_status(t), "gate", NULL), "open");
     ta_end(t);
 }
+
+/* --- no memory -------------------------------------------------------------------------------- */
+
+static bool
+on_all(struct ta *t, const struct mh_pg_call *call, struct tw_rows *rows)
+{
+    return on_accounts(t, call, rows) || on_slots(t, call, rows);
+}
+
+/* One allocation fails while passwords, the directory's password and fencing are looked at; later all is
+ * as it would have been. False: nothing failed any more. */
+static bool
+starve_primary(int n)
+{
+    struct ta *t = primary();
+    stored = (struct accounts){ .encryption = "scram-sha-256" };
+    t->also = on_all;
+    put_user(t, "db-app", "app", "first");
+    put_user(t, "dir", "x", "one");
+    cluster(t, "",
+            ",\"postgresql\":{\"ldap\":{\"server\":\"l\",\"bindSearchAuth\":{\"baseDN\":\"dc=x\","
+            "\"bindPassword\":{\"name\":\"dir\",\"key\":\"password\"}}}}",
+            "");
+    mh_mem_fail_after(n);
+    tw_advance(t->tw, 3 * MH_NS_PER_S);
+    bool more = mh_mem_failed();
+    mh_mem_fail_after(-1);
+    /* What is not known is asked again: the Cluster after its next change. */
+    cluster(t, ",\"labels\":{\"a\":\"b\"}",
+            ",\"postgresql\":{\"ldap\":{\"server\":\"l\",\"bindSearchAuth\":{\"baseDN\":\"dc=x\","
+            "\"bindPassword\":{\"name\":\"dir\",\"key\":\"password\"}}}}",
+            "");
+    tw_advance(t->tw, 15 * MH_NS_PER_S);
+    CHECK(stored.altered >= 1);
+    CHECK(strstr(conf(t, "pg_hba.conf"), " ldapbindpasswd=\"one\"") != NULL);
+    CHECK_STR(mh_json_str(ta_status(t), "gate", NULL), "open");
+    ta_end(t);
+    return more;
+}
+
+static bool
+starve_standby(int n)
+{
+    struct ta *t = standby(CONTROL);
+    rounds = (struct slots){ 0 };
+    t->also = on_all;
+    t->control = LOWERED;
+    cluster(t, "", ",\"replicationSlots\":{\"updateInterval\":2}", "");
+    mh_mem_fail_after(n);
+    tw_advance(t->tw, 6 * MH_NS_PER_S);
+    bool more = mh_mem_failed();
+    mh_mem_fail_after(-1);
+    tw_advance(t->tw, 15 * MH_NS_PER_S);
+    CHECK(rounds.moved >= 1);
+    CHECK(strstr(conf(t, "custom.conf"), "max_connections") == NULL);
+    ta_end(t);
+    return more;
+}
+
+TEST(without_memory_duties_wait_and_are_done_later)
+{
+    int n = 0;
+    while (n < 400 && starve_primary(n))
+        n += 1 + n / 10;
+    for (n = 0; n < 400 && starve_standby(n);)
+        n += 1 + n / 10;
+}
