@@ -114,7 +114,8 @@ mh_sb_regex_find(struct mh_sb_regex *re, const char *text, size_t len, size_t at
 {
     bool found = false;
     re->now.n = 0;
-    memset(re->now.mark, 0, 2 * re->n * sizeof(*re->now.mark)); /* now's and next's */
+    memset(re->now.mark, 0, re->n * sizeof(*re->now.mark));
+    memset(re->next.mark, 0, re->n * sizeof(*re->next.mark));
     re->step = 1;
     for (size_t pos = at;;) {
         size_t w = 1;

@@ -99,3 +99,16 @@ ARENA_TEST(hostile_patterns_take_linear_time)
     CHECK_STR(find("(a|aa)+$", text), "0-2000");
     CHECK_STR(find("(.*)(.*)(.*)(.*)(.*)x", text), "none");
 }
+
+ARENA_TEST(one_expression_serves_many_texts_of_any_length)
+{
+    static const char *const texts[] = { "Unique", "NotFound", "a", "", "ab", "x1_:y", "9" };
+    static const bool match[] = { true, true, true, false, true, true, false };
+    static const char pattern[] = "^[A-Za-z]([A-Za-z0-9_,:]*[A-Za-z0-9_])?$";
+    struct mh_sb_regex *re = NULL;
+    CHECK(mh_sb_regex_compile(&arena, pattern, strlen(pattern), &re, &err) == MH_OK);
+    for (int round = 0; re && round < 50; round++) {
+        for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++)
+            CHECK_INT(mh_sb_regex_find(re, texts[i], strlen(texts[i]), 0, NULL, NULL), match[i]);
+    }
+}
