@@ -15,6 +15,9 @@
 #if MH_HAVE_LUA
 #include "lua/worker.h"
 #endif
+#if MH_HAVE_SANDBOX
+#include "sandbox/cli.h"
+#endif
 #if MH_HAVE_INSTANCE
 /* of core/instance; its headers are not needed for more than this */
 int mh_instance_main(int argc, char **argv);
@@ -34,6 +37,7 @@ static const char usage[] =
     "  wal-restore    fetches a WAL file; PostgreSQL calls it\n"
     "  policy         check | test FILE...: tries policy scripts without a cluster\n"
     "  policy-worker  runs policies, locked down; the operator starts it\n"
+    "  sandbox        up | status | fault | down: the whole system on this machine, for trying it\n"
     "  version        prints the version\n"
     "\n"
     "moonherd COMMAND --help tells more. Under the name kubectl-moonherd it is a plugin of "
@@ -75,7 +79,11 @@ run_worker(int argc, char **argv)
 #define mh_wal_main not_built
 #endif
 
-#if !MH_HAVE_OPERATOR || !MH_HAVE_INSTANCE || !MH_HAVE_LUA
+#if !MH_HAVE_SANDBOX
+#define mh_sandbox_main not_built
+#endif
+
+#if !MH_HAVE_OPERATOR || !MH_HAVE_INSTANCE || !MH_HAVE_LUA || !MH_HAVE_SANDBOX
 static int
 not_built(int argc, char **argv)
 {
@@ -90,19 +98,13 @@ static const struct {
     int (*run)(int argc, char **argv);
     bool whole; /* argv begins with the command's own name */
 } commands[] = {
-    { "operator", mh_operator_main, false },
-    { "controller", mh_operator_main, false },
-    { "instance", mh_instance_main, true },
-    { "bootstrap", mh_bootstrap_main, true },
-    { "wal-archive", mh_wal_main, true },
-    { "wal-restore", mh_wal_main, true },
-    { "policy", mh_policy_main, false },
-    { "policy-worker", run_worker, false },
-    { "version", print_version, false },
-    { "--version", print_version, false },
-    { "help", print_usage, false },
-    { "--help", print_usage, false },
-    { "-h", print_usage, false },
+    { "operator", mh_operator_main, false }, { "controller", mh_operator_main, false },
+    { "instance", mh_instance_main, true },  { "bootstrap", mh_bootstrap_main, true },
+    { "wal-archive", mh_wal_main, true },    { "wal-restore", mh_wal_main, true },
+    { "policy", mh_policy_main, false },     { "policy-worker", run_worker, false },
+    { "sandbox", mh_sandbox_main, false },   { "version", print_version, false },
+    { "--version", print_version, false },   { "help", print_usage, false },
+    { "--help", print_usage, false },        { "-h", print_usage, false },
 };
 
 int
