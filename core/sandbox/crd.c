@@ -337,6 +337,7 @@ put_status(struct mh_sb_api *api, struct mh_arena *a, const char *name, yyjson_m
                                                      name),
                              .user_agent = "kube-apiserver/v1.34",
                              .trusted = true,
+                             .at_once = true,
                              .arena = a,
                              .done = mh_sb_ignore };
     req.body = mh_json_mut_text(a, crd, &len);

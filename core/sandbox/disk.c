@@ -1,35 +1,265 @@
-/* The log on disk. */
-#include "sandbox/rest_in.h"
+/* The log on disk: records, group commit. */
+#include "sandbox/disk.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include <zlib.h>
+
+#include "base/log.h"
+
+#define PENDING_MAX ((size_t)256 << 20)
+#define LOG_MIN ((uint64_t)16 << 20)
+
+/* magic, length of what follows, its CRC-32; then op, version, resource\0, key\0, text */
+struct head {
+    uint32_t magic;
+    uint32_t len;
+    uint32_t sum;
+};
+
+bool
+mh_sb_record_put(struct mh_buf *b, const struct mh_sb_record *r)
+{
+    char op = (char)r->op;
+    size_t start = b->len;
+    size_t names = strlen(r->resource) + 1 + strlen(r->key) + 1;
+    struct head h = { .magic = MH_SB_DISK_MAGIC,
+                      .len = (uint32_t)(1 + sizeof(r->version) + names + r->len) };
+    if (r->len + names > MH_SB_RECORD_MAX || !mh_buf_add(b, &h, sizeof(h)) ||
+        !mh_buf_add(b, &op, 1) || !mh_buf_add(b, &r->version, sizeof(r->version)) ||
+        !mh_buf_add(b, r->resource, strlen(r->resource) + 1) ||
+        !mh_buf_add(b, r->key, strlen(r->key) + 1) || !mh_buf_add(b, r->text ? r->text : "", r->len))
+        return false;
+    const unsigned char *body = (const unsigned char *)b->data + start + sizeof(h);
+    h.sum = (uint32_t)crc32(0, body, h.len);
+    memcpy(b->data + start, &h, sizeof(h));
+    return true;
+}
+
+bool
+mh_sb_record_get(const char *text, size_t len, size_t *at, struct mh_sb_record *r)
+{
+    struct head h;
+    if (len - *at < sizeof(h))
+        return false;
+    memcpy(&h, text + *at, sizeof(h));
+    const char *body = text + *at + sizeof(h);
+    if (h.magic != MH_SB_DISK_MAGIC || h.len > MH_SB_RECORD_MAX + 64 || h.len < 11 ||
+        h.len > len - *at - sizeof(h) ||
+        (uint32_t)crc32(0, (const unsigned char *)body, h.len) != h.sum)
+        return false;
+    const char *end = body + h.len;
+    r->op = (enum mh_sb_record_op)(unsigned char)body[0];
+    memcpy(&r->version, body + 1, sizeof(r->version));
+    r->resource = body + 1 + sizeof(r->version);
+    const char *nul = memchr(r->resource, '\0', (size_t)(end - r->resource));
+    if (!nul)
+        return false;
+    r->key = nul + 1;
+    nul = memchr(r->key, '\0', (size_t)(end - r->key));
+    if (!nul)
+        return false;
+    r->text = nul + 1;
+    r->len = (size_t)(end - r->text);
+    *at += sizeof(h) + h.len;
+    return true;
+}
+
+/* --- opening --------------------------------------------------------------------------------- */
+
+static char *
+path_of(struct mh_arena *a, const char *dir, const char *name)
+{
+    return mh_arena_printf(a, "%s/%s", dir, name);
+}
+
+static enum mh_code
+take_lock(struct mh_sb_disk *d, struct mh_arena *a, struct mh_err *err)
+{
+    char *path = path_of(a, d->dir, "lock");
+    d->lock = path ? open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600) : -1;
+    if (d->lock < 0)
+        return mh_fail(err, MH_E_IO, "cannot open %s/lock: %s", d->dir, strerror(errno));
+    if (flock(d->lock, LOCK_EX | LOCK_NB) != 0)
+        return mh_fail(err, MH_E_IO,
+                       "another sandbox uses %s. HINT: end it, or give another directory", d->dir);
+    return MH_OK;
+}
+
+/* Notes for the collector: what was under way goes on. */
+static void
+note_all(struct mh_sb_api *api)
+{
+    for (int i = 0; i < api->kinds.len; i++) {
+        struct mh_sb_resource *r = api->kinds.items[i];
+        if (r->twin && *r->group)
+            continue;
+        for (size_t j = 0; j < r->table->len; j++) {
+            struct mh_sb_obj *o = r->table->items[j];
+            if (o->nowners || o->deleting)
+                mh_sb_gc_note(api, r, NULL, o, false);
+        }
+        mh_sb_table_compact(r->table, &api->store);
+        r->told = r->table->changed;
+    }
+}
+
+static enum mh_code
+open_log(struct mh_sb_disk *d, struct mh_arena *a, uint64_t keep, struct mh_err *err)
+{
+    char *path = path_of(a, d->dir, "log");
+    d->log = path ? open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600) : -1;
+    if (d->log < 0 || ftruncate(d->log, (off_t)keep) != 0 || fsync(d->log) != 0)
+        return mh_fail(err, MH_E_IO, "cannot open %s/log: %s", d->dir, strerror(errno));
+    d->log_size = keep;
+    return MH_OK;
+}
 
 enum mh_code
 mh_sb_disk_open(struct mh_sb_api *api, const char *dir, struct mh_err *err)
 {
-    (void)api;
-    return mh_fail(err, MH_E_IO, "no data directory yet: %s", dir);
+    struct mh_arena a;
+    uint64_t keep = 0;
+    struct mh_sb_disk *d = mh_calloc(1, sizeof(*d));
+    char *own = mh_strdup(dir);
+    if (!d || !own) {
+        mh_free(d);
+        mh_free(own);
+        return mh_fail(err, MH_E_NOMEM, "no memory for the log on disk");
+    }
+    d->dir = own;
+    d->lock = d->log = -1;
+    mh_buf_init(&d->pending, PENDING_MAX);
+    mh_arena_init(&a, (size_t)1 << 20);
+    enum mh_code code = MH_OK;
+    if (mkdir(dir, 0700) != 0 && errno != EEXIST)
+        code = mh_fail(err, MH_E_IO, "cannot make %s: %s", dir, strerror(errno));
+    if (code == MH_OK)
+        code = take_lock(d, &a, err);
+    api->disk = d;
+    if (code == MH_OK)
+        code = mh_sb_disk_load(api, dir, &keep, err);
+    if (code == MH_OK)
+        code = open_log(d, &a, keep, err);
+    if (code == MH_OK)
+        note_all(api);
+    d->synced = d->logged = api->store.version;
+    mh_arena_release(&a);
+    return code;
 }
 
 void
 mh_sb_disk_free(struct mh_sb_api *api)
 {
-    (void)api;
+    struct mh_sb_disk *d = api->disk;
+    if (!d)
+        return;
+    if (d->log >= 0 && !d->broken)
+        mh_sb_disk_flush(api);
+    if (d->log >= 0)
+        close(d->log);
+    if (d->lock >= 0)
+        close(d->lock);
+    mh_buf_release(&d->pending);
+    mh_free(d->dir);
+    mh_free(d);
+    api->disk = NULL;
 }
+
+/* --- writing --------------------------------------------------------------------------------- */
 
 void
 mh_sb_disk_log(struct mh_sb_api *api, const struct mh_sb_resource *r, const struct mh_sb_obj *o,
                bool removed)
 {
-    (void)api, (void)r, (void)o, (void)removed;
+    struct mh_sb_disk *d = api->disk;
+    char name[512];
+    if (!d || d->broken || d->log < 0)
+        return;
+    if (r->twin && *r->group)
+        r = r->twin;
+    mh_sb_record_resource(r, name, sizeof(name));
+    struct mh_sb_record rec = { .op = removed ? MH_SB_RECORD_REMOVE : MH_SB_RECORD_PUT,
+                                .version = o->version,
+                                .resource = name,
+                                .key = o->key,
+                                .text = o->text,
+                                .len = o->len };
+    if (!mh_sb_record_put(&d->pending, &rec)) {
+        d->broken = true;
+        mh_error("sandbox", "no memory for the log on disk", "dir", d->dir);
+    }
+    d->logged = o->version;
 }
 
 bool
 mh_sb_disk_synced(const struct mh_sb_api *api, uint64_t version)
 {
-    (void)api, (void)version;
+    return !api->disk || version <= api->disk->synced;
+}
+
+static bool
+write_all(int fd, const char *text, size_t len)
+{
+    while (len) {
+        ssize_t n = write(fd, text, len);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n <= 0)
+            return false;
+        text += n;
+        len -= (size_t)n;
+    }
     return true;
+}
+
+/* All that waited gets its answer, in the order in which it came. */
+static void
+answer_waiting(struct mh_sb_api *api)
+{
+    struct mh_sb_op *op = api->waiting;
+    struct mh_sb_op *first = NULL;
+    api->waiting = NULL;
+    while (op) {
+        struct mh_sb_op *next = op->next;
+        op->next = first;
+        first = op;
+        op = next;
+    }
+    while (first) {
+        struct mh_sb_op *next = first->next;
+        if (api->disk && api->disk->broken)
+            mh_sb_refuse(first->req, 500, "InternalError",
+                         "Internal error occurred: the data directory cannot be written");
+        first->req->done(first->req);
+        first = next;
+    }
 }
 
 void
 mh_sb_disk_flush(struct mh_sb_api *api)
 {
-    (void)api;
+    struct mh_sb_disk *d = api->disk;
+    struct mh_err err;
+    if (!d)
+        return;
+    if (d->pending.len && !d->broken) {
+        if (!write_all(d->log, d->pending.data, d->pending.len) || fdatasync(d->log) != 0) {
+            d->broken = true;
+            mh_error("sandbox", "the data directory cannot be written", "dir", d->dir, "error",
+                     strerror(errno));
+        } else {
+            d->log_size += d->pending.len;
+            d->synced = d->logged;
+        }
+        mh_buf_reset(&d->pending);
+    }
+    if (d->log_size > LOG_MIN && d->log_size > 2 * api->store.bytes &&
+        mh_sb_disk_snapshot(api, &err) != MH_OK)
+        mh_warn("sandbox", "no snapshot was written", "error", err.msg);
+    answer_waiting(api);
 }

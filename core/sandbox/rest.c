@@ -61,6 +61,7 @@ make_namespace(struct mh_sb_api *api, const char *name)
                              .path = "/api/v1/namespaces",
                              .user_agent = "kube-apiserver/v1.34",
                              .trusted = true,
+                             .at_once = true,
                              .arena = &a,
                              .done = mh_sb_ignore };
     req.body = mh_arena_printf(&a, "{\"metadata\":{\"name\":\"%s\"}}", name);

@@ -34,6 +34,7 @@ struct mh_sb_req {
     const char *body;          /* NULL: none */
     size_t body_len;
     bool trusted; /* inside the process: not authorized again */
+    bool at_once; /* of the server itself: not admitted, answered before it is on disk */
     struct mh_arena *arena;
     void (*done)(struct mh_sb_req *req); /* exactly once, maybe from inside mh_sb_serve */
     void *arg;

@@ -97,35 +97,59 @@ mh_sb_commit_removal(struct mh_sb_api *api, struct mh_sb_resource *r, const char
     return last;
 }
 
-bool
-mh_sb_restore(struct mh_sb_api *api, struct mh_sb_resource *r, const char *key, uint64_t version,
-              const char *text, size_t len)
+/* The object of a record; NULL: no memory, or no object. */
+static struct mh_sb_obj *
+read_object(const char *key, uint64_t version, const char *text, size_t len)
 {
     struct mh_arena a;
     struct mh_err err;
     yyjson_val *value = NULL;
+    struct mh_sb_obj *o = NULL;
     struct mh_sb_facts f = { .key = key };
     mh_arena_init(&a, (size_t)32 << 20);
-    if (mh_json_parse(&a, text, len, &value, &err) != MH_OK) {
-        mh_arena_release(&a);
+    if (mh_json_parse(&a, text, len, &value, &err) == MH_OK) {
+        yyjson_val *owners = mh_json_get(value, "metadata", "ownerReferences", NULL);
+        f.uid = mh_json_str(value, "metadata", "uid", NULL);
+        f.deleting = mh_json_get(value, "metadata", "deletionTimestamp", NULL);
+        for (size_t i = 0; i < yyjson_arr_size(owners) && f.nowners < MH_SB_OWNERS_MAX; i++) {
+            const char *uid = mh_json_str(yyjson_arr_get(owners, i), "uid", NULL);
+            if (uid)
+                f.owners[f.nowners++] = uid;
+        }
+        o = mh_sb_obj_new(&f, version, text, len);
+    }
+    mh_arena_release(&a);
+    return o;
+}
+
+bool
+mh_sb_restore(struct mh_sb_api *api, struct mh_sb_resource *r, const char *key, uint64_t version,
+              const char *text, size_t len)
+{
+    struct mh_sb_obj *o = read_object(key, version, text, len);
+    if (!o)
+        return false;
+    if (!mh_sb_table_put(r->table, &api->store, o)) {
+        mh_sb_obj_unref(o);
         return false;
     }
-    yyjson_val *owners = mh_json_get(value, "metadata", "ownerReferences", NULL);
-    f.uid = mh_json_str(value, "metadata", "uid", NULL);
-    f.deleting = mh_json_get(value, "metadata", "deletionTimestamp", NULL);
-    for (size_t i = 0; i < yyjson_arr_size(owners) && f.nowners < MH_SB_OWNERS_MAX; i++) {
-        const char *uid = mh_json_str(yyjson_arr_get(owners, i), "uid", NULL);
-        if (uid)
-            f.owners[f.nowners++] = uid;
-    }
-    struct mh_sb_obj *o = mh_sb_obj_new(&f, version, text, len);
-    bool ok = o && mh_sb_table_put(r->table, &api->store, o);
-    if (o && !ok)
+    follow_crd(api, r, o, false);
+    return true;
+}
+
+bool
+mh_sb_restore_removal(struct mh_sb_api *api, struct mh_sb_resource *r, const char *key,
+                      uint64_t version, const char *text, size_t len)
+{
+    struct mh_sb_obj *o = read_object(key, version, text, len);
+    if (!o)
+        return false;
+    if (!mh_sb_table_get(r->table, key) || !mh_sb_table_remove(r->table, &api->store, o)) {
         mh_sb_obj_unref(o);
-    if (ok)
-        follow_crd(api, r, o, false);
-    mh_arena_release(&a);
-    return ok;
+        return true; /* it was not there: nothing is lost */
+    }
+    follow_crd(api, r, o, true);
+    return true;
 }
 
 void
@@ -135,7 +159,7 @@ mh_sb_finish(struct mh_sb_op *op)
     mh_sb_obj_unref(op->live);
     op->live = NULL;
     op->t.r->busy--;
-    if (mh_sb_disk_synced(api, op->synced)) {
+    if (op->req->at_once || mh_sb_disk_synced(api, op->synced)) {
         op->req->done(op->req);
         return;
     }

@@ -186,6 +186,8 @@ struct mh_sb_obj *mh_sb_commit_removal(struct mh_sb_api *api, struct mh_sb_resou
 /* From the log: puts or removes text as it is. */
 bool mh_sb_restore(struct mh_sb_api *api, struct mh_sb_resource *r, const char *key,
                    uint64_t version, const char *text, size_t len);
+bool mh_sb_restore_removal(struct mh_sb_api *api, struct mh_sb_resource *r, const char *key,
+                           uint64_t version, const char *text, size_t len);
 /* Something is to be told: makes the tick come. */
 void mh_sb_wake(struct mh_sb_api *api);
 /* Calls req->done when what was written is on disk. */

@@ -32,7 +32,7 @@ admit(struct mh_sb_op *op, bool validating, void (*then)(struct mh_sb_admit *))
                                 .arena = op->arena,
                                 .done = then,
                                 .arg = op };
-    if (op->api->hooks.admit)
+    if (op->api->hooks.admit && !op->req->at_once)
         op->api->hooks.admit(op->api->hooks.arg, ad);
     else
         then(ad);

@@ -1,0 +1,196 @@
+/* The log on disk: what was acknowledged is there again. */
+#include <fcntl.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/time.h"
+#include "rest_help.h"
+
+#define CMS "/api/v1/namespaces/default/configmaps"
+
+static char dir[64];
+
+static void
+fresh(void)
+{
+    snprintf(dir, sizeof(dir), "/tmp/mh-disk-XXXXXX");
+    CHECK(mkdtemp(dir) != NULL);
+}
+
+static void
+clean(void)
+{
+    char path[128];
+    static const char *const names[] = { "log", "lock", "snapshot", "snapshot.new" };
+    for (size_t i = 0; i < 4; i++) {
+        snprintf(path, sizeof(path), "%s/%s", dir, names[i]);
+        (void)unlink(path);
+    }
+    (void)rmdir(dir);
+}
+
+static void
+create(struct rig *rig, const char *name)
+{
+    char body[128];
+    snprintf(body, sizeof(body), "{\"metadata\":{\"name\":\"%s\"}}", name);
+    ask(rig, "POST", CMS, body);
+    CHECK_INT(rig->status, 201);
+}
+
+TEST(objects_are_there_after_a_restart)
+{
+    struct rig rig;
+    struct rig second;
+    fresh();
+    rig_open(&rig, dir);
+    create(&rig, "a");
+    create(&rig, "b");
+    ask(&rig, "DELETE", CMS "/a", NULL);
+    ask(&rig, "GET", CMS, NULL);
+    char *version = strdup(got(&rig, "metadata.resourceVersion"));
+    struct mh_err err;
+    CHECK(mh_sb_api_new(&(struct mh_sb_config){ .clock = rig.tw->world.clock, .data_dir = dir },
+                        &err) == NULL);
+    CHECK(strstr(err.msg, "another sandbox uses") != NULL);
+    rig_close(&rig);
+    rig_open(&second, dir);
+    ask(&second, "GET", CMS, NULL);
+    CHECK_STR(got(&second, "metadata.resourceVersion"), version);
+    CHECK_INT(yyjson_arr_size(yyjson_obj_get(second.reply, "items")), 1);
+    CHECK_STR(got(&second, "items.0.metadata.name"), "b");
+    create(&second, "c");
+    rig_close(&second);
+    free(version);
+    clean();
+}
+
+TEST(a_torn_end_is_dropped_and_damage_is_refused)
+{
+    struct rig rig;
+    char path[128];
+    fresh();
+    rig_open(&rig, dir);
+    create(&rig, "a");
+    create(&rig, "b");
+    rig_close(&rig);
+    snprintf(path, sizeof(path), "%s/log", dir);
+    struct stat st;
+    CHECK(stat(path, &st) == 0);
+    CHECK(truncate(path, st.st_size - 7) == 0);
+    rig_open(&rig, dir);
+    ask(&rig, "GET", CMS "/a", NULL);
+    CHECK_INT(rig.status, 200);
+    ask(&rig, "GET", CMS "/b", NULL);
+    CHECK_INT(rig.status, 404);
+    create(&rig, "c");
+    rig_close(&rig);
+    rig_open(&rig, dir);
+    ask(&rig, "GET", CMS "/c", NULL);
+    CHECK_INT(rig.status, 200);
+    rig_close(&rig);
+    int fd = open(path, O_RDWR);
+    CHECK(pwrite(fd, "XXXX", 4, 40) == 4);
+    close(fd);
+    rig_open(&rig, dir);
+    CHECK(rig.api == NULL);
+    rig_close(&rig);
+    clean();
+}
+
+TEST(a_snapshot_replaces_a_long_log)
+{
+    struct rig rig;
+    struct stat st;
+    char path[128];
+    static char body[600000];
+    fresh();
+    rig_open(&rig, dir);
+    ask(&rig, "POST", "/apis/apiextensions.k8s.io/v1/customresourcedefinitions",
+        "{\"metadata\":{\"name\":\"widgets.x.io\"},\"spec\":{\"group\":\"x.io\",\"scope\":"
+        "\"Namespaced\",\"names\":{\"plural\":\"widgets\",\"kind\":\"Widget\"},\"versions\":[{"
+        "\"name\":\"v1\",\"served\":true,\"storage\":true,\"schema\":{\"openAPIV3Schema\":{\"type\":"
+        "\"object\"}}}]}}");
+    CHECK_INT(rig.status, 201);
+    tw_settle(rig.tw);
+    ask(&rig, "POST", "/apis/x.io/v1/namespaces/default/widgets",
+        "{\"apiVersion\":\"x.io/v1\",\"kind\":\"Widget\",\"metadata\":{\"name\":\"w\"}}");
+    CHECK_INT(rig.status, 201);
+    create(&rig, "a");
+    for (int i = 0; i < 40; i++) {
+        int n = snprintf(body, sizeof(body), "{\"metadata\":{\"name\":\"a\"},\"data\":{\"k\":\"%d", i);
+        memset(body + n, 'x', 500000);
+        snprintf(body + n + 500000, 16, "\"}}");
+        ask(&rig, "PUT", CMS "/a", body);
+        CHECK_INT(rig.status, 200);
+    }
+    rig_close(&rig);
+    snprintf(path, sizeof(path), "%s/snapshot", dir);
+    CHECK(stat(path, &st) == 0 && st.st_size < 2000000);
+    snprintf(path, sizeof(path), "%s/log", dir);
+    CHECK(stat(path, &st) == 0 && st.st_size < 17000000);
+    rig_open(&rig, dir);
+    ask(&rig, "GET", CMS "/a", NULL);
+    CHECK(strncmp(got(&rig, "data.k"), "39x", 3) == 0);
+    ask(&rig, "GET", "/apis/x.io/v1/namespaces/default/widgets/w", NULL);
+    CHECK_INT(rig.status, 200);
+    rig_close(&rig);
+    clean();
+}
+
+/* A child creates objects and tells each acknowledged one over a pipe; it is killed in between. */
+static void
+writer(int out)
+{
+    struct rig rig;
+    char name[32];
+    rig_open(&rig, dir);
+    for (int i = 0; i < 100000 && rig.api; i++) {
+        snprintf(name, sizeof(name), "n%d-%d", (int)getpid(), i);
+        create(&rig, name);
+        if (write(out, name, sizeof(name)) != (ssize_t)sizeof(name))
+            break;
+    }
+    _exit(0);
+}
+
+TEST(nothing_acknowledged_is_lost_by_kill_9)
+{
+    static char names[20000][32];
+    int n = 0;
+    fresh();
+    for (int round = 0; round < 8; round++) {
+        int fds[2];
+        CHECK(pipe(fds) == 0);
+        fflush(stdout);
+        pid_t pid = fork();
+        if (pid == 0) {
+            close(fds[0]);
+            writer(fds[1]);
+        }
+        close(fds[1]);
+        usleep(20000 + (useconds_t)round * 7000);
+        kill(pid, SIGKILL);
+        (void)waitpid(pid, NULL, 0);
+        while (n < 20000 && read(fds[0], names[n], 32) == 32)
+            n++;
+        close(fds[0]);
+    }
+    struct rig rig;
+    rig_open(&rig, dir);
+    int missing = 0;
+    for (int i = 0; i < n; i++) {
+        char path[128];
+        snprintf(path, sizeof(path), CMS "/%s", names[i]);
+        ask(&rig, "GET", path, NULL);
+        missing += rig.status != 200;
+    }
+    CHECK_INT(missing, 0);
+    CHECK(n > 8);
+    printf("# %d acknowledged\n", n);
+    rig_close(&rig);
+    clean();
+}
