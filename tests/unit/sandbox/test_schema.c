@@ -310,3 +310,42 @@ ARENA_TEST(formats_are_checked)
         CHECK(!mh_sb_format_ok(cases[i].format, cases[i].bad));
     }
 }
+
+static const char *
+checked(const char *schema)
+{
+    struct mh_sb_causes causes;
+    mh_sb_causes_init(&causes, &arena);
+    mh_sb_schema_check(J(schema), "s", &causes);
+    CHECK(!causes.failed);
+    return causes.count ? mh_sb_causes_text(&causes) : "";
+}
+
+ARENA_TEST(schemas_of_custom_resources_are_checked)
+{
+    CHECK_STR(checked("{'type':'object','properties':{'a':{'type':'integer','default':3}}}"), "");
+    CHECK_STR(checked("{}"), "s.type: Required value: must not be empty at the root");
+    CHECK_STR(checked("{'type':'object','properties':{'a':{}}}"),
+              "s.properties[a].type: Required value: must not be empty for specified object "
+              "fields");
+    CHECK_STR(checked("{'type':'object','properties':{'a':{'type':'array'}}}"),
+              "s.properties[a].items: Required value: must be specified");
+    CHECK_STR(checked("{'type':'object','properties':{'a':{'type':'integer','default':'x'}}}"),
+              "s.properties[a].default: Invalid value: \"string\":  in body must be of type "
+              "integer: \"string\"");
+    CHECK_STR(checked("{'type':'object','properties':{'a':{'type':'string','pattern':'('}}}"),
+              "s.properties[a].pattern: Invalid value: \"(\": must be a valid regular expression, "
+              "but isn't: error parsing regexp: missing closing ): `(`");
+    CHECK_STR(checked("{'type':'object','anyOf':[{'type':'object'}]}"),
+              "s.anyOf[0].type: Forbidden: must be empty to be structural");
+    CHECK_STR(checked("{'type':'object','x-kubernetes-validations':[{'rule':'self.'}]}") ? "x" : "",
+              "x");
+    CHECK_STR(checked("{'type':'object','properties':{'l':{'type':'array','items':{'type':"
+                      "'object','properties':{'k':{'type':'string'}}},'x-kubernetes-list-type':"
+                      "'map','x-kubernetes-list-map-keys':['k']}}}"),
+              "s.properties[l].items.properties[k].default: Required value: this property is in "
+              "x-kubernetes-list-map-keys, so it must have a default or be a required property");
+    CHECK_STR(checked("{'type':'object','properties':{'a':{'x-kubernetes-int-or-string':true,"
+                      "'anyOf':[{'type':'integer'},{'type':'string'}]}}}"),
+              "");
+}
