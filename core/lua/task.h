@@ -135,6 +135,6 @@ struct mh_script_call {
 
 /* The same with values: nothing is written and parsed again on the way into the script. */
 enum mh_code mh_controller_run(struct mh_controller *c, struct mh_arena *a,
-                               struct mh_script_call *call, struct mh_err *err);
+                               struct mh_script_call *of, struct mh_err *err);
 
 #endif

@@ -96,7 +96,7 @@ mh_review_answer(struct mh_arena *a, const struct mh_review *review,
         mh_buf_printf(&b, ",\"warnings\":%s", text ? text : "[]");
     }
     mh_buf_str(&b, "}}");
-    char *out = ok && !b.failed ? mh_arena_strndup(a, b.data, b.len) : NULL;
+    char *out = ok && !b.failed ? mh_arena_strndup(a, mh_buf_text(&b), b.len) : NULL;
     mh_buf_release(&b);
     return out;
 }
