@@ -11,6 +11,7 @@
 
 #define BACKOFF_FIRST_NS (10 * MH_NS_PER_S)
 #define BACKOFF_MAX_NS (300 * MH_NS_PER_S)
+#define IMAGE_SAID_NS (5 * MH_NS_PER_S / 2)
 #define MISSING_NS MH_NS_PER_S /* until something that is missing is looked for again */
 
 /* --- texts ----------------------------------------------------------------------------------- */
@@ -280,6 +281,11 @@ start_again(struct mh_sb_container *c)
     int64_t left = c->backoff_ns - (now - c->finished_ns);
     if (c->backoff_ns > 0 && left > 0) {
         bool image = strcmp(c->why, "ErrImagePull") == 0 || strcmp(c->why, "ImagePullBackOff") == 0;
+        int64_t since = now - c->finished_ns;
+        if (strcmp(c->why, "ErrImagePull") == 0 && since < IMAGE_SAID_NS) {
+            mh_sb_pod_later(p, IMAGE_SAID_NS - since);
+            return;
+        }
         const char *why = image ? "ImagePullBackOff" : "CrashLoopBackOff";
         if (strcmp(c->why, why) != 0 && !image)
             (void)snprintf(c->message, sizeof(c->message),
@@ -322,7 +328,7 @@ first_start(struct mh_sb_container *c)
     if (strcmp(c->why, "ErrImagePull") == 0) {
         c->backoff_ns = BACKOFF_FIRST_NS;
         c->backoff_at = c->finished_ns = mh_sb_mono(c->pod->nodes);
-        mh_sb_pod_later(c->pod, BACKOFF_FIRST_NS / 4); /* then it says ImagePullBackOff */
+        mh_sb_pod_later(c->pod, IMAGE_SAID_NS); /* then it says ImagePullBackOff */
     } else {
         mh_sb_pod_later(c->pod, MISSING_NS);
     }
