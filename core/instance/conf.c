@@ -81,6 +81,7 @@ mh_conf_write(struct mh_agent *g, bool *changed, struct mh_err *err)
     struct mh_hba_in hba = { .cluster = g->know.cluster,
                              .major = major,
                              .gate_open = gate_admits(g),
+                             .no_replication = g->order.order == MH_HA_FOLLOW,
                              .ldap_bind_password = g->ldap_password };
     struct mh_param extra[MH_LIMITS + 1];
     *changed = false;

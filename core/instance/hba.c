@@ -151,7 +151,9 @@ mh_hba_text(struct mh_arena *a, const struct mh_hba_in *in)
     else
         mh_buf_str(&b, "# closed: no clients until this instance may serve them\n"
                        "local all postgres peer map=local\n");
-    mh_buf_str(&b, "hostssl postgres streaming_replica all cert map=cnpg_streaming_replica\n"
+    mh_buf_str(&b, "hostssl postgres streaming_replica all cert map=cnpg_streaming_replica\n");
+    if (!in->no_replication)
+        mh_buf_str(&b,
                    "hostssl replication streaming_replica all cert map=cnpg_streaming_replica\n");
     if (in->gate_open) {
         mh_buf_str(&b, "hostssl all cnpg_pooler_pgbouncer all cert map=cnpg_pooler_pgbouncer\n");

@@ -7,7 +7,8 @@
 struct mh_hba_in {
     yyjson_val *cluster; /* spec.postgresql.pg_hba, .ldap; status.podSelectorRefs */
     int major;
-    bool gate_open;                 /* closed: only postgres by local peer, and streaming_replica */
+    bool gate_open;      /* closed: only postgres by local peer, and streaming_replica */
+    bool no_replication; /* a standby: nobody replicates from it, but by a user's own line */
     const char *ldap_bind_password; /* of spec.postgresql.ldap.bindSearchAuth, NULL without */
 };
 

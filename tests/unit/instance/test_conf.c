@@ -200,7 +200,7 @@ TEST(a_closed_gate_admits_the_manager_and_replication_only)
 {
     begin();
     struct mh_hba_in in = {
-        json("{\"spec\":{\"postgresql\":{\"pg_hba\":[\"host all all all trust\"]}}}"), 15, false,
+        json("{\"spec\":{\"postgresql\":{\"pg_hba\":[\"host all all all trust\"]}}}"), 15, false, false,
         NULL
     };
     const char *text = mh_hba_text(&arena, &in);
@@ -226,7 +226,7 @@ TEST(an_open_gate_has_the_lines_in_order)
             "\"baseDN\":\"dc=x\",\"searchFilter\":\"(a=\\\"b\\\")\"}}}},"
             "\"status\":{\"podSelectorRefs\":[{\"name\":\"apps\",\"ips\":[\"10.0.0.1\",\"fd00::1\","
             "\"x\"]}]}}"),
-        15, true, "se\"cret"
+        15, true, false, "se\"cret"
     };
     CHECK_STR(
         mh_hba_text(&arena, &in),
@@ -372,7 +372,7 @@ TEST(without_memory_they_fail_and_nothing_breaks)
         struct mh_arena a;
         begin();
         struct mh_params_in in = { .cluster = json(text), .major = 17 };
-        struct mh_hba_in hba = { in.cluster, 17, true, NULL };
+        struct mh_hba_in hba = { in.cluster, 17, true, false, NULL };
         struct mh_sync_in sync = { in.cluster, "demo-1", three, 3 };
         struct mh_sync_names names_out;
         const char *out = NULL;
