@@ -1,5 +1,6 @@
 #include "ha/facts.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "base/str.h"
@@ -64,24 +65,6 @@ count_of(yyjson_val *v, const char *key)
     return n < 0 ? 0 : (uint64_t)n;
 }
 
-static void
-read_history(yyjson_val *list, struct mh_ha_member *m)
-{
-    size_t i;
-    size_t max;
-    yyjson_val *item;
-    yyjson_arr_foreach(list, i, max, item)
-    {
-        uint64_t end;
-        if (m->nhistory == MH_HA_HISTORY_MAX || !yyjson_is_uint(yyjson_arr_get(item, 0)) ||
-            !mh_lsn_parse(yyjson_get_str(yyjson_arr_get(item, 1)), &end))
-            return;
-        m->history[m->nhistory++] =
-            (struct mh_ha_history){ .timeline = (uint32_t)yyjson_get_uint(yyjson_arr_get(item, 0)),
-                                    .end = end };
-    }
-}
-
 bool
 mh_ha_member_read(yyjson_val *status, struct mh_ha_member *m)
 {
@@ -108,7 +91,8 @@ mh_ha_member_read(yyjson_val *status, struct mh_ha_member *m)
     m->shutdown_lsn = lsn_of(v, "shutdownLsn");
     m->timeline = (uint32_t)count_of(v, "timeline");
     m->flush_lsn = lsn_of(v, "flushLsn");
-    read_history(mh_json_get(v, "history", NULL), m);
+    m->made = count_of(v, "timelineTerm");
+    m->nhistory = mh_ha_history_read(mh_json_get(v, "history", NULL), m->history);
     return true;
 }
 
@@ -213,7 +197,12 @@ add_swap(yyjson_mut_doc *d, yyjson_mut_val *steps, yyjson_val *facts, const stru
         return false;
     if (to->term && !yyjson_mut_obj_add_uint(d, next, "leaseTransitions", to->term))
         return false;
+    char lineage[64];
+    (void)snprintf(lineage, sizeof(lineage), "%u:%llu:%llu", to->lineage.timeline,
+                   (unsigned long long)to->lineage.made,
+                   (unsigned long long)(to->term ? to->term : view->lease.term));
     return note(d, notes, "moonherd.io/phase", mh_ha_phase_name(to->phase)) &&
+           note(d, notes, "moonherd.io/lineage", to->has_lineage ? lineage : NULL) &&
            note(d, notes, "moonherd.io/address", to->address) &&
            note(d, notes, "moonherd.io/candidate", to->candidate) &&
            note(d, notes, "moonherd.io/served", to->served) &&

@@ -127,7 +127,8 @@ collect_candidates(const struct mh_ha_view *view, struct mh_ha_verdict *v)
     for (int i = 0; best >= 0 && i < view->nmembers; i++) {
         const struct mh_ha_member *m = &view->members[i];
         const struct mh_ha_member *b = &view->members[best];
-        if (!is_candidate(view, m) || m->timeline != b->timeline ||
+        if (!is_candidate(view, m) ||
+            !mh_ha_same_timeline(m->timeline, m->made, b->timeline, b->made) ||
             b->flush_lsn - m->flush_lsn > FORWARD_BYTES)
             continue;
         int at = v->ncandidates++;

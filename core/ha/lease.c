@@ -1,5 +1,6 @@
 #include "ha/lease.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "base/str.h"
@@ -23,6 +24,21 @@ phase_of(const char *s, enum mh_ha_phase *out)
         }
     }
     return false;
+}
+
+/* "3:12:15"; the position is not in it. One of an earlier election is none. */
+static bool
+read_lineage(const char *s, uint64_t term, struct mh_ha_point *out)
+{
+    unsigned timeline;
+    unsigned long long made;
+    unsigned long long of;
+    char more;
+    if (!s || sscanf(s, "%u:%llu:%llu%c", &timeline, &made, &of, &more) != 3 || timeline == 0 ||
+        of != term)
+        return false;
+    *out = (struct mh_ha_point){ .timeline = timeline, .made = made };
+    return true;
 }
 
 static bool
@@ -86,6 +102,8 @@ mh_ha_lease_read(struct mh_arena *a, yyjson_val *object, struct mh_ha_lease *out
     out->session = mh_json_str(notes, "moonherd.io/session", NULL);
     if (out->session && !*out->session)
         out->session = NULL;
+    out->has_lineage = read_lineage(mh_json_str(notes, "moonherd.io/lineage", NULL),
+                                    term < 0 ? 0 : (uint64_t)term, &out->lineage);
     int64_t served = 0;
     (void)mh_str_int(mh_json_str(notes, "moonherd.io/served", NULL), 0, INT64_MAX, &served);
     out->served = (uint64_t)served;

@@ -4,7 +4,8 @@
  * compare-and-swap on resourceVersion, so terms are unique without a vote (reliability.md 3.1).
  *   spec.holderIdentity     pod name of the primary (in phase fencing and switching: of the old one)
  *   spec.leaseTransitions   the term
- *   annotations moonherd.io/... phase, incarnation, address, candidate, configs, served
+ *   annotations moonherd.io/... phase, incarnation, address, candidate, configs, served, session,
+ *   lineage (of the log that was elected: "timeline:term that made it:term of the election")
  * Values live as long as the JSON they were read from. */
 #ifndef MH_HA_LEASE_H
 #define MH_HA_LEASE_H
@@ -13,6 +14,7 @@
 #include <stdint.h>
 
 #include "base/json.h"
+#include "ha/lineage.h"
 
 #define MH_HA_MEMBERS_MAX 32
 #define MH_HA_CONFIGS_MAX 6
@@ -44,7 +46,9 @@ struct mh_ha_lease {
     const char *holder_uid;  /* of the holder's pod; NULL if unknown */
     const char *session;     /* of the manager that wrote it as holder last; NULL if unknown */
     uint64_t served;         /* the last term in which the holder opened its gate, 0: unknown */
-    const char *candidate;   /* switching: who is to take over; fencing: whom the policy prefers */
+    bool has_lineage;        /* promoting: the log that was elected */
+    struct mh_ha_point lineage;
+    const char *candidate; /* switching: who is to take over; fencing: whom the policy prefers */
     struct mh_ha_config configs
         [MH_HA_CONFIGS_MAX]; /* the possible ones: a write may have been acknowledged by any */
     int nconfigs;

@@ -176,10 +176,17 @@ mh_ha_self(const struct mh_ha_self_in *in, struct mh_ha_self_out *out)
 char *
 mh_ha_term_text(struct mh_arena *a, const struct mh_ha_term *t)
 {
-    return mh_arena_printf(
-        a, "{\"promise\":%llu,\"term\":%llu,\"incarnation\":\"%s\",\"cluster\":\"%s\"}\n",
-        (unsigned long long)t->promise, (unsigned long long)t->term, t->incarnation,
-        t->cluster_uid);
+    yyjson_mut_doc *d = mh_json_doc(a);
+    yyjson_mut_val *root = d ? yyjson_mut_obj(d) : NULL;
+    yyjson_mut_val *made = root ? mh_ha_makers_json(d, &t->makers) : NULL;
+    if (!made || !yyjson_mut_obj_add_uint(d, root, "promise", t->promise) ||
+        !yyjson_mut_obj_add_uint(d, root, "term", t->term) ||
+        !yyjson_mut_obj_add_str(d, root, "incarnation", t->incarnation) ||
+        !yyjson_mut_obj_add_str(d, root, "cluster", t->cluster_uid) ||
+        !yyjson_mut_obj_add_val(d, root, "timelines", made))
+        return NULL;
+    const char *text = mh_json_mut_text(a, root, NULL);
+    return text ? mh_arena_printf(a, "%s\n", text) : NULL;
 }
 
 bool
@@ -199,5 +206,6 @@ mh_ha_term_read(struct mh_arena *a, const char *text, size_t len, struct mh_ha_t
     out->term = (uint64_t)term;
     mh_str_copy(out->incarnation, sizeof(out->incarnation), incarnation);
     mh_str_copy(out->cluster_uid, sizeof(out->cluster_uid), cluster);
+    mh_ha_makers_read(mh_json_get(v, "timelines", NULL), &out->makers);
     return true;
 }

@@ -10,10 +10,11 @@
 
 /* The durable promise, one file on the data volume; it dies with the volume (E12). */
 struct mh_ha_term {
-    uint64_t promise;     /* no term below it is ever acknowledged or followed again */
-    uint64_t term;        /* the term that this data last served or followed */
-    char incarnation[37]; /* of the volume: a random UUID */
-    char cluster_uid[64]; /* whose volume it is */
+    uint64_t promise;           /* no term below it is ever acknowledged or followed again */
+    uint64_t term;              /* the term that this data last served or followed */
+    char incarnation[37];       /* of the volume: a random UUID */
+    char cluster_uid[64];       /* whose volume it is */
+    struct mh_ha_makers makers; /* which terms made the timelines of its log */
 };
 
 enum mh_ha_order {

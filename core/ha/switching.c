@@ -58,7 +58,8 @@ mh_ha_assess_switching(const struct mh_ha_view *view, struct mh_ha_verdict *v)
     bool down = old->connected && old->promise >= l->term && !old->pg_up && old->role == MH_HA_NONE;
     bool stopped = down && old->stopped_clean;
     bool caught_up = heir && heir->connected && heir->pg_up && heir->role == MH_HA_STANDBY &&
-                     heir->timeline == old->timeline && heir->flush_lsn >= old->shutdown_lsn;
+                     mh_ha_same_timeline(heir->timeline, heir->made, old->timeline, old->made) &&
+                     heir->flush_lsn >= old->shutdown_lsn;
     if (stopped && caught_up) {
         mh_ha_elect(view, v, c);
         return;

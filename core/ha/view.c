@@ -28,27 +28,18 @@ mh_ha_say(struct mh_ha_verdict *v, enum mh_ha_state state, const char *fmt, ...)
     v->state = state;
 }
 
+static struct mh_ha_point
+end_of(const struct mh_ha_member *m)
+{
+    return (struct mh_ha_point){ .timeline = m->timeline, .made = m->made, .lsn = m->flush_lsn };
+}
+
 int
 mh_ha_log_compare(const struct mh_ha_member *a, const struct mh_ha_member *b)
 {
-    if (a->timeline != b->timeline)
-        return a->timeline > b->timeline ? 1 : -1;
-    if (a->flush_lsn != b->flush_lsn)
-        return a->flush_lsn > b->flush_lsn ? 1 : -1;
-    return 0;
-}
-
-bool
-mh_ha_is_ancestor(uint32_t timeline, uint64_t lsn, uint32_t server_timeline,
-                  const struct mh_ha_history *history, int nhistory)
-{
-    if (timeline == server_timeline)
-        return true;
-    for (int i = 0; i < nhistory; i++) {
-        if (history[i].timeline == timeline)
-            return lsn <= history[i].end;
-    }
-    return false;
+    struct mh_ha_point x = end_of(a);
+    struct mh_ha_point y = end_of(b);
+    return mh_ha_point_compare(&x, &y);
 }
 
 int
@@ -103,7 +94,9 @@ mh_ha_elect(const struct mh_ha_view *view, struct mh_ha_verdict *v, int winner)
                                  .address = m->address ? m->address : "",
                                  .candidate = "",
                                  .incarnation = m->incarnation ? m->incarnation : "",
-                                 .served = mh_str_eq(m->name, view->lease.holder) ? NULL : "" };
+                                 .served = mh_str_eq(m->name, view->lease.holder) ? NULL : "",
+                                 .has_lineage = true,
+                                 .lineage = end_of(m) };
     mh_ha_say(v, MH_HA_ST_PROMOTING, "%s is elected for term %llu", m->name,
               (unsigned long long)view->lease.term);
 }

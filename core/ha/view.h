@@ -8,14 +8,7 @@
 #define MH_HA_VIEW_H
 
 #include "ha/lease.h"
-
-#define MH_HA_HISTORY_MAX 64
-
-/* One ended timeline: `timeline` was left at `end`. */
-struct mh_ha_history {
-    uint32_t timeline;
-    uint64_t end;
-};
+#include "ha/lineage.h"
 
 enum mh_ha_role { MH_HA_NONE, MH_HA_STANDBY, MH_HA_PRIMARY };
 
@@ -45,6 +38,7 @@ struct mh_ha_member {
     bool stopped_clean;  /* PostgreSQL is stopped after a clean shutdown under `promise` */
     uint64_t shutdown_lsn;
     uint32_t timeline;
+    uint64_t made;      /* the term that made it, 0: unknown */
     uint64_t flush_lsn; /* the end of the log that it has on disk */
     struct mh_ha_history history[MH_HA_HISTORY_MAX];
     int nhistory;
@@ -86,6 +80,8 @@ struct mh_ha_swap {
     const char *candidate;
     const char *incarnation;
     const char *served;
+    bool has_lineage; /* where the log of the elected holder ends */
+    struct mh_ha_point lineage;
 };
 
 struct mh_ha_verdict {
@@ -107,9 +103,5 @@ const char *mh_ha_state_name(enum mh_ha_state state);
 
 /* >0 when a's log is newer than b's: lineage first, then position (F13). */
 int mh_ha_log_compare(const struct mh_ha_member *a, const struct mh_ha_member *b);
-/* True when a log that ends at (timeline, lsn) is a prefix of a server's with this timeline and
- * history, so that it can follow without a rewind. */
-bool mh_ha_is_ancestor(uint32_t timeline, uint64_t lsn, uint32_t server_timeline,
-                       const struct mh_ha_history *history, int nhistory);
 
 #endif

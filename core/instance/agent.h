@@ -198,6 +198,8 @@ struct mh_primary {
 struct mh_peer_info {
     bool valid;
     uint32_t timeline, control_timeline;
+    uint64_t made; /* the term that made its timeline */
+    struct mh_ha_makers makers;
     struct mh_ha_history history[MH_HA_HISTORY_MAX];
     int nhistory;
     bool serving; /* elected and out of recovery; the gate may be closed */
@@ -207,14 +209,18 @@ struct mh_peer_info {
 
 /* As standby (standby.c). */
 struct mh_standby {
-    char conninfo_host[64]; /* in override.conf now; "" nobody */
-    bool fenced;            /* receivers gone since the promise */
+    char upstream[64]; /* in override.conf by us; "" nobody */
+    bool fenced;       /* receivers gone since the promise */
     bool rewinding;
     bool joining;
     int rewind_failures;
     int64_t retry_ns;
     struct mh_child child;
     struct mh_peer_info peer;
+    struct mh_ha_makers source; /* of the server that is rewound to or copied from */
+    uint64_t proved_term;       /* the log is known to be part of this term's holder's */
+    uint64_t proving_term;      /* that is being found out */
+    int64_t proving_ns;         /* since */
     bool asking;
     int64_t next_ask_ns;
     int64_t confirmed_ns; /* last time we told the primary that we follow it */
@@ -315,6 +321,10 @@ int mh_know_major(const struct mh_agent *g);
 
 /* term.c */
 enum mh_code mh_term_load(struct mh_agent *g, struct mh_err *err);
+/* The timelines above this one are made by `term`; or their makers are those that a server told. */
+enum mh_code mh_term_made(struct mh_agent *g, uint32_t above, uint64_t term, struct mh_err *err);
+enum mh_code mh_term_adopt(struct mh_agent *g, const struct mh_ha_makers *makers,
+                           struct mh_err *err);
 enum mh_code mh_term_store(struct mh_agent *g, uint64_t promise, uint64_t term, struct mh_err *err);
 
 /* postmaster.c */

@@ -72,25 +72,6 @@ ask(struct mh_agent *g, const char *address, const char *instance, int timeout_m
 }
 
 static void
-read_history(yyjson_val *list, struct mh_peer_info *p)
-{
-    size_t i;
-    size_t max;
-    yyjson_val *item;
-    p->nhistory = 0;
-    yyjson_arr_foreach(list, i, max, item)
-    {
-        uint64_t end;
-        if (p->nhistory == MH_HA_HISTORY_MAX || !yyjson_is_uint(yyjson_arr_get(item, 0)) ||
-            !mh_lsn_parse(yyjson_get_str(yyjson_arr_get(item, 1)), &end))
-            return;
-        p->history[p->nhistory++] =
-            (struct mh_ha_history){ .timeline = (uint32_t)yyjson_get_uint(yyjson_arr_get(item, 0)),
-                                    .end = end };
-    }
-}
-
-static void
 on_primary(struct question *q, yyjson_val *reply)
 {
     struct mh_standby *s = &q->g->standby;
@@ -105,7 +86,17 @@ on_primary(struct question *q, yyjson_val *reply)
     s->peer.control_timeline = (uint32_t)mh_json_int(reply, 0, "controlTimeline", NULL);
     s->peer.serving = mh_json_bool(reply, false, "serving", NULL);
     s->peer.at_ns = mh_agent_now(q->g);
-    read_history(mh_json_get(reply, "history", NULL), &s->peer);
+    s->peer.made = (uint64_t)mh_json_int(reply, 0, "timelineTerm", NULL);
+    s->peer.nhistory = mh_ha_history_read(mh_json_get(reply, "history", NULL), s->peer.history);
+    mh_ha_makers_read(mh_json_get(reply, "timelines", NULL), &s->peer.makers);
+}
+
+struct mh_ha_line
+mh_peer_line(const struct mh_peer_info *p)
+{
+    return (struct mh_ha_line){
+        .timeline = p->timeline, .made = p->made, .history = p->history, .nhistory = p->nhistory
+    };
 }
 
 void

@@ -225,6 +225,13 @@ on_confirmed(struct mh_api_call *call)
         mh_agent_wake(g);
         return;
     }
+    /* F14: whoever takes the same number knows by this that it was another promotion. */
+    struct mh_err err;
+    if (mh_term_made(g, g->pg.timeline, g->order.term, &err)) {
+        mh_agent_fail(g, err.msg);
+        g->primary.promoting = false;
+        return;
+    }
     mh_info("primary", "promotion begins");
     mh_local_sql(g, mh_end_sessions_sql, on_sessions_ended);
 }

@@ -106,6 +106,10 @@ finish(struct mh_agent *g, bool ok)
         mh_agent_fail(g, err.msg);
         ok = false;
     }
+    if (ok && mh_term_adopt(g, &s->source, &err)) {
+        mh_agent_fail(g, err.msg);
+        ok = false;
+    }
     if (ok) {
         marker(g, path);
         ok = g->w.fs.remove(g->w.fs.self, path, &err) == MH_OK;
@@ -199,6 +203,19 @@ start_copy(struct mh_agent *g, char *conninfo)
     start(g, argv, "pg_basebackup", on_copied);
 }
 
+/* F14: a timeline of the same number that was begun by another promotion is no common history, and
+ * pg_rewind would take it for one. */
+static bool
+is_foreign(struct mh_agent *g)
+{
+    const struct mh_peer_info *p = &g->standby.peer;
+    uint32_t newest = mh_paths_newest_timeline(g);
+    newest = newest > g->pg.timeline ? newest : g->pg.timeline; /* as it ran last */
+    struct mh_ha_line line = mh_peer_line(p);
+    return (g->data_primary && newest >= p->timeline) ||
+           mh_ha_makers_conflict(&g->own.makers, newest, &line);
+}
+
 void
 mh_rewind_tick(struct mh_agent *g)
 {
@@ -218,10 +235,8 @@ mh_rewind_tick(struct mh_agent *g)
     mh_arena_init(&a, 65536);
     char *conninfo = mh_conf_conninfo(g, &a, g->order.address, g->id.name);
     /* A copy needs a folder of its own to write the WAL volume's into: only without one. */
-    /* F14: a timeline of this number that was begun by another promotion is no common history. */
-    bool same_number =
-        g->has_data && g->data_primary && mh_paths_newest_timeline(g) >= s->peer.timeline;
-    if (conninfo && s->rewind_failures < REWINDS_MAX && g->has_data && !same_number)
+    s->source = s->peer.makers;
+    if (conninfo && s->rewind_failures < REWINDS_MAX && g->has_data && !is_foreign(g))
         start_rewind(g, conninfo);
     else if (conninfo)
         start_copy(g, conninfo);

@@ -6,6 +6,7 @@
 
 /* Asks the instance at this address how it is, at most every 300 ms; the answer is standby.peer. */
 void mh_peer_ask(struct mh_agent *g, const char *address);
+struct mh_ha_line mh_peer_line(const struct mh_peer_info *p);
 /* Asks all other instances whether they follow this term (rule 5), at most every second. */
 void mh_peers_poll(struct mh_agent *g);
 /* All of them have confirmed since then. */

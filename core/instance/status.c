@@ -62,18 +62,14 @@ add_lsn(yyjson_mut_doc *d, yyjson_mut_val *o, const char *key, uint64_t lsn)
 }
 
 static bool
-add_history(const struct mh_agent *g, yyjson_mut_doc *d, yyjson_mut_val *o)
+add_lineage(const struct mh_agent *g, yyjson_mut_doc *d, yyjson_mut_val *o)
 {
-    yyjson_mut_val *list = yyjson_mut_obj_add_arr(d, o, "history");
-    for (int i = 0; list && i < g->pg.nhistory; i++) {
-        char text[MH_LSN_TEXT];
-        yyjson_mut_val *pair = yyjson_mut_arr_add_arr(d, list);
-        mh_lsn_text(text, g->pg.history[i].end);
-        if (!pair || !yyjson_mut_arr_add_uint(d, pair, g->pg.history[i].timeline) ||
-            !yyjson_mut_arr_add_strcpy(d, pair, text))
-            return false;
-    }
-    return list != NULL;
+    const struct mh_pgview *p = &g->pg;
+    const struct mh_ha_makers *m = &g->own.makers;
+    yyjson_mut_val *list = mh_ha_history_json(d, p->history, p->nhistory, m);
+    return list && yyjson_mut_obj_add_uint(d, o, "timeline", p->timeline) &&
+           yyjson_mut_obj_add_uint(d, o, "timelineTerm", mh_ha_maker(m, p->timeline)) &&
+           yyjson_mut_obj_add_val(d, o, "history", list);
 }
 
 static int64_t
@@ -117,8 +113,7 @@ add_ours(const struct mh_agent *g, yyjson_mut_doc *d, yyjson_mut_val *root)
 {
     yyjson_mut_val *m = yyjson_mut_obj_add_obj(d, root, "moonherd");
     return m && add_roles(g, d, m) && add_lsn(d, m, "flushLsn", g->pg.flush_lsn) &&
-           yyjson_mut_obj_add_uint(d, m, "timeline", g->pg.timeline) && add_history(g, d, m) &&
-           yyjson_mut_obj_add_int(d, m, "crashes", g->pm.crashes) &&
+           add_lineage(g, d, m) && yyjson_mut_obj_add_int(d, m, "crashes", g->pm.crashes) &&
            yyjson_mut_obj_add_bool(d, m, "initialized", g->has_data) &&
            yyjson_mut_obj_add_str(d, m, "failure", g->failure) &&
            yyjson_mut_obj_add_uint(d, m, "seq", ++g->status->seq);
@@ -201,6 +196,7 @@ mh_peer_text(struct mh_agent *g, struct mh_arena *a, const char *from, uint64_t 
 {
     yyjson_mut_doc *d = mh_json_doc(a);
     yyjson_mut_val *root = d ? yyjson_mut_obj(d) : NULL;
+    yyjson_mut_val *makers = root ? mh_ha_makers_json(d, &g->own.makers) : NULL;
     bool serving = mh_agent_pg_up(g) && !g->pg.in_recovery && g->order.order == MH_HA_SERVE;
     bool confirms = from && term > 0 && g->order.order == MH_HA_FOLLOW && g->own.promise <= term &&
                     mh_str_eq(g->order.follow, from);
@@ -210,10 +206,10 @@ mh_peer_text(struct mh_agent *g, struct mh_arena *a, const char *from, uint64_t 
         !yyjson_mut_obj_add_uint(d, root, "promise", g->own.promise) ||
         !yyjson_mut_obj_add_uint(d, root, "term", g->own.term) ||
         !yyjson_mut_obj_add_bool(d, root, "confirms", confirms) ||
-        !yyjson_mut_obj_add_bool(d, root, "serving", serving) ||
-        !yyjson_mut_obj_add_uint(d, root, "timeline", g->pg.timeline) ||
+        !yyjson_mut_obj_add_bool(d, root, "serving", serving) || !add_lineage(g, d, root) ||
+        !makers || !yyjson_mut_obj_add_val(d, root, "timelines", makers) ||
         !yyjson_mut_obj_add_uint(d, root, "controlTimeline", g->pg.control_timeline) ||
-        !add_lsn(d, root, "flushLsn", g->pg.flush_lsn) || !add_history(g, d, root))
+        !add_lsn(d, root, "flushLsn", g->pg.flush_lsn))
         return NULL;
     return mh_json_mut_text(a, root, NULL);
 }

@@ -26,11 +26,28 @@ make_uuid(struct mh_agent *g, char out[37])
     return true;
 }
 
-enum mh_code
-mh_term_store(struct mh_agent *g, uint64_t promise, uint64_t term, struct mh_err *err)
+static enum mh_code
+store(struct mh_agent *g, const struct mh_ha_term *next, struct mh_err *err)
 {
     struct mh_arena a;
     char path[MH_PATH];
+    mh_arena_init(&a, 16384);
+    char *text = mh_ha_term_text(&a, next);
+    path_of(g, path);
+    enum mh_code code =
+        text ? g->w.fs.write(g->w.fs.self, path, text, strlen(text), 0600, true, NULL, err)
+             : mh_fail(err, MH_E_NOMEM, "no memory for the term file");
+    mh_arena_release(&a);
+    if (code == MH_OK) {
+        g->own = *next;
+        mh_status_changed(g);
+    }
+    return code;
+}
+
+enum mh_code
+mh_term_store(struct mh_agent *g, uint64_t promise, uint64_t term, struct mh_err *err)
+{
     struct mh_ha_term next = g->own;
     const char *uid = mh_json_str(g->know.cluster, "metadata", "uid", NULL);
     /* I4: what was promised is never taken back. */
@@ -44,18 +61,28 @@ mh_term_store(struct mh_agent *g, uint64_t promise, uint64_t term, struct mh_err
         strcmp(next.incarnation, g->own.incarnation) == 0 &&
         strcmp(next.cluster_uid, g->own.cluster_uid) == 0)
         return MH_OK;
-    mh_arena_init(&a, 8192);
-    char *text = mh_ha_term_text(&a, &next);
-    path_of(g, path);
-    enum mh_code code =
-        text ? g->w.fs.write(g->w.fs.self, path, text, strlen(text), 0600, true, NULL, err)
-             : mh_fail(err, MH_E_NOMEM, "no memory for the term file");
-    mh_arena_release(&a);
-    if (code == MH_OK) {
-        g->own = next;
-        mh_status_changed(g);
-    }
-    return code;
+    return store(g, &next, err);
+}
+
+enum mh_code
+mh_term_made(struct mh_agent *g, uint32_t above, uint64_t term, struct mh_err *err)
+{
+    struct mh_ha_term next = g->own;
+    const struct mh_ha_makers *m = &g->own.makers;
+    if (m->n > 0 && m->list[m->n - 1].above == above && m->list[m->n - 1].term == term)
+        return MH_OK;
+    mh_ha_makers_add(&next.makers, above, term);
+    return store(g, &next, err);
+}
+
+enum mh_code
+mh_term_adopt(struct mh_agent *g, const struct mh_ha_makers *makers, struct mh_err *err)
+{
+    struct mh_ha_term next = g->own;
+    if (makers->n == 0)
+        return MH_OK;
+    next.makers = *makers;
+    return store(g, &next, err);
 }
 
 enum mh_code

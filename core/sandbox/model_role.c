@@ -184,7 +184,8 @@ on_promoted(void *arg)
         return;
     }
     if (v->nhistory < MH_HA_HISTORY_MAX)
-        v->history[v->nhistory++] = (struct mh_ha_history){ v->timeline, v->lsn };
+        v->history[v->nhistory++] =
+            (struct mh_ha_history){ .timeline = v->timeline, .end = v->lsn };
     v->timeline++;
     v->data_primary = true;
     x->role = MH_HA_PRIMARY;

@@ -56,6 +56,7 @@ fill_member(struct sim *s, int k, int i, struct mh_ha_member *m)
     m->shutdown_lsn = (uint64_t)st->shutdown;
     m->flush_lsn = (uint64_t)st->flush;
     m->timeline = st->tli;
+    m->made = s->variant == V_SAMETLI ? 0 : (uint64_t)st->made;
     m->nhistory = st->nhistory;
     memcpy(m->history, st->history, sizeof(m->history));
 }
@@ -78,7 +79,7 @@ plant(const struct sim *s, struct mh_ha_view *v)
         if (s->variant == V_STALEPOD)
             m->ended_session = v->lease.session;
         if (s->variant == V_LSNONLY)
-            m->timeline = 1;
+            m->timeline = 1, m->made = 0;
         if (s->variant == V_SWITCHEARLY)
             m->shutdown_lsn = m->shutdown_lsn ? 1 : 0;
         if (s->variant == V_NOFENCE && m->connected && m->role == MH_HA_STANDBY) {
@@ -131,6 +132,9 @@ send_swap(struct sim *s, int k, const struct mh_ha_swap *to)
         next.address = *to->address ? atoi(to->address) : -1;
     if (to->candidate)
         next.candidate = index_of(to->candidate);
+    next.has_lineage = to->has_lineage;
+    next.lineage = to->lineage.timeline;
+    next.lineage_made = (int)to->lineage.made;
     if (to->served)
         next.served = 0;
     if (to->incarnation)

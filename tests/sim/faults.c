@@ -46,6 +46,7 @@ sim_manager_starts(struct sim *s, int i)
     x->seen = -1;
     x->order = (struct mh_ha_self_out){ 0 };
     x->fenced = x->gave_up = false;
+    x->proved = 0;
     x->crashes = 0;
     x->pending = 0;
     x->renewed = 0;

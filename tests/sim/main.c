@@ -51,6 +51,7 @@ static const struct plan plans[] = {
     { "rewind only to an open gate", V_OPENFIRST, M_SYNC, 3, 2, 1200, 0 },
     { "rewind only to an open gate, n=2", V_OPENFIRST, M_SYNC, 2, 1, 1000, 0 },
     { "hand-over without an end", V_GAVEUP, M_SYNC, 2, 1, 1000, 0 },
+    { "standbys of standbys", V_CASCADES, M_SYNC, 5, 3, 2000, 0 },
     { "same timeline twice", V_SAMETLI, M_SYNC, 5, 3, 2000, 0 },
 };
 
@@ -73,7 +74,6 @@ set_up(struct sim *s, const struct plan *p, uint64_t seed, bool trace)
     s->w = p->w;
     s->trace = trace;
     s->now = 1000000;
-    s->tli = 1;
     s->nvalue = 1;
     s->target = -1;
     s->wanted = (struct set){ .names = (1u << p->n) - 1, .number = p->w };

@@ -30,10 +30,11 @@ enum variant {
     V_FORGETS,     /* a change after one that did not end names only the last two sets */
     V_DRIFT,       /* the set that is used is computed again after the union was written */
     V_EARLYEND,    /* a fence is answered before the local log was read to its end */
-    V_SAMETLI,     /* a winner takes the next timeline that it knows of, not a reserved one (F14) */
-    V_OPENFIRST,   /* an old primary is rewound only to one whose gate is open */
-    V_GAVEUP,      /* a hand-over is asked for until the instance follows somebody */
-    V_FENCESTAYS,  /* a fence outlives PostgreSQL, whose log is read anew */
+    V_SAMETLI, /* who made a timeline is not known: numbers are compared, which are not unique (F14) */
+    V_CASCADES,   /* a standby lets other standbys in */
+    V_OPENFIRST,  /* an old primary is rewound only to one whose gate is open */
+    V_GAVEUP,     /* a hand-over is asked for until the instance follows somebody */
+    V_FENCESTAYS, /* a fence outlives PostgreSQL, whose log is read anew */
     V_COUNT
 };
 
@@ -41,6 +42,7 @@ enum mode { M_SYNC, M_CHANGING, M_ASYNC, M_LOSS };
 
 struct entry {
     uint32_t tli;
+    int made; /* term whose promotion began the timeline */
     int val;
 };
 struct wal {
@@ -57,6 +59,9 @@ struct set {
 struct mlease {
     int holder, volume, address, candidate;
     uint64_t term, served;
+    bool has_lineage;
+    uint32_t lineage; /* of the log that was elected, and who made it */
+    int lineage_made;
     int session; /* life of the holder's manager that wrote it last, 0: none */
     enum mh_ha_phase phase;
     struct set sets[MH_HA_CONFIGS_MAX];
@@ -72,6 +77,7 @@ struct status {
     int64_t heard_ms;
     int shutdown, flush, volume;
     uint32_t tli;
+    int made;
     struct mh_ha_history history[MH_HA_HISTORY_MAX];
     int nhistory;
 };
@@ -106,6 +112,7 @@ struct node {
     struct mh_ha_self_out order;
     bool fenced, gave_up;
     uint64_t gave_up_term;
+    uint64_t proved; /* term of whose holder the log is known to be a part */
     int settled, crashes;
     int64_t confirmed; /* when it last told its primary that it follows */
     int pending;       /* id of the compare-and-swap under way, 0: none */
@@ -152,7 +159,6 @@ struct sim {
     int temper; /* 1 calm .. 3 wild */
     int64_t now;
     int seq, conns, ids, volumes;
-    uint32_t tli;
     struct node node[NODES];
     struct coord coord[COORDS];
     struct mlease ver[VERSIONS];
@@ -192,6 +198,7 @@ const char *sim_session(int boot);
 void sim_lease(const struct sim *s, int version, struct mh_ha_lease *out);
 void sim_append(struct sim *s, int i, bool client);
 uint32_t sim_tli(const struct wal *w);
+int sim_made(const struct wal *w);
 int sim_history(const struct wal *w, struct mh_ha_history *out);
 bool sim_is_prefix(const struct wal *a, const struct wal *b);
 /* oracle */

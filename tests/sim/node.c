@@ -92,23 +92,58 @@ acknowledge(struct sim *s, int i)
     m->a = x->log.len;
 }
 
-/* Connects to the upstream if PostgreSQL there would let it: the real ancestry check decides. */
+/* A log as PostgreSQL sees it, which knows numbers only, or as the managers do. */
+static bool
+is_part(const struct wal *a, const struct wal *b, bool by_numbers)
+{
+    struct mh_ha_history history[MH_HA_HISTORY_MAX];
+    struct mh_ha_point end = { .timeline = sim_tli(a),
+                               .made = by_numbers ? 0 : (uint64_t)sim_made(a),
+                               .lsn = (uint64_t)a->len };
+    struct mh_ha_line line = { .timeline = sim_tli(b),
+                               .made = (uint64_t)sim_made(b),
+                               .history = history,
+                               .nhistory = sim_history(b, history) };
+    return mh_ha_is_ancestor(&end, &line);
+}
+
+/* F14: once in each term the managers find out whether the log is a part of the holder's: it ends on
+ * the timeline that was elected, or the holder says so. */
+static bool
+is_proved(struct sim *s, int i, int u)
+{
+    struct node *x = &s->node[i];
+    const struct mlease *l = &s->ver[x->seen];
+    if (s->variant == V_SAMETLI || x->term >= x->order.term || x->proved == x->order.term)
+        return true;
+    bool elected = l->phase == MH_HA_PROMOTING && l->has_lineage &&
+                   l->lineage == sim_tli(&x->log) && l->lineage_made == sim_made(&x->log);
+    if (!elected && !is_serving(s, i, u))
+        return false;
+    if (!elected && !is_part(&x->log, &s->node[u].log, false)) {
+        sim_stop(s, i, false);
+        x->half = true;
+        return false;
+    }
+    x->proved = x->order.term;
+    return true;
+}
+
+/* Connects to the upstream if PostgreSQL there would let it. */
 static bool
 connect(struct sim *s, int i)
 {
     struct node *x = &s->node[i];
     int u = x->upstream;
-    struct mh_ha_history history[MH_HA_HISTORY_MAX];
     if (u < 0 || u == i)
         return false;
     struct node *up = &s->node[u];
     if (x->conn && up->up && up->pg && up->row[i] == x->conn)
         return true;
     x->conn = 0;
-    if (!up->up || !up->pg || !sim_reaches(s, i, u))
-        return false;
-    int n = sim_history(&up->log, history);
-    if (!mh_ha_is_ancestor(sim_tli(&x->log), (uint64_t)x->log.len, sim_tli(&up->log), history, n))
+    /* A standby lets in nobody, unless it is fenced: it may be on another history by now. */
+    bool admits = up->primary || up->order.order == MH_HA_FENCE || s->variant == V_CASCADES;
+    if (!up->up || !up->pg || !admits || !sim_reaches(s, i, u) || !is_part(&x->log, &up->log, true))
         return false;
     if (x->log.len > up->log.len)
         return true; /* same timeline, not there yet: no rewind, no stream */
@@ -163,6 +198,11 @@ follow(struct sim *s, int i)
         rewind_log(s, i, u);
         return;
     }
+    if (!is_proved(s, i, u)) {
+        x->upstream = -1; /* nor from the former one */
+        x->conn = 0;
+        return;
+    }
     if (!x->pg) {
         start_standby(s, i, u);
         return;
@@ -172,12 +212,7 @@ follow(struct sim *s, int i)
         x->conn = 0;
     }
     if (!connect(s, i)) {
-        struct mh_ha_history history[MH_HA_HISTORY_MAX];
-        if (!is_serving(s, i, u))
-            return;
-        int n = sim_history(&s->node[u].log, history);
-        if (!mh_ha_is_ancestor(sim_tli(&x->log), (uint64_t)x->log.len, sim_tli(&s->node[u].log),
-                               history, n)) {
+        if (is_serving(s, i, u) && !is_part(&x->log, &s->node[u].log, s->variant == V_SAMETLI)) {
             sim_stop(s, i, false);
             x->half = true;
         }
@@ -436,7 +471,8 @@ sim_status(struct sim *s, int i, struct status *out)
                          .shutdown = x->shutdown,
                          .flush = x->pg && !x->primary && !x->received ? x->replayed : x->log.len,
                          .volume = x->volume,
-                         .tli = sim_tli(&x->log) };
+                         .tli = sim_tli(&x->log),
+                         .made = sim_made(&x->log) };
     if (out->flush > x->log.len)
         out->flush = x->log.len;
     out->nhistory = sim_history(&x->log, out->history);

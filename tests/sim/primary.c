@@ -246,7 +246,8 @@ sim_promote(struct sim *s, int i)
     x->conn = 0;
     close_gate(s, i);
     sim_append(s, i, false);
-    x->log.e[x->log.len - 1].tli = s->variant == V_SAMETLI ? next : ++s->tli;
+    x->log.e[x->log.len - 1].tli = next; /* others may have taken it */
+    x->log.e[x->log.len - 1].made = (int)x->order.term;
     sim_note(s, "n%d is promoted, log %d, timeline %u", i, x->log.len, sim_tli(&x->log));
     if (s->variant == V_NOGATE)
         gate_left_open(s, i);

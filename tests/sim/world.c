@@ -74,12 +74,20 @@ sim_tli(const struct wal *w)
 }
 
 int
+sim_made(const struct wal *w)
+{
+    return w->len ? w->e[w->len - 1].made : 0;
+}
+
+int
 sim_history(const struct wal *w, struct mh_ha_history *out)
 {
     int n = 0;
     for (int i = 1; i < w->len && n < MH_HA_HISTORY_MAX; i++) {
         if (w->e[i].tli != w->e[i - 1].tli)
-            out[n++] = (struct mh_ha_history){ .timeline = w->e[i - 1].tli, .end = (uint64_t)i };
+            out[n++] = (struct mh_ha_history){ .timeline = w->e[i - 1].tli,
+                                               .end = (uint64_t)i,
+                                               .made = (uint64_t)w->e[i - 1].made };
     }
     return n;
 }
@@ -98,7 +106,7 @@ sim_append(struct sim *s, int i, bool client)
         return;
     int val = s->nvalue++;
     s->value[val] = (struct value){ .pos = w->len, .issue = ++s->seq, .client = client };
-    w->e[w->len] = (struct entry){ .tli = sim_tli(w), .val = val };
+    w->e[w->len] = (struct entry){ .tli = sim_tli(w), .made = sim_made(w), .val = val };
     w->len++;
 }
 
@@ -146,6 +154,9 @@ sim_lease(const struct sim *s, int version, struct mh_ha_lease *out)
                                  .candidate = l->candidate < 0 ? NULL : sim_names[l->candidate],
                                  .nconfigs = l->nsets,
                                  .configs_known = l->known };
+    out->has_lineage = l->has_lineage;
+    out->lineage =
+        (struct mh_ha_point){ .timeline = l->lineage, .made = (uint64_t)l->lineage_made };
     out->session = l->session ? sim_session(l->session) : NULL;
     for (int c = 0; c < l->nsets; c++) {
         struct mh_ha_config *to = &out->configs[c];

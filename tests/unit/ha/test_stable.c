@@ -312,18 +312,6 @@ TEST(logs_compare_by_timeline_and_then_position)
     CHECK_INT(mh_ha_log_compare(&a, &b), 0);
 }
 
-TEST(a_log_behind_the_fork_is_an_ancestor_and_one_past_it_is_not)
-{
-    const struct mh_ha_history h[] = { { 1, 100 }, { 2, 200 } }; /* F16 */
-    CHECK(mh_ha_is_ancestor(3, 500, 3, h, 2));
-    CHECK(mh_ha_is_ancestor(1, 100, 3, h, 2));
-    CHECK(!mh_ha_is_ancestor(1, 101, 3, h, 2));
-    CHECK(mh_ha_is_ancestor(2, 200, 3, h, 2));
-    CHECK(!mh_ha_is_ancestor(2, 201, 3, h, 2));
-    CHECK(!mh_ha_is_ancestor(4, 1, 3, h, 2)); /* a timeline that the server has not seen */
-    CHECK(!mh_ha_is_ancestor(1, 1, 3, h, 0));
-}
-
 TEST(states_have_names)
 {
     CHECK_STR(mh_ha_state_name(MH_HA_ST_BOOTSTRAPPING), "bootstrapping");

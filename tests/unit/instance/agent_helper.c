@@ -376,3 +376,14 @@ ta_answer(struct ta *t, const char *from, uint64_t term)
 {
     return parsed(t, mh_peer_text(t->g, &t->tw->arena, from, term));
 }
+
+struct ta *
+ta_elected(int instances, const char *durability)
+{
+    struct ta *t = ta_new("db-2", instances, durability);
+    ta_data(t, true);
+    ta_term(t, 2, 1, "vol-2");
+    ta_lease(t, "db-2", 2, "promoting", "vol-2", "10.0.0.2", durability ? TA_SET_OF_1 : "[]");
+    ta_start(t);
+    return t;
+}

@@ -4,28 +4,15 @@
 #include "harness/test.h"
 #include "instance/status.h"
 
-#define SET_OF_1 "[{\"names\":[\"db-2\"],\"number\":1,\"method\":\"any\"}]"
 #define SERVING                                                                                    \
     "{\"instance\":\"db-2\",\"promise\":2,\"term\":2,\"serving\":true,\"timeline\":2,"             \
     "\"controlTimeline\":2,\"flushLsn\":\"0/3000200\",\"history\":[[1,\"0/3000000\"]]}"
-
-/* A standby that is elected for term 2 after db-1 was lost. */
-static struct ta *
-elected(int instances, const char *durability)
-{
-    struct ta *t = ta_new("db-2", instances, durability);
-    ta_data(t, true);
-    ta_term(t, 2, 1, "vol-2");
-    ta_lease(t, "db-2", 2, "promoting", "vol-2", "10.0.0.2", durability ? SET_OF_1 : "[]");
-    ta_start(t);
-    return t;
-}
 
 /* F4, D4, I13: the gate of a cluster of two needs the old primary as a standby, and that one needs a
  * primary to be rewound to. If each waits for the other nobody ever serves. */
 TEST(a_promoted_primary_with_a_closed_gate_lets_the_old_one_rewind_to_it)
 {
-    struct ta *t = elected(2, "required");
+    struct ta *t = ta_elected(2, "required");
     tw_advance(t->tw, 2 * MH_NS_PER_S);
     CHECK_INT(tw_pg_count(t->tw, "pg_promote"), 1);
     CHECK_STR(mh_json_str(ta_status(t), "gate", NULL), "closed");
@@ -43,7 +30,7 @@ TEST(a_promoted_primary_with_a_closed_gate_lets_the_old_one_rewind_to_it)
 
 TEST(a_standby_that_is_not_promoted_yet_serves_nobody)
 {
-    struct ta *t = elected(2, "required");
+    struct ta *t = ta_elected(2, "required");
     CHECK(!mh_json_bool(ta_answer(t, "db-1", 1), true, "serving", NULL));
     ta_end(t);
 }
@@ -51,7 +38,7 @@ TEST(a_standby_that_is_not_promoted_yet_serves_nobody)
 /* An old primary that is told to stop must not be taken for the new one (D14, H8). */
 TEST(a_primary_without_the_order_to_serve_serves_nobody)
 {
-    struct ta *t = elected(2, NULL);
+    struct ta *t = ta_elected(2, NULL);
     tw_advance(t->tw, 2 * MH_NS_PER_S);
     CHECK_STR(mh_json_str(ta_status(t), "gate", NULL), "open");
     CHECK(mh_json_bool(ta_answer(t, "db-1", 1), false, "serving", NULL));
@@ -66,7 +53,7 @@ old_primary(const char *peer)
     struct ta *t = ta_new("db-1", 2, "required");
     ta_data(t, false);
     ta_term(t, 1, 1, "vol-1");
-    ta_lease(t, "db-2", 2, "promoting", "vol-2", "10.0.0.2", SET_OF_1);
+    ta_lease(t, "db-2", 2, "promoting", "vol-2", "10.0.0.2", TA_SET_OF_1);
     t->peer.json = peer;
     ta_start(t);
     tw_advance(t->tw, 2 * MH_NS_PER_S);
@@ -115,7 +102,7 @@ TEST(a_holder_that_must_not_run_asks_for_a_hand_over)
 /* H3: its log is whole, only the number was changed. */
 TEST(the_holder_of_a_term_that_was_raised_by_hand_does_not_ask_for_a_hand_over)
 {
-    struct ta *t = elected(2, NULL);
+    struct ta *t = ta_elected(2, NULL);
     tw_advance(t->tw, 2 * MH_NS_PER_S);
     yyjson_val *l = tw_object(t->tw, TA_LEASE);
     CHECK_STR(mh_json_str(l, "metadata", "annotations", "moonherd.io/served", NULL), "2");
@@ -132,7 +119,7 @@ TEST(the_holder_of_a_term_that_was_raised_by_hand_does_not_ask_for_a_hand_over)
 /* F2: crashes behind the closed gate. */
 TEST(a_winner_that_crash_loops_asks_for_a_hand_over_until_it_is_elected_again)
 {
-    struct ta *t = elected(2, "required");
+    struct ta *t = ta_elected(2, "required");
     tw_advance(t->tw, MH_NS_PER_S);
     for (int i = 0; i < 3; i++) {
         struct tw_process *x = tw_process(t->tw, "postgres -D");
@@ -141,11 +128,11 @@ TEST(a_winner_that_crash_loops_asks_for_a_hand_over_until_it_is_elected_again)
         tw_advance(t->tw, MH_NS_PER_S);
     }
     CHECK(asks_for_hand_over(t));
-    ta_lease(t, "db-2", 3, "fencing", "vol-2", "10.0.0.2", SET_OF_1);
+    ta_lease(t, "db-2", 3, "fencing", "vol-2", "10.0.0.2", TA_SET_OF_1);
     tw_advance(t->tw, 6 * MH_NS_PER_S);
     CHECK(asks_for_hand_over(t));
     CHECK_INT(t->g->own.promise, 3);
-    ta_lease(t, "db-2", 3, "promoting", "vol-2", "10.0.0.2", SET_OF_1);
+    ta_lease(t, "db-2", 3, "promoting", "vol-2", "10.0.0.2", TA_SET_OF_1);
     tw_advance(t->tw, MH_NS_PER_S);
     CHECK(!asks_for_hand_over(t));
     CHECK(tw_process(t->tw, "postgres -D")->running);
@@ -180,7 +167,7 @@ TEST(an_asynchronous_standby_that_has_just_started_keeps_the_word_it_may_have_gi
 
 TEST(a_synchronous_standby_that_has_just_started_promises_at_once)
 {
-    struct ta *t = restarted("required", SET_OF_1);
+    struct ta *t = restarted("required", TA_SET_OF_1);
     tw_advance(t->tw, 100 * MH_NS_PER_MS);
     CHECK_INT(t->g->own.promise, 3);
     ta_end(t);
@@ -217,7 +204,7 @@ stream(struct ta *t, int i, const char *name, uint64_t flush, int priority)
 static struct ta *
 primary(bool with_3)
 {
-    struct ta *t = elected(3, "preferred");
+    struct ta *t = ta_elected(3, "preferred");
     tw_advance(t->tw, 500 * MS);
     stream(t, 0, "db-1", UINT64_MAX, 1);
     if (with_3)
