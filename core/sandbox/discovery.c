@@ -298,8 +298,10 @@ mh_sb_discovery(struct mh_sb_api *api, struct mh_sb_req *req, const char *path)
         req->reply_type = AGGREGATED;
     if (agg || strncmp(clean, "/openapi", 8) == 0) {
         req->etag = mh_arena_printf(req->arena, "\"%016llX\"", (unsigned long long)mh_sb_hash(own));
-        if (req->if_none_match && req->etag && strcmp(req->if_none_match, req->etag) == 0)
-            mh_sb_answer(req, 304, "", 0);
+        if (req->if_none_match && req->etag && strcmp(req->if_none_match, req->etag) == 0) {
+            req->status = 304;
+            req->reply_len = 0;
+        }
     }
     return true;
 }
