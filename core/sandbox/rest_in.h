@@ -95,6 +95,7 @@ struct mh_sb_op {
     bool status; /* the status subresource */
     bool force_create;
     bool keep_given_status; /* the main resource may write status too */
+    bool binding;           /* pods/binding */
     bool evicting;          /* a delete through pods/eviction */
     bool finalizing;        /* namespaces/finalize */
     bool updating;          /* something is there, and this is no create */

@@ -3,7 +3,7 @@
 
 #include "base/str.h"
 #include "sandbox/fields.h"
-#include "sandbox/rest_in.h"
+#include "sandbox/rest_check.h"
 
 /* --- decode: kind, name, unknown fields, defaults --------------------------------------------- */
 
@@ -126,6 +126,25 @@ fill(struct mh_sb_op *op)
     return mh_sb_defaults(op) && (!s || mh_sb_schema_native(s, op->doc, op->obj));
 }
 
+/* Values that the kind's Go type could not hold. */
+static bool
+check_types(struct mh_sb_op *op)
+{
+    if (op->t.r->custom)
+        return true;
+    yyjson_val *obj = mh_sb_freeze(op->arena, op->obj);
+    const char *why =
+        obj ? mh_sb_type_error(op->api, op->arena, op->t.v->schema, op->t.r->kind, obj) : NULL;
+    if (!why)
+        return true;
+    if (op->verb == MH_SB_PATCH)
+        mh_sb_bad_request(op->req, "%s", why);
+    else
+        mh_sb_bad_request(op->req, "%s in version \"%s\" cannot be handled as a %s: %s",
+                          op->t.r->kind, op->t.v->name, op->t.r->kind, why);
+    return false;
+}
+
 bool
 mh_sb_decode(struct mh_sb_op *op)
 {
@@ -140,7 +159,7 @@ mh_sb_decode(struct mh_sb_op *op)
         return false;
     }
     meta = mh_sb_mobj(op->doc, op->obj, "metadata");
-    if (!meta || !check_name(op, meta))
+    if (!meta || !check_name(op, meta) || !check_types(op))
         return false;
     if (!op->apply && !shape(op))
         return false;

@@ -335,6 +335,7 @@ binding(struct mh_sb_op *op)
         op->verb = MH_SB_UPDATE;
         op->sub = op->body;
         op->make = make_bound;
+        op->binding = true;
         op->finish = answer_created;
         op->body = NULL;
         mh_sb_write(op);

@@ -1,0 +1,177 @@
+/* JSON types of built-in kinds: what Go's decoder would refuse. */
+#include <string.h>
+
+#include "base/str.h"
+#include "sandbox/rest_check.h"
+
+#define REF "#/components/schemas/"
+#define DEPTH_MAX 48
+
+struct walk {
+    struct mh_sb_api *api;
+    struct mh_arena *a;
+};
+
+/* The schema behind $ref and allOf; *name: its component, kept where there is none. */
+static yyjson_val *
+resolve(const struct walk *w, yyjson_val *s, const char **name)
+{
+    for (int i = 0; i < 8; i++) {
+        const char *ref = mh_json_str(s, "$ref", NULL);
+        yyjson_val *all = yyjson_obj_get(s, "allOf");
+        if (ref && strncmp(ref, REF, sizeof(REF) - 1) == 0) {
+            *name = ref + sizeof(REF) - 1;
+            s = yyjson_obj_get(w->api->kinds.schemas, *name);
+        } else if (yyjson_arr_size(all) == 1) {
+            s = yyjson_arr_get_first(all);
+        } else {
+            return s;
+        }
+    }
+    return NULL;
+}
+
+static const char *
+json_type(yyjson_val *v)
+{
+    if (yyjson_is_str(v))
+        return "string";
+    if (yyjson_is_bool(v))
+        return "bool";
+    if (yyjson_is_num(v))
+        return "number";
+    return yyjson_is_arr(v) ? "array" : "object";
+}
+
+static const char *
+short_name(const char *component)
+{
+    const char *dot = component ? strrchr(component, '.') : NULL;
+    return dot ? dot + 1 : component ? component : "";
+}
+
+/* "int32", "string", "v1.PodSpec", "[]v1.Container", "map[string]string" */
+static const char *
+go_type(const struct walk *w, yyjson_val *s)
+{
+    const char *name = NULL;
+    yyjson_val *r = resolve(w, s, &name);
+    const char *type = mh_json_str(r, "type", NULL);
+    const char *format = mh_json_str(r, "format", NULL);
+    const char *out = NULL;
+    if (mh_str_eq(type, "array")) {
+        out = mh_arena_printf(w->a, "[]%s", go_type(w, yyjson_obj_get(r, "items")));
+    } else if (name) {
+        out = mh_arena_printf(w->a, "v1.%s", short_name(name));
+    } else if (mh_str_eq(type, "object")) {
+        yyjson_val *more = yyjson_obj_get(r, "additionalProperties");
+        out = mh_arena_printf(w->a, "map[string]%s", more ? go_type(w, more) : "interface {}");
+    } else if (mh_str_eq(type, "integer")) {
+        out = format ? format : "int64";
+    } else if (mh_str_eq(type, "boolean")) {
+        out = "bool";
+    } else {
+        out = type ? type : "string";
+    }
+    return out ? out : "";
+}
+
+static const char *
+mismatch(const struct walk *w, yyjson_val *schema, yyjson_val *v, const char *owner,
+         const char *path)
+{
+    if (!*path)
+        return mh_arena_printf(w->a, "json: cannot unmarshal %s into Go value of type %s",
+                               json_type(v), go_type(w, schema));
+    return mh_arena_printf(w->a, "json: cannot unmarshal %s into Go struct field %s.%s of type %s",
+                           json_type(v), short_name(owner), path, go_type(w, schema));
+}
+
+static const char *check(const struct walk *w, yyjson_val *schema, yyjson_val *v,
+                         const char *owner, const char *path, int depth);
+
+static const char *
+check_members(const struct walk *w, yyjson_val *s, yyjson_val *v, const char *owner,
+              const char *path, int depth)
+{
+    size_t i;
+    size_t max;
+    yyjson_val *k;
+    yyjson_val *member;
+    yyjson_val *properties = yyjson_obj_get(s, "properties");
+    yyjson_val *more = yyjson_obj_get(s, "additionalProperties");
+    yyjson_obj_foreach(v, i, max, k, member)
+    {
+        const char *key = yyjson_get_str(k);
+        yyjson_val *ms = yyjson_obj_get(properties, key);
+        if (!ms)
+            ms = yyjson_is_obj(more) ? more : NULL;
+        if (!ms)
+            continue;
+        char *at = mh_arena_printf(w->a, "%s%s%s", path, *path ? "." : "", key);
+        const char *why = at ? check(w, ms, member, owner, at, depth + 1) : NULL;
+        if (why)
+            return why;
+    }
+    return NULL;
+}
+
+/* Types that are read from more than one form, or by themselves. */
+static bool
+is_special(const char *name, yyjson_val *s)
+{
+    static const char *const names[] = { "Quantity", "IntOrString", "Time", "MicroTime", "FieldsV1",
+                                         "RawExtension", "JSON", "JSONSchemaPropsOrArray",
+                                         "JSONSchemaPropsOrBool", "JSONSchemaPropsOrStringArray" };
+    for (size_t i = 0; name && i < sizeof(names) / sizeof(names[0]); i++) {
+        if (strcmp(short_name(name), names[i]) == 0)
+            return true;
+    }
+    return yyjson_obj_get(s, "oneOf") || yyjson_obj_get(s, "x-kubernetes-int-or-string") ||
+           yyjson_obj_get(s, "x-kubernetes-preserve-unknown-fields");
+}
+
+static const char *
+check(const struct walk *w, yyjson_val *schema, yyjson_val *v, const char *owner, const char *path,
+      int depth)
+{
+    const char *name = NULL;
+    yyjson_val *s = resolve(w, schema, &name);
+    const char *type = mh_json_str(s, "type", NULL);
+    if (!s || yyjson_is_null(v) || depth > DEPTH_MAX || is_special(name, s) || !type)
+        return NULL;
+    bool ok = strcmp(type, "string") == 0    ? yyjson_is_str(v)
+              : strcmp(type, "boolean") == 0 ? yyjson_is_bool(v)
+              : strcmp(type, "integer") == 0 ? yyjson_is_int(v)
+              : strcmp(type, "number") == 0  ? yyjson_is_num(v)
+              : strcmp(type, "array") == 0   ? yyjson_is_arr(v)
+              : strcmp(type, "object") == 0  ? yyjson_is_obj(v)
+                                             : true;
+    if (!ok)
+        return mismatch(w, schema, v, owner, path);
+    if (yyjson_is_obj(v))
+        return check_members(w, s, v, name ? name : owner, path, depth);
+    if (!yyjson_is_arr(v))
+        return NULL;
+    size_t i;
+    size_t max;
+    yyjson_val *item;
+    yyjson_arr_foreach(v, i, max, item)
+    {
+        const char *why =
+            check(w, yyjson_obj_get(s, "items"), item, owner, path, depth + 1);
+        if (why)
+            return why;
+    }
+    return NULL;
+}
+
+const char *
+mh_sb_type_error(struct mh_sb_api *api, struct mh_arena *a, yyjson_val *schema, const char *kind,
+                 yyjson_val *obj)
+{
+    struct walk w = { api, a };
+    if (!schema)
+        return NULL;
+    return check_members(&w, schema, obj, kind, "", 0);
+}
