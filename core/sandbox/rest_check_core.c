@@ -20,7 +20,7 @@ check_keys(struct mh_sb_check *c, const char *field)
     {
         const char *why = mh_sb_name_config_key(c->a, yyjson_get_str(k));
         if (why)
-            mh_sb_bad_text(c, mh_sb_at(c, "%s[%s]", field, yyjson_get_str(k)), yyjson_get_str(k),
+            mh_sb_bad_text(c, mh_sb_check_at(c, "%s[%s]", field, yyjson_get_str(k)), yyjson_get_str(k),
                            why);
         total += yyjson_get_len(v);
     }
@@ -62,7 +62,7 @@ mh_sb_check_config_map(struct mh_sb_check *c)
     yyjson_obj_foreach(yyjson_obj_get(c->obj, "data"), i, max, k, v)
     {
         if (yyjson_obj_get(binary, yyjson_get_str(k)))
-            mh_sb_bad_text(c, mh_sb_at(c, "data[%s]", yyjson_get_str(k)), yyjson_get_str(k),
+            mh_sb_bad_text(c, mh_sb_check_at(c, "data[%s]", yyjson_get_str(k)), yyjson_get_str(k),
                            "duplicate of key present in binaryData");
     }
     size_t total = check_keys(c, "data") + check_keys(c, "binaryData") * 3 / 4;
@@ -76,7 +76,7 @@ static void
 need_key(struct mh_sb_check *c, const char *key)
 {
     if (!yyjson_obj_get(yyjson_obj_get(c->obj, "data"), key))
-        mh_sb_required(c, mh_sb_at(c, "data[%s]", key), "");
+        mh_sb_required(c, mh_sb_check_at(c, "data[%s]", key), "");
 }
 
 void
@@ -116,26 +116,26 @@ check_port(struct mh_sb_check *c, yyjson_val *list, size_t i)
     int64_t port = mh_json_int(p, 0, "port", NULL);
     if (!name || !*name) {
         if (yyjson_arr_size(list) > 1)
-            mh_sb_required(c, mh_sb_at(c, "spec.ports[%zu].name", i), "");
+            mh_sb_required(c, mh_sb_check_at(c, "spec.ports[%zu].name", i), "");
     } else {
         const char *why = mh_sb_name_label(c->a, name);
         if (why)
-            mh_sb_bad_text(c, mh_sb_at(c, "spec.ports[%zu].name", i), name, why);
+            mh_sb_bad_text(c, mh_sb_check_at(c, "spec.ports[%zu].name", i), name, why);
         for (size_t j = 0; j < i; j++) {
             if (mh_str_eq(mh_json_str(yyjson_arr_get(list, j), "name", NULL), name)) {
                 mh_sb_cause_add(c->causes, "FieldValueDuplicate",
-                                mh_sb_at(c, "spec.ports[%zu].name", i), "Duplicate value: \"%s\"",
+                                mh_sb_check_at(c, "spec.ports[%zu].name", i), "Duplicate value: \"%s\"",
                                 name);
                 break;
             }
         }
     }
     if (port < 1 || port > 65535)
-        mh_sb_bad(c, mh_sb_at(c, "spec.ports[%zu].port", i), yyjson_obj_get(p, "port"),
+        mh_sb_bad(c, mh_sb_check_at(c, "spec.ports[%zu].port", i), yyjson_obj_get(p, "port"),
                   "must be between 1 and 65535, inclusive");
     if (protocol && strcmp(protocol, "TCP") != 0 && strcmp(protocol, "UDP") != 0 &&
         strcmp(protocol, "SCTP") != 0)
-        mh_sb_unsupported(c, mh_sb_at(c, "spec.ports[%zu].protocol", i), protocol, protocols);
+        mh_sb_unsupported(c, mh_sb_check_at(c, "spec.ports[%zu].protocol", i), protocol, protocols);
 }
 
 static bool
@@ -270,7 +270,7 @@ mh_sb_check_slice(struct mh_sb_check *c)
         mh_sb_unsupported(c, "addressType", type, types);
     for (size_t i = 0; i < yyjson_arr_size(list); i++) {
         if (yyjson_arr_size(yyjson_obj_get(yyjson_arr_get(list, i), "addresses")) == 0)
-            mh_sb_required(c, mh_sb_at(c, "endpoints[%zu].addresses", i),
+            mh_sb_required(c, mh_sb_check_at(c, "endpoints[%zu].addresses", i),
                            "must contain at least 1 address");
     }
     mh_sb_immutable(c, "addressType");
@@ -300,20 +300,20 @@ mh_sb_check_role(struct mh_sb_check *c)
     for (size_t i = 0; i < yyjson_arr_size(rules); i++) {
         yyjson_val *r = yyjson_arr_get(rules, i);
         if (yyjson_arr_size(yyjson_obj_get(r, "verbs")) == 0)
-            mh_sb_required(c, mh_sb_at(c, "rules[%zu].verbs", i),
+            mh_sb_required(c, mh_sb_check_at(c, "rules[%zu].verbs", i),
                            "verbs must contain at least one value");
         if (yyjson_arr_size(yyjson_obj_get(r, "nonResourceURLs"))) {
             if (!cluster)
-                mh_sb_bad(c, mh_sb_at(c, "rules[%zu].nonResourceURLs", i),
+                mh_sb_bad(c, mh_sb_check_at(c, "rules[%zu].nonResourceURLs", i),
                           yyjson_obj_get(r, "nonResourceURLs"),
                           "namespaced rules cannot apply to non-resource URLs");
             continue;
         }
         if (yyjson_arr_size(yyjson_obj_get(r, "apiGroups")) == 0)
-            mh_sb_required(c, mh_sb_at(c, "rules[%zu].apiGroups", i),
+            mh_sb_required(c, mh_sb_check_at(c, "rules[%zu].apiGroups", i),
                            "resource rules must supply at least one api group");
         if (yyjson_arr_size(yyjson_obj_get(r, "resources")) == 0)
-            mh_sb_required(c, mh_sb_at(c, "rules[%zu].resources", i),
+            mh_sb_required(c, mh_sb_check_at(c, "rules[%zu].resources", i),
                            "resource rules must supply at least one resource");
     }
 }
@@ -339,12 +339,12 @@ mh_sb_check_binding(struct mh_sb_check *c)
         const char *ns = mh_json_str(s, "namespace", NULL);
         const char *who = mh_json_str(s, "name", NULL);
         if (!who || !*who)
-            mh_sb_required(c, mh_sb_at(c, "subjects[%zu].name", i), "");
+            mh_sb_required(c, mh_sb_check_at(c, "subjects[%zu].name", i), "");
         if (!one_of(what, subject_kinds))
-            mh_sb_unsupported(c, mh_sb_at(c, "subjects[%zu].kind", i), what ? what : "",
+            mh_sb_unsupported(c, mh_sb_check_at(c, "subjects[%zu].kind", i), what ? what : "",
                               subject_kinds);
         else if (strcmp(what, "ServiceAccount") == 0 && (!ns || !*ns))
-            mh_sb_required(c, mh_sb_at(c, "subjects[%zu].namespace", i), "");
+            mh_sb_required(c, mh_sb_check_at(c, "subjects[%zu].namespace", i), "");
     }
     if (c->old && !equal(yyjson_obj_get(c->obj, "roleRef"), yyjson_obj_get(c->old, "roleRef")))
         mh_sb_bad(c, "roleRef", yyjson_obj_get(c->obj, "roleRef"), "cannot change roleRef");

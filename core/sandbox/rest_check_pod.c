@@ -18,31 +18,31 @@ check_container(struct mh_sb_check *c, const char *list_at, yyjson_val *list, si
     yyjson_val *v = yyjson_arr_get(list, i);
     const char *name = mh_json_str(v, "name", NULL);
     const char *image = mh_json_str(v, "image", NULL);
-    const char *at = mh_sb_at(c, "%s[%zu]", list_at, i);
+    const char *at = mh_sb_check_at(c, "%s[%zu]", list_at, i);
     if (!name || !*name) {
-        mh_sb_required(c, mh_sb_at(c, "%s.name", at), "");
+        mh_sb_required(c, mh_sb_check_at(c, "%s.name", at), "");
     } else {
         const char *why = mh_sb_name_label(c->a, name);
         if (why)
-            mh_sb_bad_text(c, mh_sb_at(c, "%s.name", at), name, why);
+            mh_sb_bad_text(c, mh_sb_check_at(c, "%s.name", at), name, why);
         for (size_t j = 0; j < i; j++) {
             if (mh_str_eq(mh_json_str(yyjson_arr_get(list, j), "name", NULL), name)) {
-                mh_sb_cause_add(c->causes, "FieldValueDuplicate", mh_sb_at(c, "%s.name", at),
+                mh_sb_cause_add(c->causes, "FieldValueDuplicate", mh_sb_check_at(c, "%s.name", at),
                                 "Duplicate value: \"%s\"", name);
                 break;
             }
         }
     }
     if (!image || !*image)
-        mh_sb_required(c, mh_sb_at(c, "%s.image", at), "");
+        mh_sb_required(c, mh_sb_check_at(c, "%s.image", at), "");
     yyjson_val *ports = yyjson_obj_get(v, "ports");
     for (size_t j = 0; j < yyjson_arr_size(ports); j++) {
         yyjson_val *port = yyjson_obj_get(yyjson_arr_get(ports, j), "containerPort");
         int64_t n = yyjson_get_sint(port);
         if (!n)
-            mh_sb_required(c, mh_sb_at(c, "%s.ports[%zu].containerPort", at, j), "");
+            mh_sb_required(c, mh_sb_check_at(c, "%s.ports[%zu].containerPort", at, j), "");
         else if (n < 1 || n > 65535)
-            mh_sb_bad(c, mh_sb_at(c, "%s.ports[%zu].containerPort", at, j), port,
+            mh_sb_bad(c, mh_sb_check_at(c, "%s.ports[%zu].containerPort", at, j), port,
                       "must be between 1 and 65535, inclusive");
     }
 }
@@ -63,16 +63,16 @@ check_mounts(struct mh_sb_check *c, const char *list_at, yyjson_val *list, yyjso
     for (size_t i = 0; i < yyjson_arr_size(list); i++) {
         yyjson_val *mounts = yyjson_obj_get(yyjson_arr_get(list, i), "volumeMounts");
         for (size_t j = 0; j < yyjson_arr_size(mounts); j++) {
-            const char *at = mh_sb_at(c, "%s[%zu].volumeMounts[%zu]", list_at, i, j);
+            const char *at = mh_sb_check_at(c, "%s[%zu].volumeMounts[%zu]", list_at, i, j);
             const char *name = mh_json_str(yyjson_arr_get(mounts, j), "name", NULL);
             const char *path = mh_json_str(yyjson_arr_get(mounts, j), "mountPath", NULL);
             if (!name || !*name)
-                mh_sb_required(c, mh_sb_at(c, "%s.name", at), "");
+                mh_sb_required(c, mh_sb_check_at(c, "%s.name", at), "");
             else if (!has_volume(volumes, name))
-                mh_sb_cause_add(c->causes, "FieldValueNotFound", mh_sb_at(c, "%s.name", at),
+                mh_sb_cause_add(c->causes, "FieldValueNotFound", mh_sb_check_at(c, "%s.name", at),
                                 "Not found: \"%s\"", name);
             if (!path || !*path)
-                mh_sb_required(c, mh_sb_at(c, "%s.mountPath", at), "");
+                mh_sb_required(c, mh_sb_check_at(c, "%s.mountPath", at), "");
         }
     }
 }
@@ -90,24 +90,24 @@ mh_sb_check_pod_spec(struct mh_sb_check *c, const char *at)
         const char *name = mh_json_str(yyjson_arr_get(volumes, i), "name", NULL);
         const char *why = name && *name ? mh_sb_name_label(c->a, name) : NULL;
         if (!name || !*name)
-            mh_sb_required(c, mh_sb_at(c, "%s.volumes[%zu].name", at, i), "");
+            mh_sb_required(c, mh_sb_check_at(c, "%s.volumes[%zu].name", at, i), "");
         else if (why)
-            mh_sb_bad_text(c, mh_sb_at(c, "%s.volumes[%zu].name", at, i), name, why);
+            mh_sb_bad_text(c, mh_sb_check_at(c, "%s.volumes[%zu].name", at, i), name, why);
     }
-    const char *list_at = mh_sb_at(c, "%s.containers", at);
+    const char *list_at = mh_sb_check_at(c, "%s.containers", at);
     if (yyjson_arr_size(containers) == 0)
         mh_sb_required(c, list_at, "");
     for (size_t i = 0; i < yyjson_arr_size(containers); i++)
         check_container(c, list_at, containers, i);
     check_mounts(c, list_at, containers, volumes);
-    list_at = mh_sb_at(c, "%s.initContainers", at);
+    list_at = mh_sb_check_at(c, "%s.initContainers", at);
     for (size_t i = 0; i < yyjson_arr_size(inits); i++)
         check_container(c, list_at, inits, i);
     check_mounts(c, list_at, inits, volumes);
     if (policy && strcmp(policy, "Always") != 0 && strcmp(policy, "OnFailure") != 0 &&
         strcmp(policy, "Never") != 0)
-        mh_sb_unsupported(c, mh_sb_at(c, "%s.restartPolicy", at), policy, policies);
-    mh_sb_not_negative(c, mh_sb_at(c, "%s.terminationGracePeriodSeconds", at),
+        mh_sb_unsupported(c, mh_sb_check_at(c, "%s.restartPolicy", at), policy, policies);
+    mh_sb_not_negative(c, mh_sb_check_at(c, "%s.terminationGracePeriodSeconds", at),
                        yyjson_obj_get(spec, "terminationGracePeriodSeconds"));
 }
 
@@ -215,7 +215,7 @@ check_selector(struct mh_sb_check *c, const char *what)
     }
     if (empty) {
         mh_sb_bad(c, "spec.selector", selector,
-                  mh_sb_at(c, "empty selector is invalid for %s", what));
+                  mh_sb_check_at(c, "empty selector is invalid for %s", what));
         return;
     }
     if (!fits(selector, labels))
@@ -286,14 +286,14 @@ static void
 check_job_template(struct mh_sb_check *c, const char *at)
 {
     static const char *const allowed[] = { "OnFailure", "Never", NULL };
-    const char *spec_at = mh_sb_at(c, "%s.spec", at);
+    const char *spec_at = mh_sb_check_at(c, "%s.spec", at);
     const char *policy = mh_json_str(mh_sb_val(c->obj, spec_at), "restartPolicy", NULL);
     mh_sb_check_pod_spec(c, spec_at);
     if (!policy || strcmp(policy, "Always") == 0)
-        mh_sb_cause_add(c->causes, "FieldValueRequired", mh_sb_at(c, "%s.restartPolicy", spec_at),
+        mh_sb_cause_add(c->causes, "FieldValueRequired", mh_sb_check_at(c, "%s.restartPolicy", spec_at),
                         "Required value: valid values: \"OnFailure\", \"Never\"");
     else if (strcmp(policy, "OnFailure") != 0 && strcmp(policy, "Never") != 0)
-        mh_sb_unsupported(c, mh_sb_at(c, "%s.restartPolicy", spec_at), policy, allowed);
+        mh_sb_unsupported(c, mh_sb_check_at(c, "%s.restartPolicy", spec_at), policy, allowed);
 }
 
 void
@@ -302,7 +302,7 @@ mh_sb_check_job(struct mh_sb_check *c)
     static const char *const counts[] = { "parallelism", "completions", "activeDeadlineSeconds",
                                           "backoffLimit", "ttlSecondsAfterFinished" };
     for (size_t i = 0; i < sizeof(counts) / sizeof(counts[0]); i++)
-        mh_sb_not_negative(c, mh_sb_at(c, "spec.%s", counts[i]),
+        mh_sb_not_negative(c, mh_sb_check_at(c, "spec.%s", counts[i]),
                            mh_json_get(c->obj, "spec", counts[i], NULL));
     check_job_template(c, "spec.template");
     if (!mh_str_eq(mh_json_str(c->obj, "spec", "completionMode", NULL), "Indexed"))

@@ -8,7 +8,7 @@
 #define ANNOTATIONS_MAX 262144
 
 const char *
-mh_sb_at(struct mh_sb_check *c, const char *fmt, ...)
+mh_sb_check_at(struct mh_sb_check *c, const char *fmt, ...)
 {
     va_list ap;
     va_start(ap, fmt);
@@ -189,7 +189,7 @@ check_owners(struct mh_sb_check *c)
         for (size_t f = 0; f < 3; f++) {
             const char *text = mh_json_str(o, fields[f], NULL);
             if (!text || !*text)
-                mh_sb_bad_text(c, mh_sb_at(c, "metadata.ownerReferences.%s", fields[f]), "",
+                mh_sb_bad_text(c, mh_sb_check_at(c, "metadata.ownerReferences.%s", fields[f]), "",
                                "must not be empty");
         }
         const char *name = mh_json_str(o, "name", NULL);
@@ -197,7 +197,7 @@ check_owners(struct mh_sb_check *c)
             continue;
         if (controller)
             mh_sb_bad(c, "metadata.ownerReferences", list,
-                      mh_sb_at(c,
+                      mh_sb_check_at(c,
                                "Only one reference can have Controller set to true. Found \"true\" "
                                "in references for %s and %s",
                                controller, name));
@@ -241,11 +241,11 @@ check_finalizers(struct mh_sb_check *c)
         if (why)
             mh_sb_bad_text(c, "metadata.finalizers", name, why);
         else if (core && !standard_finalizer(name))
-            mh_sb_bad_text(c, mh_sb_at(c, "metadata.finalizers[%zu]", i), name,
+            mh_sb_bad_text(c, mh_sb_check_at(c, "metadata.finalizers[%zu]", i), name,
                            "name is neither a standard finalizer name nor is it fully qualified");
         else if (c->op->t.r->custom && !standard_finalizer(name) && !among(before, name))
             mh_sb_warn(c->op->req,
-                       mh_sb_at(c,
+                       mh_sb_check_at(c,
                                 "metadata.finalizers: \"%s\": prefer a domain-qualified finalizer "
                                 "name including a path (/) to avoid accidental conflicts with other "
                                 "finalizer writers",
@@ -259,7 +259,7 @@ check_finalizers(struct mh_sb_check *c)
                   "finalizer orphan and foregroundDeletion cannot be both set");
     if (added && mh_json_get(c->old, "metadata", "deletionTimestamp", NULL))
         mh_sb_forbid(c, "metadata.finalizers",
-                     mh_sb_at(c,
+                     mh_sb_check_at(c,
                               "no new finalizers can be added if the object is being deleted, found "
                               "new finalizers []string{%s}",
                               added));
