@@ -225,7 +225,7 @@ fill_map(struct mh_sb_cel_eval *e, struct mh_sb_cel_map *m)
     m->values = mh_arena_alloc(e->arena, (m->n + 1) * sizeof(*m->values));
     if (!m->keys || !m->values)
         return mh_sb_cel_no_memory(e);
-    yyjson_obj_foreach(m->json, i, max, key, item)
+    yyjson_obj_foreach(mh_sb_obj_or_none(m->json), i, max, key, item)
     {
         const char *name = yyjson_get_str(key);
         if (!escaped_name(e, m, name, &m->keys[i]) ||

@@ -69,7 +69,7 @@ map_to_set(struct walker *w, struct mh_sb_typing t, yyjson_val *v)
         add_here(w, w->set);
         return;
     }
-    yyjson_obj_foreach(v, i, max, key, item)
+    yyjson_obj_foreach(mh_sb_obj_or_none(v), i, max, key, item)
     {
         bool declared = false;
         struct mh_sb_pe pe = field_pe(key);
@@ -219,13 +219,13 @@ compare_maps(struct walker *w, struct mh_sb_typing t, yyjson_val *l, yyjson_val 
     yyjson_val *key;
     yyjson_val *item;
     bool declared = false;
-    yyjson_obj_foreach(l, i, max, key, item)
+    yyjson_obj_foreach(mh_sb_obj_or_none(l), i, max, key, item)
     {
         struct mh_sb_pe pe = field_pe(key);
         compare_below(w, mh_sb_typing_field(t, pe.name, &declared), &pe, item,
                       yyjson_obj_get(r, pe.name));
     }
-    yyjson_obj_foreach(r, i, max, key, item)
+    yyjson_obj_foreach(mh_sb_obj_or_none(r), i, max, key, item)
     {
         struct mh_sb_pe pe = field_pe(key);
         if (!yyjson_obj_get(l, pe.name))
@@ -408,14 +408,14 @@ merge_maps(struct mh_sb_fields *f, struct mh_sb_typing t, yyjson_val *left, yyjs
         f->failed = true;
         return NULL;
     }
-    yyjson_obj_foreach(left, i, max, key, item)
+    yyjson_obj_foreach(mh_sb_obj_or_none(left), i, max, key, item)
     {
         const char *name = yyjson_get_str(key);
         add_field(
             f, out, key,
             merge(f, mh_sb_typing_field(t, name, &declared), item, yyjson_obj_get(right, name)));
     }
-    yyjson_obj_foreach(right, i, max, key, item)
+    yyjson_obj_foreach(mh_sb_obj_or_none(right), i, max, key, item)
     {
         const char *name = yyjson_get_str(key);
         if (!yyjson_obj_get(left, name))
@@ -500,7 +500,7 @@ remove_from_map(struct mh_sb_fields *f, struct mh_sb_typing t, yyjson_val *v,
     yyjson_mut_val *out = yyjson_mut_obj(f->doc);
     if (!yyjson_is_obj(v) || mh_sb_map_atomic(t))
         return NULL;
-    yyjson_obj_foreach(v, i, max, key, item)
+    yyjson_obj_foreach(mh_sb_obj_or_none(v), i, max, key, item)
     {
         bool declared = false;
         struct mh_sb_pe pe = field_pe(key);

@@ -464,7 +464,7 @@ read_keys(struct mh_sb_fields *f, yyjson_val *v, struct mh_sb_pe *pe)
         f->failed = true;
         return false;
     }
-    yyjson_obj_foreach(v, i, max, key, item)
+    yyjson_obj_foreach(mh_sb_obj_or_none(v), i, max, key, item)
     {
         pe->keys[i] = (struct mh_sb_pe_key){ yyjson_get_str(key), item };
     }
@@ -514,7 +514,7 @@ read_set(struct mh_sb_fields *f, yyjson_val *v, bool *self, int depth)
     *self = false;
     if (!yyjson_is_obj(v) || depth > MH_SB_FIELDS_DEPTH_MAX)
         return NULL;
-    yyjson_obj_foreach(v, i, max, key, item)
+    yyjson_obj_foreach(mh_sb_obj_or_none(v), i, max, key, item)
     {
         struct mh_sb_pe pe;
         bool known = false;

@@ -350,7 +350,7 @@ check_map(struct checker *c, struct mh_sb_typing t, yyjson_val *v)
         complain(c, "expected map, got &{%s}", boxed(c, v));
         return;
     }
-    yyjson_obj_foreach(v, i, max, key, item)
+    yyjson_obj_foreach(mh_sb_obj_or_none(v), i, max, key, item)
     {
         bool declared = false;
         size_t len = c->path.len;

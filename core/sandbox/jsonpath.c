@@ -293,7 +293,7 @@ push_children(struct mh_arena *a, struct values *out, yyjson_val *v)
     yyjson_val *item;
     bool ok = true;
     yyjson_arr_foreach(v, i, max, item) ok = ok && push(a, out, item);
-    yyjson_obj_foreach(v, i, max, key, item) ok = ok && push(a, out, item);
+    yyjson_obj_foreach(mh_sb_obj_or_none(v), i, max, key, item) ok = ok && push(a, out, item);
     return ok;
 }
 
@@ -306,7 +306,7 @@ push_deep(struct mh_arena *a, struct values *out, yyjson_val *v)
     yyjson_val *item;
     bool ok = push(a, out, v);
     yyjson_arr_foreach(v, i, max, item) ok = ok && push_deep(a, out, item);
-    yyjson_obj_foreach(v, i, max, key, item) ok = ok && push_deep(a, out, item);
+    yyjson_obj_foreach(mh_sb_obj_or_none(v), i, max, key, item) ok = ok && push_deep(a, out, item);
     return ok;
 }
 

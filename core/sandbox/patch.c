@@ -415,7 +415,7 @@ without_nulls(yyjson_mut_doc *doc, yyjson_val *v)
     if (!yyjson_is_obj(v))
         return yyjson_val_mut_copy(doc, v);
     yyjson_mut_val *out = yyjson_mut_obj(doc);
-    yyjson_obj_foreach(v, i, max, key, item)
+    yyjson_obj_foreach(mh_sb_obj_or_none(v), i, max, key, item)
     {
         if (yyjson_is_null(item))
             continue;
@@ -434,7 +434,7 @@ merge(yyjson_mut_doc *doc, yyjson_mut_val *into, yyjson_val *patch)
     size_t max;
     yyjson_val *key;
     yyjson_val *item;
-    yyjson_obj_foreach(patch, i, max, key, item)
+    yyjson_obj_foreach(mh_sb_obj_or_none(patch), i, max, key, item)
     {
         const char *name = yyjson_get_str(key);
         yyjson_mut_val *now = yyjson_mut_obj_get(into, name);

@@ -75,7 +75,7 @@ compile_props(struct compiler *c, yyjson_val *src, struct mh_sb_schema *s)
     s->props = mh_arena_alloc(c->arena, n * sizeof(*s->props));
     if (!s->props)
         return no_memory(c);
-    yyjson_obj_foreach(props, i, max, key, item)
+    yyjson_obj_foreach(mh_sb_obj_or_none(props), i, max, key, item)
     {
         s->props[i].name = mh_arena_strdup(c->arena, yyjson_get_str(key));
         if (!s->props[i].name)

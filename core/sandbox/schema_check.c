@@ -324,13 +324,13 @@ check_metadata(struct checker *c, yyjson_val *s)
         return;
     if (!mh_str_eq(mh_json_str(meta, "type", NULL), "object"))
         invalid(c, "properties[metadata].type", yyjson_obj_get(meta, "type"), "must be object");
-    yyjson_obj_foreach(meta, i, max, key, item)
+    yyjson_obj_foreach(mh_sb_obj_or_none(meta), i, max, key, item)
     {
         const char *name = yyjson_get_str(key);
         other = other || (strcmp(name, "type") != 0 && strcmp(name, "properties") != 0 &&
                           strcmp(name, "description") != 0);
     }
-    yyjson_obj_foreach(yyjson_obj_get(meta, "properties"), i, max, key, item)
+    yyjson_obj_foreach(mh_sb_obj_or_none(yyjson_obj_get(meta, "properties")), i, max, key, item)
     {
         const char *name = yyjson_get_str(key);
         other = other || (strcmp(name, "name") != 0 && strcmp(name, "generateName") != 0);
@@ -353,7 +353,7 @@ check_children(struct checker *c, yyjson_val *s, enum level level)
     bool alternatives = set(s, "x-kubernetes-int-or-string");
     if (yyjson_is_obj(yyjson_obj_get(s, "items")))
         below(c, yyjson_obj_get(s, "items"), level == NESTED ? NESTED : ITEM, ".items", NULL);
-    yyjson_obj_foreach(yyjson_obj_get(s, "properties"), i, max, key, item)
+    yyjson_obj_foreach(mh_sb_obj_or_none(yyjson_obj_get(s, "properties")), i, max, key, item)
         below(c, item, field, ".properties", yyjson_get_str(key));
     if (yyjson_is_obj(yyjson_obj_get(s, "additionalProperties")) && level != NESTED)
         below(c, yyjson_obj_get(s, "additionalProperties"), FIELD, ".additionalProperties", NULL);

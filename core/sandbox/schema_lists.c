@@ -120,7 +120,7 @@ check(struct lists *l, const struct mh_sb_schema *schema, yyjson_val *v)
         check_list(l, s, v);
         return;
     }
-    yyjson_obj_foreach(v, i, max, key, item)
+    yyjson_obj_foreach(mh_sb_obj_or_none(v), i, max, key, item)
     {
         const char *name = yyjson_get_str(key);
         const struct mh_sb_schema *prop = mh_sb_schema_prop(s, name);
@@ -192,7 +192,7 @@ check_embedded(const struct mh_sb_schema *schema, yyjson_val *v, struct mh_buf *
         }
         return;
     }
-    yyjson_obj_foreach(v, i, max, key, item)
+    yyjson_obj_foreach(mh_sb_obj_or_none(v), i, max, key, item)
     {
         const struct mh_sb_schema *prop = mh_sb_schema_prop(s, yyjson_get_str(key));
         mh_buf_printf(path, prop ? "%s%s" : "%s[%s]", prop && len ? "." : "", yyjson_get_str(key));

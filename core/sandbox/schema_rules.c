@@ -259,7 +259,7 @@ walk_below(struct rules *r, const struct mh_sb_schema *s, yyjson_val *v, yyjson_
             return false;
         mh_sb_path_cut(&r->path, len);
     }
-    yyjson_obj_foreach(v, i, max, key, item)
+    yyjson_obj_foreach(mh_sb_obj_or_none(v), i, max, key, item)
     {
         const char *name = yyjson_get_str(key);
         const struct mh_sb_schema *prop = mh_sb_schema_prop(s, name);

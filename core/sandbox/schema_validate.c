@@ -497,7 +497,7 @@ check_fields(struct walk *w, const struct mh_sb_schema *s, yyjson_val *v, yyjson
     size_t max;
     yyjson_val *key;
     yyjson_val *item;
-    yyjson_obj_foreach(v, i, max, key, item)
+    yyjson_obj_foreach(mh_sb_obj_or_none(v), i, max, key, item)
     {
         const char *name = yyjson_get_str(key);
         bool known = mh_sb_schema_prop(s, name) != NULL;

@@ -94,12 +94,119 @@ mh_sb_texts_add(struct mh_sb_texts *t, const char *text)
 }
 
 yyjson_val *
+mh_sb_obj_or_none(yyjson_val *v)
+{
+    static yyjson_val none = { .tag = YYJSON_TYPE_OBJ };
+    return v ? v : &none;
+}
+
+yyjson_val *
 mh_sb_freeze(struct mh_arena *a, const yyjson_mut_val *v)
 {
     yyjson_alc alc = mh_json_alc(a);
     /* yyjson's readers take a non-const value though they do not write. */
     yyjson_doc *doc = yyjson_mut_val_imut_copy((yyjson_mut_val *)(uintptr_t)v, &alc);
     return yyjson_doc_get_root(doc);
+}
+
+struct seen {
+    yyjson_mut_val *key;
+    size_t at;
+};
+
+static int
+by_name_and_place(const void *x, const void *y)
+{
+    const struct seen *a = x;
+    const struct seen *b = y;
+    int c = strcmp(yyjson_mut_get_str(a->key), yyjson_mut_get_str(b->key));
+    return c ? c : a->at < b->at ? -1 : a->at > b->at;
+}
+
+/* The keys of an object that come again later, in a sorted list; NULL: none, or no memory. */
+static struct seen *
+duplicates_of(yyjson_mut_val *v, size_t *count)
+{
+    size_t n = yyjson_mut_obj_size(v);
+    struct seen *all = n > 1 ? mh_malloc(n * sizeof(*all)) : NULL;
+    yyjson_mut_obj_iter it;
+    yyjson_mut_val *key;
+    size_t i = 0;
+    *count = 0;
+    yyjson_mut_obj_iter_init(v, &it);
+    while (all && (key = yyjson_mut_obj_iter_next(&it)) && i < n) {
+        all[i] = (struct seen){ key, i };
+        i++;
+    }
+    if (!all)
+        return NULL;
+    qsort(all, n, sizeof(*all), by_name_and_place);
+    for (i = 0; i + 1 < n; i++) {
+        if (strcmp(yyjson_mut_get_str(all[i].key), yyjson_mut_get_str(all[i + 1].key)) == 0)
+            all[(*count)++] = all[i];
+    }
+    return all;
+}
+
+static bool
+is_one_of(const struct seen *list, size_t n, const yyjson_mut_val *key)
+{
+    for (size_t i = 0; i < n; i++) {
+        if (list[i].key == key)
+            return true;
+    }
+    return false;
+}
+
+static void drop_duplicates(struct mh_buf *path, yyjson_mut_val *v, struct mh_sb_texts *found);
+
+static void
+drop_in_object(struct mh_buf *path, yyjson_mut_val *v, struct mh_sb_texts *found)
+{
+    size_t n = 0;
+    size_t len = path->len;
+    struct seen *again = duplicates_of(v, &n);
+    yyjson_mut_obj_iter it;
+    yyjson_mut_val *key;
+    yyjson_mut_obj_iter_init(v, &it);
+    while ((key = yyjson_mut_obj_iter_next(&it))) {
+        mh_buf_printf(path, "%s%s", len ? "." : "", yyjson_mut_get_str(key));
+        if (is_one_of(again, n, key)) {
+            if (found)
+                mh_sb_texts_add(found, mh_buf_text(path));
+            yyjson_mut_obj_iter_remove(&it);
+        } else {
+            drop_duplicates(path, yyjson_mut_obj_iter_get_val(key), found);
+        }
+        mh_sb_path_cut(path, len);
+    }
+    mh_free(again);
+}
+
+static void
+drop_duplicates(struct mh_buf *path, yyjson_mut_val *v, struct mh_sb_texts *found)
+{
+    size_t i;
+    size_t max;
+    yyjson_mut_val *item;
+    size_t len = path->len;
+    if (yyjson_mut_is_obj(v))
+        drop_in_object(path, v, found);
+    yyjson_mut_arr_foreach(v, i, max, item)
+    {
+        mh_buf_printf(path, "[%zu]", i);
+        drop_duplicates(path, item, found);
+        mh_sb_path_cut(path, len);
+    }
+}
+
+void
+mh_sb_drop_duplicates(yyjson_mut_val *v, struct mh_sb_texts *found)
+{
+    struct mh_buf path;
+    mh_buf_init(&path, (size_t)1 << 16);
+    drop_duplicates(&path, v, found);
+    mh_buf_release(&path);
 }
 
 static bool
@@ -111,7 +218,7 @@ same_object(yyjson_val *a, yyjson_val *b)
     yyjson_val *item;
     if (yyjson_obj_size(a) != yyjson_obj_size(b))
         return false;
-    yyjson_obj_foreach(a, i, max, key, item)
+    yyjson_obj_foreach(mh_sb_obj_or_none(a), i, max, key, item)
     {
         yyjson_val *other = yyjson_obj_getn(b, yyjson_get_str(key), yyjson_get_len(key));
         if (!other || !mh_sb_equal(item, other))
@@ -304,7 +411,7 @@ go_object(struct mh_arena *a, struct mh_buf *b, yyjson_val *v)
         b->failed = true;
         return;
     }
-    yyjson_obj_foreach(v, i, max, key, item)
+    yyjson_obj_foreach(mh_sb_obj_or_none(v), i, max, key, item)
     {
         (void)item;
         keys[i] = key;

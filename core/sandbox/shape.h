@@ -46,9 +46,14 @@ struct mh_sb_texts {
 void mh_sb_texts_init(struct mh_sb_texts *t, struct mh_arena *a);
 void mh_sb_texts_add(struct mh_sb_texts *t, const char *text);
 
+/* v, or an empty object where v is NULL: yyjson's foreach wants something to go through. */
+yyjson_val *mh_sb_obj_or_none(yyjson_val *v);
 /* An immutable copy on the arena; NULL: no memory. */
 yyjson_val *mh_sb_freeze(struct mh_arena *a, const yyjson_mut_val *v);
-/* Equal as JSON values; the order of keys does not matter, 1 equals 1.0. NULL equals only NULL. */
+/* Of fields that an object has twice the last stays, as when Go decodes it; their paths ("spec.a",
+ * "list[0].b") go to `found` (may be NULL). */
+void mh_sb_drop_duplicates(yyjson_mut_val *v, struct mh_sb_texts *found);
+/* Equal as JSON values (without duplicate fields); the order of keys does not matter, 1 equals 1.0. NULL equals only NULL. */
 bool mh_sb_equal(yyjson_val *a, yyjson_val *b);
 /* Text as Go's encoding/json writes a value: keys sorted, <, > and & escaped. NULL: no memory. */
 char *mh_sb_go_json(struct mh_arena *a, yyjson_val *v);

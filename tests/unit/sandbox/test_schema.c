@@ -349,3 +349,17 @@ ARENA_TEST(schemas_of_custom_resources_are_checked)
                       "'anyOf':[{'type':'integer'},{'type':'string'}]}}}"),
               "");
 }
+
+ARENA_TEST(of_fields_that_stand_twice_the_last_stays)
+{
+    struct mh_sb_texts found;
+    mh_sb_texts_init(&found, &arena);
+    yyjson_mut_val *v = yyjson_val_mut_copy(
+        mh_json_doc(&arena), J("{'a':1,'b':{'c':1,'c':2},'a':3,'l':[{'d':1,'d':2,'d':3}]}"));
+    mh_sb_drop_duplicates(v, &found);
+    CHECK_STR(MT(v), "{'a':3,'b':{'c':2},'l':[{'d':3}]}");
+    CHECK_INT(found.count, 4);
+    CHECK_STR(found.items[0], "a");
+    CHECK_STR(found.items[1], "b.c");
+    CHECK_STR(found.items[2], "l[0].d");
+}
