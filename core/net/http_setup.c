@@ -173,6 +173,8 @@ mh_xfer_set_up(struct mh_xfer *x)
     curl_easy_setopt(e, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_2TLS);
     curl_easy_setopt(e, CURLOPT_PIPEWAIT, 1L);
     curl_easy_setopt(e, CURLOPT_BUFFERSIZE, c->on_data ? 4096L : 16384L);
+    /* Requests are small; some versions keep this buffer as long as an answer lasts. */
+    curl_easy_setopt(e, CURLOPT_UPLOAD_BUFFERSIZE, 16384L);
     curl_easy_setopt(e, CURLOPT_WRITEFUNCTION, mh_xfer_on_body);
     curl_easy_setopt(e, CURLOPT_WRITEDATA, x);
     curl_easy_setopt(e, CURLOPT_SOCKOPTFUNCTION, on_connect);
