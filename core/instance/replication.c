@@ -216,7 +216,7 @@ mh_slots_tick(struct mh_agent *g)
     const char *prefix = mh_json_str(g->know.cluster, "spec", "replicationSlots",
                                      "highAvailability", "slotPrefix", NULL);
     params[0] = list;
-    params[1] = prefix && *prefix ? prefix : "_cnpg_";
+    params[1] = mh_arena_strdup(&k->arena, prefix && *prefix ? prefix : "_cnpg_");
     k->call.sql = slots_sql;
     k->call.params = params;
     k->call.nparams = 2;
