@@ -10,3 +10,5 @@ local pure = { "os", "io", "print", "debug", "load", "loadfile", "dofile" }
 files["scripts/desired"] = { not_globals = pure }
 files["scripts/policies"] = { not_globals = pure }
 files["scripts/admission"] = { not_globals = pure }
+-- Scenarios run in the VM that controllers have.
+files["scripts/chaos"] = { max_line_length = 120, read_globals = { "array", "null", "controller", "scenario" } }

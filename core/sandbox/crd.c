@@ -15,7 +15,7 @@ static yyjson_val *
 component(void *arg, const char *name)
 {
     struct mh_sb_api *api = arg;
-    return yyjson_obj_get(api->kinds.schemas, name);
+    return mh_sb_kinds_component(&api->kinds, name);
 }
 
 static const struct mh_sb_schema *
@@ -99,20 +99,18 @@ read_version(struct mh_arena *a, struct mh_sb_resource *r, yyjson_val *spec)
 {
     struct mh_sb_version *v = &r->versions[r->nversions++];
     yyjson_val *scale = mh_json_get(spec, "subresources", "scale", NULL);
-    *v = (struct mh_sb_version){
-        .resource = r,
-        .name = mh_json_str(spec, "name", NULL),
-        .served = mh_json_bool(spec, false, "served", NULL),
-        .storage = mh_json_bool(spec, false, "storage", NULL),
-        .deprecated = mh_json_bool(spec, false, "deprecated", NULL),
-        .deprecation = mh_json_str(spec, "deprecationWarning", NULL),
-        .traits = MH_SB_GENERATION,
-        .spec = spec,
-        .schema = mh_json_get(spec, "schema", "openAPIV3Schema", NULL),
-        .scale_spec = mh_json_str(scale, "specReplicasPath", NULL),
-        .scale_status = mh_json_str(scale, "statusReplicasPath", NULL),
-        .scale_selector = mh_json_str(scale, "labelSelectorPath", NULL)
-    };
+    *v = (struct mh_sb_version){ .resource = r,
+                                 .name = mh_json_str(spec, "name", NULL),
+                                 .served = mh_json_bool(spec, false, "served", NULL),
+                                 .storage = mh_json_bool(spec, false, "storage", NULL),
+                                 .deprecated = mh_json_bool(spec, false, "deprecated", NULL),
+                                 .deprecation = mh_json_str(spec, "deprecationWarning", NULL),
+                                 .traits = MH_SB_GENERATION,
+                                 .spec = spec,
+                                 .schema = mh_json_get(spec, "schema", "openAPIV3Schema", NULL),
+                                 .scale_spec = mh_json_str(scale, "specReplicasPath", NULL),
+                                 .scale_status = mh_json_str(scale, "statusReplicasPath", NULL),
+                                 .scale_selector = mh_json_str(scale, "labelSelectorPath", NULL) };
     if (mh_json_get(spec, "subresources", "status", NULL))
         v->traits |= MH_SB_STATUS;
     if (scale)
@@ -243,22 +241,31 @@ mh_sb_crd_changed(struct mh_sb_api *api, yyjson_val *crd, bool removed)
 
 /* --- a CRD's life ---------------------------------------------------------------------------- */
 
+struct condition {
+    const char *type;
+    const char *status;
+    const char *reason;
+    const char *message;
+};
+
 static bool
-add_condition(struct mh_sb_api *api, yyjson_mut_doc *doc, yyjson_mut_val *list, const char *type,
-              const char *status, const char *reason, const char *message)
+add_condition(struct mh_sb_api *api, yyjson_mut_doc *doc, yyjson_mut_val *list,
+              const struct condition *is)
 {
     char now[40];
     mh_sb_now(api, now);
     yyjson_mut_val *c = NULL;
     for (size_t i = 0; i < yyjson_mut_arr_size(list); i++) {
-        if (mh_str_eq(mh_sb_mstr(yyjson_mut_arr_get(list, i), "type", NULL), type))
+        if (mh_str_eq(mh_sb_mstr(yyjson_mut_arr_get(list, i), "type", NULL), is->type))
             c = yyjson_mut_arr_get(list, i);
     }
     if (!c)
         c = yyjson_mut_arr_add_obj(doc, list);
-    return c && mh_sb_mset_str(doc, c, "type", type) && mh_sb_mset_str(doc, c, "status", status) &&
+    return c && mh_sb_mset_str(doc, c, "type", is->type) &&
+           mh_sb_mset_str(doc, c, "status", is->status) &&
            mh_sb_mset_str(doc, c, "lastTransitionTime", now) &&
-           mh_sb_mset_str(doc, c, "reason", reason) && mh_sb_mset_str(doc, c, "message", message);
+           mh_sb_mset_str(doc, c, "reason", is->reason) &&
+           mh_sb_mset_str(doc, c, "message", is->message);
 }
 
 bool
@@ -275,14 +282,16 @@ mh_sb_crd_terminate(struct mh_sb_op *op)
     mh_sb_now(op->api, now);
     bool has = false;
     for (size_t i = 0; i < yyjson_mut_arr_size(finalizers); i++)
-        has = has ||
-              yyjson_mut_equals_str(yyjson_mut_arr_get(finalizers, i), MH_SB_CRD_FINALIZER);
+        has = has || yyjson_mut_equals_str(yyjson_mut_arr_get(finalizers, i), MH_SB_CRD_FINALIZER);
     if (!has)
         yyjson_mut_arr_add_str(op->doc, finalizers, MH_SB_CRD_FINALIZER);
     return mh_sb_mset_str(op->doc, meta, "deletionTimestamp", now) &&
-           add_condition(op->api, op->doc, list, "Terminating", "True", "InstanceDeletionPending",
-                         "CustomResourceDefinition marked for deletion; CustomResource deletion "
-                         "will begin soon");
+           add_condition(
+               op->api, op->doc, list,
+               &(struct condition){
+                   "Terminating", "True", "InstanceDeletionPending",
+                   "CustomResourceDefinition marked for deletion; CustomResource deletion "
+                   "will begin soon" });
 }
 
 /* What a new CRD's status is before its names are looked at. */
@@ -363,11 +372,15 @@ establish(struct mh_sb_api *api, const char *name, bool names)
     if (ok && names) {
         yyjson_val *given = mh_json_get(crd, "spec", "names", NULL);
         ok = mh_sb_mset(doc, status, "acceptedNames", yyjson_val_mut_copy(doc, given)) &&
-             add_condition(api, doc, list, "NamesAccepted", "True", "NoConflicts",
-                           "no conflicts found") &&
-             add_condition(api, doc, list, "Established", "False", "Installing", accepted);
+             add_condition(api, doc, list,
+                           &(struct condition){ "NamesAccepted", "True", "NoConflicts",
+                                                "no conflicts found" }) &&
+             add_condition(api, doc, list,
+                           &(struct condition){ "Established", "False", "Installing", accepted });
     } else if (ok) {
-        ok = add_condition(api, doc, list, "Established", "True", "InitialNamesAccepted", accepted);
+        ok = add_condition(
+            api, doc, list,
+            &(struct condition){ "Established", "True", "InitialNamesAccepted", accepted });
     }
     if (ok)
         put_status(api, &a, name, next);

@@ -36,9 +36,10 @@ check_versions(yyjson_val *spec, struct mh_sb_causes *causes)
     }
     if (storage != 1) {
         char *text = list ? mh_sb_go_json(causes->arena, list) : NULL;
-        mh_sb_cause_add(causes, "FieldValueInvalid", "spec.versions",
-                        "Invalid value: %s: must have exactly one version marked as storage version",
-                        text ? text : "null");
+        mh_sb_cause_add(
+            causes, "FieldValueInvalid", "spec.versions",
+            "Invalid value: %s: must have exactly one version marked as storage version",
+            text ? text : "null");
     }
 }
 

@@ -54,8 +54,9 @@ put_resource(struct mh_buf *b, const struct mh_sb_version *v)
     const struct mh_sb_resource *r = v->resource;
     struct mh_sb_sub subs[MH_SB_SUBS_MAX];
     int n = mh_sb_subs(v, subs);
-    mh_buf_printf(b, "{\"name\":\"%s\",\"singularName\":\"%s\",\"namespaced\":%s,\"kind\":\"%s\","
-                     "\"verbs\":",
+    mh_buf_printf(b,
+                  "{\"name\":\"%s\",\"singularName\":\"%s\",\"namespaced\":%s,\"kind\":\"%s\","
+                  "\"verbs\":",
                   r->plural, r->singular, r->namespaced ? "true" : "false", r->kind);
     put_list(b, mh_sb_verbs(v));
     put_names(b, "shortNames", r->short_names);
@@ -228,9 +229,10 @@ make(struct mh_sb_api *api, struct mh_arena *a, const char *path, bool agg, stru
     if (agg)
         return aggregated(api, a, strcmp(path, "/api") == 0, b);
     if (strcmp(path, "/api") == 0)
-        return mh_buf_printf(b, "{\"kind\":\"APIVersions\",\"versions\":[\"v1\"],"
-                                "\"serverAddressByClientCIDRs\":[{\"clientCIDR\":\"0.0.0.0/0\","
-                                "\"serverAddress\":\"%s\"}]}",
+        return mh_buf_printf(b,
+                             "{\"kind\":\"APIVersions\",\"versions\":[\"v1\"],"
+                             "\"serverAddressByClientCIDRs\":[{\"clientCIDR\":\"0.0.0.0/0\","
+                             "\"serverAddress\":\"%s\"}]}",
                              api->address);
     if (strcmp(path, "/apis") == 0)
         return group_list(api, a, b);

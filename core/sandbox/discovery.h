@@ -11,7 +11,7 @@ struct mh_sb_sub {
     const char *name;
     const char *group; /* of its kind; "": that of the resource */
     const char *version;
-    const char *kind; /* NULL: that of the resource */
+    const char *kind;  /* NULL: that of the resource */
     const char *verbs; /* "get,patch,update" */
 };
 /* Those of a version, in the order of their names; the number. */

@@ -56,8 +56,7 @@ static void
 want(struct closure *c, const char *name)
 {
     static char there;
-    if (mh_map_get(&c->seen, name) || c->ntodo == 1024 ||
-        !mh_map_put(&c->seen, name, &there, NULL))
+    if (mh_map_get(&c->seen, name) || c->ntodo == 1024 || !mh_map_put(&c->seen, name, &there, NULL))
         return;
     c->todo[c->ntodo++] = name;
 }
@@ -70,8 +69,7 @@ want_refs(struct closure *c, yyjson_val *v)
     yyjson_val *key;
     yyjson_val *value;
     if (yyjson_is_arr(v)) {
-        yyjson_arr_foreach(v, i, max, value)
-            want_refs(c, value);
+        yyjson_arr_foreach(v, i, max, value) want_refs(c, value);
         return;
     }
     yyjson_obj_foreach(v, i, max, key, value)
@@ -199,9 +197,10 @@ put_operation(struct mh_buf *b, const struct mh_sb_version *v, const char *metho
 {
     static const char parameter[] = "{\"name\":\"%s\",\"in\":\"query\",\"schema\":{\"type\":"
                                     "\"string\",\"uniqueItems\":true}}";
-    mh_buf_printf(b, "\"%s\":{\"x-kubernetes-action\":\"%s\",\"x-kubernetes-group-version-kind\":{"
-                     "\"group\":\"%s\",\"version\":\"%s\",\"kind\":\"%s\"},\"responses\":{\"200\":{"
-                     "\"description\":\"OK\"}},\"parameters\":[",
+    mh_buf_printf(b,
+                  "\"%s\":{\"x-kubernetes-action\":\"%s\",\"x-kubernetes-group-version-kind\":{"
+                  "\"group\":\"%s\",\"version\":\"%s\",\"kind\":\"%s\"},\"responses\":{\"200\":{"
+                  "\"description\":\"OK\"}},\"parameters\":[",
                   method, action, v->resource->group, v->name, v->resource->kind);
     for (bool first = true; *params; first = false) {
         char name[64];
@@ -274,8 +273,7 @@ mh_sb_openapi(struct mh_sb_api *api, struct mh_arena *a, const char *path, struc
         return false;
     }
     int n = 0;
-    struct mh_sb_version **list =
-        group ? mh_sb_group_resources(api, a, group, version, &n) : NULL;
+    struct mh_sb_version **list = group ? mh_sb_group_resources(api, a, group, version, &n) : NULL;
     if (!list || !n)
         return false;
     mh_buf_str(out, "{\"openapi\":\"3.0.0\",\"info\":{\"title\":\"Kubernetes\",\"version\":"

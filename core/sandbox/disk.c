@@ -32,7 +32,8 @@ mh_sb_record_put(struct mh_buf *b, const struct mh_sb_record *r)
     if (r->len + names > MH_SB_RECORD_MAX || !mh_buf_add(b, &h, sizeof(h)) ||
         !mh_buf_add(b, &op, 1) || !mh_buf_add(b, &r->version, sizeof(r->version)) ||
         !mh_buf_add(b, r->resource, strlen(r->resource) + 1) ||
-        !mh_buf_add(b, r->key, strlen(r->key) + 1) || !mh_buf_add(b, r->text ? r->text : "", r->len))
+        !mh_buf_add(b, r->key, strlen(r->key) + 1) ||
+        !mh_buf_add(b, r->text ? r->text : "", r->len))
         return false;
     const unsigned char *body = (const unsigned char *)b->data + start + sizeof(h);
     h.sum = (uint32_t)crc32(0, body, h.len);

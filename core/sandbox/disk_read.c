@@ -112,9 +112,9 @@ read_snapshot(struct mh_sb_api *api, const char *dir, const struct mapped *m, st
     unsigned long long count = 0;
     while (m->len && r.op != MH_SB_RECORD_END) {
         if (!mh_sb_record_get(m->text, m->len, &at, &r))
-            return mh_fail(err, MH_E_INVALID,
-                           "%s/snapshot is damaged at byte %zu. HINT: begin with an empty directory",
-                           dir, at);
+            return mh_fail(
+                err, MH_E_INVALID,
+                "%s/snapshot is damaged at byte %zu. HINT: begin with an empty directory", dir, at);
         if (r.op == MH_SB_RECORD_END)
             break;
         count++;

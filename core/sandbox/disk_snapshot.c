@@ -83,8 +83,8 @@ mh_sb_disk_snapshot(struct mh_sb_api *api, struct mh_err *err)
     mh_buf_init(&b, CHUNK + MH_SB_RECORD_MAX + 1024);
     char *temporary = mh_arena_printf(&a, "%s/snapshot.new", d->dir);
     char *path = mh_arena_printf(&a, "%s/snapshot", d->dir);
-    int fd = temporary && path ? open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600)
-                               : -1;
+    int fd =
+        temporary && path ? open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600) : -1;
     bool ok = fd >= 0 && put_all(api, fd, &b);
     if (fd >= 0)
         close(fd);

@@ -174,8 +174,9 @@ remove_object(struct mh_sb_api *api, struct mh_arena *a, struct mh_sb_resource *
               const struct mh_sb_obj *o, const char *uid, const char *policy)
 {
     char *path = mh_sb_gc_path(a, r, o->key, "");
-    char *body = mh_arena_printf(a, "{\"kind\":\"DeleteOptions\",\"apiVersion\":\"v1\","
-                                    "\"preconditions\":{\"uid\":\"%s\"},\"propagationPolicy\":\"%s\"}",
+    char *body = mh_arena_printf(a,
+                                 "{\"kind\":\"DeleteOptions\",\"apiVersion\":\"v1\","
+                                 "\"preconditions\":{\"uid\":\"%s\"},\"propagationPolicy\":\"%s\"}",
                                  uid, policy);
     if (path && body)
         mh_sb_gc_ask(api, "DELETE", NULL, path, body);
@@ -348,8 +349,7 @@ mh_sb_gc_drop_finalizer(struct mh_sb_api *api, struct mh_sb_resource *r, const s
     }
     const char *version = mh_json_str(value, "metadata", "resourceVersion", NULL);
     char *path = mh_sb_gc_path(&a, r, o->key, "");
-    if (kept && version && path &&
-        yyjson_mut_obj_add_str(doc, meta, "resourceVersion", version)) {
+    if (kept && version && path && yyjson_mut_obj_add_str(doc, meta, "resourceVersion", version)) {
         char *body = mh_json_mut_text(&a, root, NULL);
         if (body)
             mh_sb_gc_ask(api, "PATCH", MH_PATCH_MERGE, path, body);

@@ -40,7 +40,7 @@ mh_sb_image_major(const char *reference)
     char *tag = strchr(slash ? slash : text, ':');
     for (const char *at = tag ? tag + 1 : ""; *at; at++) {
         if (*at >= '1' && *at <= '9' && (at[-1] == ':' || at[-1] == '-' || at[-1] == 'g'))
-            return atoi(at);
+            return (int)strtol(at, NULL, 10);
     }
     return 0;
 }

@@ -8,6 +8,7 @@
 #include "sandbox/kinds_in.h"
 
 #define ARENA_MAX ((size_t)64 << 20)
+#define COMPONENTS_MAX 4096
 
 /* "a,b" to a list that ends with NULL. */
 static bool
@@ -116,12 +117,36 @@ share_events(struct mh_sb_kinds *k)
     }
 }
 
+static bool
+index_components(struct mh_sb_kinds *k)
+{
+    size_t i;
+    size_t max;
+    yyjson_val *name;
+    yyjson_val *schema;
+    yyjson_obj_foreach(k->schemas, i, max, name, schema)
+    {
+        if (!mh_map_put(&k->by_name, yyjson_get_str(name), schema, NULL))
+            return false;
+    }
+    return true;
+}
+
+yyjson_val *
+mh_sb_kinds_component(const struct mh_sb_kinds *k, const char *name)
+{
+    return mh_map_get(&k->by_name, name);
+}
+
 enum mh_code
 mh_sb_kinds_init(struct mh_sb_kinds *k, struct mh_sb_store *s, struct mh_err *err)
 {
     *k = (struct mh_sb_kinds){ .generation = 1 };
     mh_arena_init(&k->arena, ARENA_MAX);
+    mh_map_init(&k->by_name, COMPONENTS_MAX);
     enum mh_code code = mh_sb_kinds_schemas(&k->arena, &k->schemas, err);
+    if (code == MH_OK && !index_components(k))
+        code = mh_fail(err, MH_E_NOMEM, "no memory for the built-in kinds");
     for (int i = 0; code == MH_OK && i < mh_sb_nbuiltins; i++) {
         if (!add_builtin(k, s, &mh_sb_builtins[i]))
             code = mh_fail(err, MH_E_NOMEM, "no memory for the built-in kinds");
@@ -142,6 +167,7 @@ mh_sb_kinds_release(struct mh_sb_kinds *k, struct mh_sb_store *s)
             mh_sb_table_release(r->table, s);
         mh_sb_arena_free(r->arena);
     }
+    mh_map_release(&k->by_name);
     mh_arena_release(&k->arena);
     *k = (struct mh_sb_kinds){ 0 };
 }

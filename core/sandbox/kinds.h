@@ -86,7 +86,8 @@ struct mh_sb_kinds {
     int len;
     uint64_t generation; /* goes up whenever discovery changes */
     struct mh_arena arena;
-    yyjson_val *schemas; /* built-in components by name */
+    yyjson_val *schemas;   /* built-in components by name */
+    struct mh_map by_name; /* the same, for lookups */
 };
 
 /* With the built-in ones. Fails NOMEM. */
@@ -100,6 +101,8 @@ struct mh_sb_version *mh_sb_kinds_by_kind(const struct mh_sb_kinds *k, const cha
                                           const char *version, const char *kind);
 /* A served version by name; NULL: none. */
 struct mh_sb_version *mh_sb_resource_version(struct mh_sb_resource *r, const char *version);
+/* A built-in component by name; NULL: none. */
+yyjson_val *mh_sb_kinds_component(const struct mh_sb_kinds *k, const char *name);
 /* Releases an arena that is on the heap, and frees it. */
 void mh_sb_arena_free(void *arena);
 /* An empty slot for a resource of a CRD. NULL: full or no memory. */

@@ -26,9 +26,9 @@ mh_sb_get_one(struct mh_sb_api *api, struct mh_sb_req *req, struct mh_sb_place *
 /* --- what is asked for ----------------------------------------------------------------------- */
 
 struct page {
-    uint64_t version; /* the list's resourceVersion */
-    bool exact;       /* as it was then */
-    size_t limit;     /* 0: none */
+    uint64_t version;  /* the list's resourceVersion */
+    bool exact;        /* as it was then */
+    size_t limit;      /* 0: none */
     const char *start; /* key, exclusive; NULL: from the beginning */
 };
 
@@ -56,8 +56,7 @@ too_large(struct mh_sb_api *api, struct mh_sb_req *req, uint64_t asked)
     mh_sb_status(req, 504, "Timeout",
                  mh_arena_printf(req->arena,
                                  "Timeout: Too large resource version: %llu, current: %llu",
-                                 (unsigned long long)asked,
-                                 (unsigned long long)api->store.version),
+                                 (unsigned long long)asked, (unsigned long long)api->store.version),
                  d, doc);
     req->retry_after_s = 1;
 }
@@ -86,7 +85,7 @@ encode64(struct mh_arena *a, const char *s, size_t n)
     char *out = mh_arena_alloc(a, n * 4 / 3 + 5);
     char *o = out;
     for (size_t i = 0; out && i < n; i += 3) {
-        unsigned v = (unsigned char)s[i] << 16u;
+        unsigned v = (unsigned)(unsigned char)s[i] << 16;
         v |= i + 1 < n ? (unsigned)(unsigned char)s[i + 1] << 8 : 0;
         v |= i + 2 < n ? (unsigned char)s[i + 2] : 0;
         *o++ = digits[v >> 18];
@@ -123,8 +122,9 @@ decode64(struct mh_arena *a, const char *s)
 static char *
 make_token(struct mh_arena *a, uint64_t version, const char *key)
 {
-    char *text = mh_arena_printf(a, "{\"v\":\"meta.k8s.io/v1\",\"rv\":%llu,\"start\":\"/%s\\u0000\"}",
-                                 (unsigned long long)version, key);
+    char *text =
+        mh_arena_printf(a, "{\"v\":\"meta.k8s.io/v1\",\"rv\":%llu,\"start\":\"/%s\\u0000\"}",
+                        (unsigned long long)version, key);
     return text ? encode64(a, text, strlen(text)) : NULL;
 }
 
@@ -261,9 +261,9 @@ answer_list(struct mh_sb_req *req, const struct mh_sb_place *t, const char *meta
 {
     const struct mh_sb_version *v = t->v;
     size_t head = t->r->custom ? strlen(v->head) : 1;
-    char *begin = mh_arena_printf(req->arena,
-                                  "{\"kind\":\"%s\",\"apiVersion\":\"%s\",\"metadata\":%s,\"items\":[",
-                                  t->r->list_kind, v->api_version, meta);
+    char *begin = mh_arena_printf(
+        req->arena, "{\"kind\":\"%s\",\"apiVersion\":\"%s\",\"metadata\":%s,\"items\":[",
+        t->r->list_kind, v->api_version, meta);
     size_t size = begin ? strlen(begin) + f->bytes + f->n * head + 8 : 0;
     char *text = begin ? mh_arena_alloc(req->arena, size) : NULL;
     if (!text) {
@@ -300,21 +300,27 @@ answer_table(struct mh_sb_api *api, struct mh_sb_req *req, const struct mh_sb_pl
         ok = texts[i] != NULL;
     }
     if (ok)
-        text = mh_sb_table_text(api, a, t->v, texts, lens, f->n, meta, t->q.include_object, &len);
+        text = mh_sb_table_text(
+            api, a, t->v, &(struct mh_sb_table_of){ texts, lens, f->n, meta, t->q.include_object },
+            &len);
     if (text)
         mh_sb_answer(req, 200, text, len);
     else
         mh_sb_no_memory(req);
 }
 
+struct items {
+    struct mh_sb_obj **list;
+    size_t len;
+};
+
 static void
 list_of(struct mh_sb_api *api, struct mh_sb_req *req, struct mh_sb_place *t,
-        const struct mh_sb_select *s, struct page *p, struct mh_sb_obj *const *items, size_t len)
+        const struct mh_sb_select *s, struct page *p, const struct items *of)
 {
     struct found f = { 0 };
-    char *meta = collect(items, len, s, p, &f)
-                     ? list_meta(req->arena, s, p, &f, t->r->custom)
-                     : NULL;
+    char *meta =
+        collect(of->list, of->len, s, p, &f) ? list_meta(req->arena, s, p, &f, t->r->custom) : NULL;
     if (!meta)
         mh_sb_no_memory(req);
     else if (mh_sb_wants_table(req->accept))
@@ -332,8 +338,7 @@ expired(struct mh_sb_req *req, const struct page *p)
                      "The provided continue parameter is too old to display a consistent list "
                      "result. You can start a new list without the continue parameter.");
     else
-        mh_sb_refuse(req, 410, "Expired",
-                     "The resourceVersion for the provided list is too old.");
+        mh_sb_refuse(req, 410, "Expired", "The resourceVersion for the provided list is too old.");
 }
 
 void
@@ -342,24 +347,23 @@ mh_sb_list(struct mh_sb_api *api, struct mh_sb_req *req, struct mh_sb_place *t)
     struct mh_sb_select s;
     struct page p;
     struct mh_sb_table *table = t->r->table;
-    struct mh_sb_obj **items = NULL;
-    size_t len = 0;
+    struct items then = { 0 };
     bool gone = false;
     if (!mh_sb_select_parse(req, req->arena, t, &s) || !read_page(api, req, &t->q, &p))
         return;
     if (!p.exact || p.version >= table->changed) {
-        list_of(api, req, t, &s, &p, table->items, table->len);
+        list_of(api, req, t, &s, &p, &(struct items){ table->items, table->len });
         return;
     }
-    if (!mh_sb_table_at(table, p.version, &items, &len, &gone)) {
+    if (!mh_sb_table_at(table, p.version, &then.list, &then.len, &gone)) {
         if (gone)
             expired(req, &p);
         else
             mh_sb_no_memory(req);
         return;
     }
-    list_of(api, req, t, &s, &p, items, len);
-    for (size_t i = 0; i < len; i++)
-        mh_sb_obj_unref(items[i]);
-    mh_free(items);
+    list_of(api, req, t, &s, &p, &then);
+    for (size_t i = 0; i < then.len; i++)
+        mh_sb_obj_unref(then.list[i]);
+    mh_free(then.list);
 }

@@ -78,8 +78,7 @@ static bool
 fail(struct lexer *l, const char *found, const char *expected)
 {
     if (!l->error)
-        l->error = mh_arena_printf(l->a,
-                                   "unable to parse requirement: found '%s', expected: %s",
+        l->error = mh_arena_printf(l->a, "unable to parse requirement: found '%s', expected: %s",
                                    found ? found : "", expected);
     return false;
 }
@@ -126,7 +125,7 @@ static bool
 requirement(struct lexer *l, struct mh_sb_term *t)
 {
     bool not = next_is(l, "!");
-    if (not)
+    if (not )
         (void)next(l);
     t->key = next(l);
     if (!is_word(t->key))
@@ -186,11 +185,16 @@ parse_labels(struct lexer *l, struct mh_sb_select *s)
 
 /* --- fields ---------------------------------------------------------------------------------- */
 
-static const char *const pod_fields[] = {
-    "spec.nodeName",      "spec.restartPolicy",       "spec.schedulerName",
-    "spec.serviceAccountName", "spec.hostNetwork",    "status.phase",
-    "status.podIP",       "status.podIPs",            "status.nominatedNodeName", NULL
-};
+static const char *const pod_fields[] = { "spec.nodeName",
+                                          "spec.restartPolicy",
+                                          "spec.schedulerName",
+                                          "spec.serviceAccountName",
+                                          "spec.hostNetwork",
+                                          "status.phase",
+                                          "status.podIP",
+                                          "status.podIPs",
+                                          "status.nominatedNodeName",
+                                          NULL };
 static const char *const event_fields[] = { "involvedObject.kind",
                                             "involvedObject.namespace",
                                             "involvedObject.name",
@@ -217,10 +221,14 @@ static const char *const job_fields[] = { "status.successful", NULL };
 static const struct {
     const char *kind;
     const char *const *fields;
-} known_fields[] = { { "Pod", pod_fields },         { "Event", event_fields },
-                     { "Node", node_fields },       { "Secret", secret_fields },
-                     { "Namespace", namespace_fields }, { "Service", service_fields },
-                     { "ReplicaSet", set_fields },  { "Job", job_fields } };
+} known_fields[] = { { "Pod", pod_fields },
+                     { "Event", event_fields },
+                     { "Node", node_fields },
+                     { "Secret", secret_fields },
+                     { "Namespace", namespace_fields },
+                     { "Service", service_fields },
+                     { "ReplicaSet", set_fields },
+                     { "Job", job_fields } };
 
 static bool
 listed(const char *const *list, const char *key)

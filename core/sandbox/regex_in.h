@@ -6,7 +6,7 @@
 
 #include "sandbox/regex.h"
 
-enum op {
+enum mh_sb_re_op {
     RE_CLASS,
     RE_SPLIT,
     RE_JUMP,

@@ -63,7 +63,7 @@ word_at(const char *text, size_t len, size_t at)
 }
 
 static bool
-holds(enum op op, const char *text, size_t len, size_t at)
+holds(enum mh_sb_re_op op, const char *text, size_t len, size_t at)
 {
     bool edge = (at > 0 && word_at(text, len, at - 1)) != word_at(text, len, at);
     switch (op) {
@@ -102,7 +102,7 @@ add_thread(struct mh_sb_regex *re, struct threads *t, struct thread th, const ch
             re->stack[top++] = (uint32_t)((int32_t)pc + i->x);
         } else if (i->op == RE_CLASS || i->op == RE_MATCH) {
             t->items[t->n++] = (struct thread){ pc, th.start };
-        } else if (holds((enum op)i->op, text, len, at)) {
+        } else if (holds((enum mh_sb_re_op)i->op, text, len, at)) {
             re->stack[top++] = pc + 1;
         }
     }

@@ -65,26 +65,30 @@ is_about(const struct mh_sb_relay *r, const struct mh_sb_rule *rule, in_addr_t a
 }
 
 bool
-mh_sb_relay_is_cut(const struct mh_sb_relay *r, in_addr_t a, in_addr_t b)
+mh_sb_relay_is_cut(struct mh_sb_relay *r, in_addr_t a, in_addr_t b)
 {
     int na = node_of(r, a);
     int nb = node_of(r, b);
     if ((na >= 0 && r->silent[na]) || (nb >= 0 && r->silent[nb]))
         return true;
     for (int i = 0; i < r->nrules; i++) {
-        if (r->rules[i].ms < 0 && is_about(r, &r->rules[i], a, b))
+        if (r->rules[i].ms < 0 && is_about(r, &r->rules[i], a, b)) {
+            r->rules[i].met++;
             return true;
+        }
     }
     return false;
 }
 
 int
-mh_sb_relay_delay(const struct mh_sb_relay *r, in_addr_t a, in_addr_t b)
+mh_sb_relay_delay(struct mh_sb_relay *r, in_addr_t a, in_addr_t b)
 {
     int ms = 0;
     for (int i = 0; i < r->nrules; i++) {
-        if (r->rules[i].ms > ms && is_about(r, &r->rules[i], a, b))
+        if (r->rules[i].ms > ms && is_about(r, &r->rules[i], a, b)) {
+            r->rules[i].met++;
             ms = r->rules[i].ms;
+        }
     }
     return ms;
 }
@@ -249,6 +253,7 @@ mh_sb_relay_rule(struct mh_sb_relay *r, const char *a, const char *b, int ms, st
         mh_str_copy(rule->a, sizeof(rule->a), a);
         mh_str_copy(rule->b, sizeof(rule->b), b);
         rule->ms = ms < 0 ? -1 : ms;
+        rule->met = 0;
     }
     mh_sb_link_obey(r);
     return MH_OK;
@@ -285,8 +290,10 @@ mh_sb_relay_text(struct mh_sb_relay *r, struct mh_arena *a, int i)
     if (i < 0 || i >= r->nrules)
         return NULL;
     const struct mh_sb_rule *rule = &r->rules[i];
-    return rule->ms < 0 ? mh_arena_printf(a, "cut %s %s", rule->a, rule->b)
-                        : mh_arena_printf(a, "slow %s %s %d", rule->a, rule->b, rule->ms);
+    const char *met = rule->met ? mh_arena_printf(a, " (met %lu times)", rule->met) : "";
+    return rule->ms < 0
+               ? mh_arena_printf(a, "cut %s %s%s", rule->a, rule->b, met ? met : "")
+               : mh_arena_printf(a, "slow %s %s %d%s", rule->a, rule->b, rule->ms, met ? met : "");
 }
 
 int

@@ -48,7 +48,8 @@ int mh_sb_relay_heal(struct mh_sb_relay *r, const char *a, const char *b);
 /* Nothing to and from this node's addresses; its connections stay silent until it is on again,
  * then they are reset. */
 void mh_sb_relay_silence(struct mh_sb_relay *r, int node, bool silent);
-/* Rule i as "cut a b" or "slow a b MS", on the arena; NULL past the last. */
+/* Rule i as "cut a b" or "slow a b MS", with how often connections met it; on the arena; NULL past
+ * the last. */
 const char *mh_sb_relay_text(struct mh_sb_relay *r, struct mh_arena *a, int i);
 /* Connections that are open now. */
 int mh_sb_relay_links(const struct mh_sb_relay *r);

@@ -27,7 +27,8 @@ struct mh_sb_peer {
 struct mh_sb_rule {
     char a[328];
     char b[328];
-    int ms; /* -1: cut */
+    int ms;            /* -1: cut */
+    unsigned long met; /* connections that it was applied to, again at each change of the rules */
 };
 
 /* What a process waits for. */
@@ -97,8 +98,8 @@ struct mh_sb_relay {
 };
 
 /* relay.c: between these addresses now: cut, or a delay in ms. */
-bool mh_sb_relay_is_cut(const struct mh_sb_relay *r, in_addr_t a, in_addr_t b);
-int mh_sb_relay_delay(const struct mh_sb_relay *r, in_addr_t a, in_addr_t b);
+bool mh_sb_relay_is_cut(struct mh_sb_relay *r, in_addr_t a, in_addr_t b);
+int mh_sb_relay_delay(struct mh_sb_relay *r, in_addr_t a, in_addr_t b);
 bool mh_sb_relay_is_ours(const struct mh_sb_relay *r, in_addr_t address);
 
 /* relay_notify.c: reads one question and answers or keeps it. */

@@ -153,10 +153,10 @@ denial(struct mh_arena *a, const struct mh_sb_attrs *at, const char *reason)
     const char *end = reason && *reason ? ": " : "";
     reason = reason ? reason : "";
     if (!at->is_resource)
-        return mh_arena_printf(a, "User \"%s\" cannot %s path \"%s\"%s%s", user, at->verb,
-                               at->path, end, reason);
-    char *what = mh_arena_printf(a, "%s%s%s", at->resource, *at->subresource ? "/" : "",
-                                 at->subresource);
+        return mh_arena_printf(a, "User \"%s\" cannot %s path \"%s\"%s%s", user, at->verb, at->path,
+                               end, reason);
+    char *what =
+        mh_arena_printf(a, "%s%s%s", at->resource, *at->subresource ? "/" : "", at->subresource);
     char *where = *at->ns && strcmp(at->resource, "namespaces") != 0
                       ? mh_arena_printf(a, "in the namespace \"%s\"", at->ns)
                       : mh_arena_strdup(a, "at the cluster scope");
@@ -174,8 +174,8 @@ named(const struct mh_sb_req *req, const struct mh_sb_attrs *at)
     struct mh_sb_query q = { 0 };
     bool many = strcmp(at->verb, "list") == 0 || strcmp(at->verb, "watch") == 0 ||
                 strcmp(at->verb, "deletecollection") == 0;
-    if (!at->is_resource || *at->name || !many ||
-        !mh_sb_query_parse(req->arena, req->path, &q) || !q.field_selector)
+    if (!at->is_resource || *at->name || !many || !mh_sb_query_parse(req->arena, req->path, &q) ||
+        !q.field_selector)
         return out;
     const char *value = strstr(q.field_selector, field);
     if (value && (value == q.field_selector || value[-1] == ',')) {

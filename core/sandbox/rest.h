@@ -79,7 +79,7 @@ struct mh_sb_admit {
     const char *operation; /* CREATE UPDATE DELETE CONNECT */
     bool validating;       /* false: the mutating stage, which comes first */
     bool dry_run;
-    yyjson_mut_doc *doc; /* of object; on arena */
+    yyjson_mut_doc *doc;    /* of object; on arena */
     yyjson_mut_val *object; /* NULL for DELETE and CONNECT; may be replaced by another of doc. Has
                                kind and apiVersion */
     yyjson_val *old;        /* NULL for CREATE and CONNECT; has kind and apiVersion */

@@ -15,7 +15,8 @@ struct mh_sb_check {
 
 /* Field paths: mh_sb_check_at(c, "spec.ports[%zu].name", i). Never NULL. */
 const char *mh_sb_check_at(struct mh_sb_check *c, const char *fmt, ...) MH_PRINTF(2, 3);
-void mh_sb_required(struct mh_sb_check *c, const char *field, const char *more); /* more: "" or text */
+void mh_sb_required(struct mh_sb_check *c, const char *field,
+                    const char *more); /* more: "" or text */
 void mh_sb_forbid(struct mh_sb_check *c, const char *field, const char *why);
 void mh_sb_bad(struct mh_sb_check *c, const char *field, yyjson_val *value, const char *why);
 void mh_sb_bad_text(struct mh_sb_check *c, const char *field, const char *value, const char *why);

@@ -20,8 +20,8 @@ check_keys(struct mh_sb_check *c, const char *field)
     {
         const char *why = mh_sb_name_config_key(c->a, yyjson_get_str(k));
         if (why)
-            mh_sb_bad_text(c, mh_sb_check_at(c, "%s[%s]", field, yyjson_get_str(k)), yyjson_get_str(k),
-                           why);
+            mh_sb_bad_text(c, mh_sb_check_at(c, "%s[%s]", field, yyjson_get_str(k)),
+                           yyjson_get_str(k), why);
         total += yyjson_get_len(v);
     }
     return total;
@@ -124,8 +124,8 @@ check_port(struct mh_sb_check *c, yyjson_val *list, size_t i)
         for (size_t j = 0; j < i; j++) {
             if (mh_str_eq(mh_json_str(yyjson_arr_get(list, j), "name", NULL), name)) {
                 mh_sb_cause_add(c->causes, "FieldValueDuplicate",
-                                mh_sb_check_at(c, "spec.ports[%zu].name", i), "Duplicate value: \"%s\"",
-                                name);
+                                mh_sb_check_at(c, "spec.ports[%zu].name", i),
+                                "Duplicate value: \"%s\"", name);
                 break;
             }
         }

@@ -122,8 +122,7 @@ sealed_spec(struct mh_sb_check *c, yyjson_val *pod)
                                                "ephemeralContainers" };
     static const char *const lists[] = { "containers", "initContainers" };
     yyjson_mut_doc *doc = mh_json_doc(c->a);
-    yyjson_mut_val *spec =
-        doc ? yyjson_val_mut_copy(doc, yyjson_obj_get(pod, "spec")) : NULL;
+    yyjson_mut_val *spec = doc ? yyjson_val_mut_copy(doc, yyjson_obj_get(pod, "spec")) : NULL;
     bool resize = strcmp(c->op->t.at.subresource, "resize") == 0;
     for (size_t i = 0; spec && i < sizeof(free_fields) / sizeof(free_fields[0]); i++)
         mh_sb_mdel(spec, free_fields[i]);
@@ -167,12 +166,13 @@ check_pod_update(struct mh_sb_check *c)
         mh_sb_forbid(c, "spec.tolerations",
                      "existing toleration can not be modified except its tolerationSeconds");
     if (!equal(sealed_spec(c, c->old), sealed_spec(c, c->obj)))
-        mh_sb_forbid(c, "spec",
-                     "pod updates may not change fields other than "
-                     "`spec.containers[*].image`,`spec.initContainers[*].image`,"
-                     "`spec.activeDeadlineSeconds`,`spec.tolerations` (only additions to existing "
-                     "tolerations),`spec.terminationGracePeriodSeconds` (allow it to be set to 1 if "
-                     "it was previously negative)");
+        mh_sb_forbid(
+            c, "spec",
+            "pod updates may not change fields other than "
+            "`spec.containers[*].image`,`spec.initContainers[*].image`,"
+            "`spec.activeDeadlineSeconds`,`spec.tolerations` (only additions to existing "
+            "tolerations),`spec.terminationGracePeriodSeconds` (allow it to be set to 1 if "
+            "it was previously negative)");
 }
 
 void
@@ -241,7 +241,8 @@ mh_sb_check_deployment(struct mh_sb_check *c)
     mh_sb_not_negative(c, "spec.replicas", mh_json_get(c->obj, "spec", "replicas", NULL));
     check_selector(c, "deployment");
     check_template(c);
-    if (mh_str_eq(type, "Recreate") && mh_json_get(c->obj, "spec", "strategy", "rollingUpdate", NULL))
+    if (mh_str_eq(type, "Recreate") &&
+        mh_json_get(c->obj, "spec", "strategy", "rollingUpdate", NULL))
         mh_sb_forbid(c, "spec.strategy.rollingUpdate",
                      "may not be specified when strategy `type` is 'Recreate'");
     else if (type && strcmp(type, "Recreate") != 0 && strcmp(type, "RollingUpdate") != 0)
@@ -290,7 +291,8 @@ check_job_template(struct mh_sb_check *c, const char *at)
     const char *policy = mh_json_str(mh_sb_val(c->obj, spec_at), "restartPolicy", NULL);
     mh_sb_check_pod_spec(c, spec_at);
     if (!policy || strcmp(policy, "Always") == 0)
-        mh_sb_cause_add(c->causes, "FieldValueRequired", mh_sb_check_at(c, "%s.restartPolicy", spec_at),
+        mh_sb_cause_add(c->causes, "FieldValueRequired",
+                        mh_sb_check_at(c, "%s.restartPolicy", spec_at),
                         "Required value: valid values: \"OnFailure\", \"Never\"");
     else if (strcmp(policy, "OnFailure") != 0 && strcmp(policy, "Never") != 0)
         mh_sb_unsupported(c, mh_sb_check_at(c, "%s.restartPolicy", spec_at), policy, allowed);

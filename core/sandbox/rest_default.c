@@ -72,8 +72,7 @@ set_in_all(struct mh_sb_op *op, yyjson_mut_val *list, const char *path, const ch
     size_t max;
     yyjson_mut_val *v;
     bool ok = true;
-    yyjson_mut_arr_foreach(list, i, max, v)
-        ok = ok && set_at(op, v, path, json);
+    yyjson_mut_arr_foreach(list, i, max, v) ok = ok && set_at(op, v, path, json);
     return ok;
 }
 
@@ -94,8 +93,8 @@ set_in_each(struct mh_sb_op *op, yyjson_mut_val *v, const char *const *keys, con
 static bool
 set_at(struct mh_sb_op *op, yyjson_mut_val *v, const char *path, const char *json)
 {
-    static const char *const containers[] = { "initContainers", "containers",
-                                              "ephemeralContainers", NULL };
+    static const char *const containers[] = { "initContainers", "containers", "ephemeralContainers",
+                                              NULL };
     static const char *const probes[] = { "livenessProbe", "readinessProbe", "startupProbe", NULL };
     static const char *const hooks[] = { "postStart", "preStop", NULL };
     char key[64];
@@ -151,8 +150,7 @@ apply_table(struct mh_sb_op *op, yyjson_mut_val *pod)
         const struct mh_sb_default_rule *d = &mh_sb_default_rules[i];
         if (strcmp(d->kind, "POD") == 0)
             ok = !pod || set_at(op, pod, d->path, d->json);
-        else if (strcmp(d->kind, op->t.r->kind) == 0 ||
-                 (hooks && strcmp(d->kind, "WEBHOOKS") == 0))
+        else if (strcmp(d->kind, op->t.r->kind) == 0 || (hooks && strcmp(d->kind, "WEBHOOKS") == 0))
             ok = set_at(op, op->obj, d->path, d->json);
     }
     return ok;
@@ -215,8 +213,7 @@ service_defaults(struct mh_sb_op *op)
                     (yyjson_mut_is_str(target) && !*yyjson_mut_get_str(target));
         yyjson_mut_val *port = yyjson_mut_obj_get(p, "port");
         if (none && port)
-            ok = ok && mh_sb_mset(op->doc, p, "targetPort",
-                                  yyjson_mut_val_mut_copy(op->doc, port));
+            ok = ok && mh_sb_mset(op->doc, p, "targetPort", yyjson_mut_val_mut_copy(op->doc, port));
     }
     const char *type = mh_sb_mstr(spec, "type", NULL);
     if (mh_str_eq(mh_sb_mstr(spec, "sessionAffinity", NULL), "ClientIP"))
@@ -229,8 +226,7 @@ service_defaults(struct mh_sb_op *op)
 static char *
 base64(struct mh_arena *a, const char *s)
 {
-    static const char digits[] =
-        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     size_t n = strlen(s);
     char *out = mh_arena_alloc(a, n * 4 / 3 + 5);
     char *o = out;

@@ -130,7 +130,7 @@ set_finalizers(struct mh_sb_op *op, yyjson_mut_val *meta, const struct options *
     yyjson_mut_val *old = yyjson_mut_obj_get(meta, "finalizers");
     bool has_orphan = has_finalizer(old, orphan_name);
     bool has_foreground = has_finalizer(old, foreground_name);
-    bool orphan = o->orphan >= 0 ? o->orphan == 1
+    bool orphan = o->orphan >= 0   ? o->orphan == 1
                   : o->propagation ? strcmp(o->propagation, "Orphan") == 0
                   : has_orphan     ? true
                   : has_foreground ? false
@@ -138,7 +138,8 @@ set_finalizers(struct mh_sb_op *op, yyjson_mut_val *meta, const struct options *
     bool foreground = o->orphan >= 0   ? false
                       : o->propagation ? strcmp(o->propagation, "Foreground") == 0
                                        : has_foreground;
-    if (strcmp(op->t.r->kind, "Event") == 0 || (orphan == has_orphan && foreground == has_foreground))
+    if (strcmp(op->t.r->kind, "Event") == 0 ||
+        (orphan == has_orphan && foreground == has_foreground))
         return false;
     yyjson_mut_val *list = yyjson_mut_arr(op->doc);
     for (size_t i = 0; i < yyjson_mut_arr_size(old); i++) {
@@ -240,10 +241,11 @@ mark(struct mh_sb_op *op, yyjson_mut_val *meta)
 static bool
 returns_object(const struct mh_sb_resource *r)
 {
-    static const char *const kinds[] = { "Pod",          "PersistentVolume", "PersistentVolumeClaim",
-                                         "ServiceAccount", "Service",        "ResourceQuota",
-                                         "StorageClass", "CSINode",          "CSIDriver",
-                                         "VolumeAttachment" };
+    static const char *const kinds[] = {
+        "Pod",       "PersistentVolume", "PersistentVolumeClaim", "ServiceAccount",
+        "Service",   "ResourceQuota",    "StorageClass",          "CSINode",
+        "CSIDriver", "VolumeAttachment"
+    };
     for (size_t i = 0; !r->custom && i < sizeof(kinds) / sizeof(kinds[0]); i++) {
         if (strcmp(kinds[i], r->kind) == 0)
             return true;
@@ -280,8 +282,7 @@ put(struct mh_sb_op *op)
     yyjson_val *next = mh_sb_freeze(op->arena, op->obj);
     if (next && mh_sb_fields_same(op->arena, op->old, next))
         return op->live;
-    struct mh_sb_obj *o =
-        mh_sb_commit(op->api, op->t.r, op->key, op->arena, op->doc, op->obj);
+    struct mh_sb_obj *o = mh_sb_commit(op->api, op->t.r, op->key, op->arena, op->doc, op->obj);
     if (!o)
         mh_sb_no_memory(op->req);
     return o;
@@ -297,9 +298,8 @@ take_away(struct mh_sb_op *op)
     struct mh_sb_obj *now = mh_sb_table_get(op->t.r->table, op->key);
     yyjson_val *value = now ? mh_sb_obj_value(op->arena, op->t.v, now) : NULL;
     yyjson_mut_val *last = value ? yyjson_val_mut_copy(op->doc, value) : NULL;
-    struct mh_sb_obj *o = last ? mh_sb_commit_removal(op->api, op->t.r, op->key, op->arena,
-                                                      op->doc, last)
-                               : NULL;
+    struct mh_sb_obj *o =
+        last ? mh_sb_commit_removal(op->api, op->t.r, op->key, op->arena, op->doc, last) : NULL;
     if (o)
         answer_gone(op, o);
     else
@@ -453,8 +453,7 @@ one_done(struct mh_sb_req *req)
     struct mh_sb_op *op = c->op;
     if (c->one.status >= 300 && c->one.status != 404) {
         mh_sb_answer(op->req, c->one.status,
-                     mh_arena_strndup(op->arena, c->one.reply, c->one.reply_len),
-                     c->one.reply_len);
+                     mh_arena_strndup(op->arena, c->one.reply, c->one.reply_len), c->one.reply_len);
         c->at = c->n;
     }
     c->go_on = true;

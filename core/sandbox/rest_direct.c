@@ -240,18 +240,17 @@ open_watch(struct mh_watch *w)
     struct mh_arena a;
     mh_arena_init(&a, (size_t)1 << 20);
     /* All of the present comes first, with a bookmark at its end. */
-    struct mh_sb_req req = {
-        .user = u->name,
-        .groups = u->groups,
-        .method = "GET",
-        .path = mh_arena_printf(&a,
-                                "%s%cwatch=true&sendInitialEvents=true&allowWatchBookmarks=true&"
-                                "resourceVersionMatch=NotOlderThan&timeoutSeconds=2000000000",
-                                w->path, strchr(w->path, '?') ? '&' : '?'),
-        .user_agent = u->name,
-        .trusted = true,
-        .arena = &a
-    };
+    struct mh_sb_req req = { .user = u->name,
+                             .groups = u->groups,
+                             .method = "GET",
+                             .path = mh_arena_printf(
+                                 &a,
+                                 "%s%cwatch=true&sendInitialEvents=true&allowWatchBookmarks=true&"
+                                 "resourceVersionMatch=NotOlderThan&timeoutSeconds=2000000000",
+                                 w->path, strchr(w->path, '?') ? '&' : '?'),
+                             .user_agent = u->name,
+                             .trusted = true,
+                             .arena = &a };
     struct mh_sb_watch_to to = { on_line, on_end, w };
     bool alive = true;
     if (req.path)

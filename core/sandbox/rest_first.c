@@ -15,14 +15,12 @@ set_status(struct mh_sb_op *op, const char *json)
 static bool
 namespace_first(struct mh_sb_op *op)
 {
-    yyjson_mut_val *list =
-        mh_sb_marr(op->doc, mh_sb_mobj(op->doc, op->obj, "spec"), "finalizers");
+    yyjson_mut_val *list = mh_sb_marr(op->doc, mh_sb_mobj(op->doc, op->obj, "spec"), "finalizers");
     size_t i;
     size_t max;
     yyjson_mut_val *f;
     bool has = false;
-    yyjson_mut_arr_foreach(list, i, max, f)
-        has = has || yyjson_mut_equals_str(f, "kubernetes");
+    yyjson_mut_arr_foreach(list, i, max, f) has = has || yyjson_mut_equals_str(f, "kubernetes");
     return list && (has || yyjson_mut_arr_add_str(op->doc, list, "kubernetes")) &&
            set_status(op, "{\"phase\":\"Active\"}");
 }
@@ -130,8 +128,7 @@ job_first(struct mh_sb_op *op)
 {
     const char *uid = mh_sb_mstr(op->obj, "metadata", "uid", NULL);
     yyjson_mut_val *spec = mh_sb_mobj(op->doc, op->obj, "spec");
-    yyjson_mut_val *meta =
-        mh_sb_mobj(op->doc, mh_sb_mobj(op->doc, spec, "template"), "metadata");
+    yyjson_mut_val *meta = mh_sb_mobj(op->doc, mh_sb_mobj(op->doc, spec, "template"), "metadata");
     yyjson_mut_val *labels = mh_sb_mobj(op->doc, meta, "labels");
     if (!set_status(op, "{}") || !labels || !uid)
         return false;

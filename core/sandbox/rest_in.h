@@ -99,7 +99,7 @@ struct mh_sb_op {
     bool evicting;          /* a delete through pods/eviction */
     bool finalizing;        /* namespaces/finalize */
     bool updating;          /* something is there, and this is no create */
-    const char *generated; /* name made from generateName */
+    const char *generated;  /* name made from generateName */
     int tries;
     const char *key;
     yyjson_val *body;       /* what came, whole */
@@ -120,7 +120,7 @@ struct mh_sb_op {
 /* --- rest_path.c --- */
 /* False: 404 (*plain: as text). */
 bool mh_sb_place_find(struct mh_sb_api *api, struct mh_arena *a, const struct mh_sb_req *req,
-                       struct mh_sb_place *t, bool *plain);
+                      struct mh_sb_place *t, bool *plain);
 bool mh_sb_query_parse(struct mh_arena *a, const char *path, struct mh_sb_query *q);
 bool mh_sb_is_true(const char *s); /* "true", "1", "" of a query; NULL is false */
 /* "ns/name" or "name"; NULL: no memory. */
@@ -245,8 +245,8 @@ struct mh_sb_select {
     struct mh_sb_term *fields;
     int nlabels;
     int nfields;
-    const char *ns;    /* NULL: all */
-    const char *name;  /* metadata.name=: only this; NULL: all */
+    const char *ns;   /* NULL: all */
+    const char *name; /* metadata.name=: only this; NULL: all */
     bool custom;
 };
 /* Parses both selectors; false: refused, answered (400). */
@@ -274,9 +274,15 @@ bool mh_sb_wants_table(const char *accept);
 /* The text of a Table of these objects; NULL: no memory. list_meta: JSON of a list's metadata; NULL:
  * that of the object; MH_SB_NO_COLUMNS: so, and without columns. include: Metadata, None, Object. */
 #define MH_SB_NO_COLUMNS "no columns"
+struct mh_sb_table_of {
+    const char *const *texts;
+    const size_t *lens;
+    size_t n;
+    const char *list_meta;
+    const char *include;
+};
 char *mh_sb_table_text(struct mh_sb_api *api, struct mh_arena *a, const struct mh_sb_version *v,
-                       const char *const *texts, const size_t *lens, size_t n,
-                       const char *list_meta, const char *include, size_t *len);
+                       const struct mh_sb_table_of *of, size_t *len);
 
 /* --- discovery.c --- */
 /* Answers /api, /apis, /version, /openapi/v3 ...; false: not one of them. */

@@ -216,19 +216,19 @@ set_verb(struct mh_sb_place *t, const struct mh_sb_req *req)
 
 bool
 mh_sb_place_find(struct mh_sb_api *api, struct mh_arena *a, const struct mh_sb_req *req,
-                  struct mh_sb_place *t, bool *plain)
+                 struct mh_sb_place *t, bool *plain)
 {
     struct parts p;
     *t = (struct mh_sb_place){ .at = { .user = req->user,
-                                        .uid = req->uid ? req->uid : "",
-                                        .groups = req->groups,
-                                        .verb = "",
-                                        .group = "",
-                                        .version = "",
-                                        .resource = "",
-                                        .subresource = "",
-                                        .ns = "",
-                                        .name = "" } };
+                                       .uid = req->uid ? req->uid : "",
+                                       .groups = req->groups,
+                                       .verb = "",
+                                       .group = "",
+                                       .version = "",
+                                       .resource = "",
+                                       .subresource = "",
+                                       .ns = "",
+                                       .name = "" } };
     *plain = true;
     t->at.path = mh_arena_strndup(a, req->path, strcspn(req->path, "?"));
     t->at.verb = small_method(a, req->method);

@@ -40,8 +40,7 @@ requests_from_limits(struct mh_sb_op *op, yyjson_mut_val *c)
     yyjson_mut_val *value;
     if (!limits || !mh_sb_is_kind(op, "Pod") || yyjson_mut_obj_size(limits) == 0)
         return true;
-    yyjson_mut_val *requests =
-        mh_sb_mobj(op->doc, yyjson_mut_obj_get(c, "resources"), "requests");
+    yyjson_mut_val *requests = mh_sb_mobj(op->doc, yyjson_mut_obj_get(c, "resources"), "requests");
     yyjson_mut_obj_foreach(limits, i, max, key, value)
     {
         const char *k = yyjson_mut_get_str(key);
@@ -76,8 +75,8 @@ mh_sb_pod_defaults(struct mh_sb_op *op, yyjson_mut_val *spec)
             ok = ok && requests_from_limits(op, v);
         }
     }
-    yyjson_mut_arr_foreach(yyjson_mut_obj_get(spec, "volumes"), i, max, v)
-        ok = ok && volume_defaults(op, v);
+    yyjson_mut_arr_foreach(yyjson_mut_obj_get(spec, "volumes"), i, max, v) ok =
+        ok && volume_defaults(op, v);
     const char *account = mh_sb_mstr(spec, "serviceAccountName", NULL);
     const char *old = mh_sb_mstr(spec, "serviceAccount", NULL);
     if (account && *account)
@@ -158,12 +157,12 @@ priority(struct mh_sb_op *op, yyjson_mut_val *spec)
     int64_t value = 0;
     const char *preempt = "PreemptLowerPriority";
     if (name && *name) {
-        yyjson_val *pc = mh_sb_get(op->api, op->arena, "scheduling.k8s.io", "priorityclasses",
-                                   NULL, name);
+        yyjson_val *pc =
+            mh_sb_get(op->api, op->arena, "scheduling.k8s.io", "priorityclasses", NULL, name);
         if (!pc) {
-            mh_sb_forbidden(op->req, op->t.r, op->t.at.name,
-                            mh_arena_printf(op->arena, "no PriorityClass with name %s was found",
-                                            name));
+            mh_sb_forbidden(
+                op->req, op->t.r, op->t.at.name,
+                mh_arena_printf(op->arena, "no PriorityClass with name %s was found", name));
             return false;
         }
         const char *p = mh_json_str(pc, "preemptionPolicy", NULL);
@@ -289,13 +288,13 @@ mh_sb_budget_allows(struct mh_sb_op *op, yyjson_val *pod)
         yyjson_mut_obj_add_str(doc, c, "reason", "DisruptionBudget");
         yyjson_mut_obj_add_strcpy(
             doc, c, "message",
-            mh_arena_printf(op->arena,
-                            "The disruption budget %s needs %lld healthy pods and has %lld "
-                            "currently",
-                            name ? name : "",
-                            (long long)mh_json_int(b.blocked, 0, "status", "desiredHealthy", NULL),
-                            (long long)mh_json_int(b.blocked, 0, "status", "currentHealthy",
-                                                   NULL)));
+            mh_arena_printf(
+                op->arena,
+                "The disruption budget %s needs %lld healthy pods and has %lld "
+                "currently",
+                name ? name : "",
+                (long long)mh_json_int(b.blocked, 0, "status", "desiredHealthy", NULL),
+                (long long)mh_json_int(b.blocked, 0, "status", "currentHealthy", NULL)));
     }
     mh_sb_status(op->req, 429, "TooManyRequests",
                  "Cannot evict pod as it would violate the pod's disruption budget.", d, doc);

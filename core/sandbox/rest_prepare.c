@@ -75,6 +75,70 @@ check_name(struct mh_sb_op *op, yyjson_mut_val *meta)
     return true;
 }
 
+/* Go's %v of a decoded JSON value. */
+static void
+put_go(struct mh_buf *b, yyjson_mut_val *v)
+{
+    size_t i;
+    size_t max;
+    yyjson_mut_val *key;
+    yyjson_mut_val *value;
+    bool first = true;
+    if (yyjson_mut_is_arr(v)) {
+        mh_buf_char(b, '[');
+        yyjson_mut_arr_foreach(v, i, max, value)
+        {
+            if (i)
+                mh_buf_char(b, ' ');
+            put_go(b, value);
+        }
+        mh_buf_char(b, ']');
+    } else if (yyjson_mut_is_obj(v)) {
+        mh_buf_str(b, "map[");
+        yyjson_mut_obj_foreach(v, i, max, key, value)
+        {
+            mh_buf_printf(b, "%s%s:", first ? "" : " ", yyjson_mut_get_str(key));
+            put_go(b, value);
+            first = false;
+        }
+        mh_buf_char(b, ']');
+    } else if (yyjson_mut_is_str(v)) {
+        mh_buf_str(b, yyjson_mut_get_str(v));
+    } else if (yyjson_mut_is_bool(v)) {
+        mh_buf_str(b, yyjson_mut_get_bool(v) ? "true" : "false");
+    } else if (yyjson_mut_is_null(v)) {
+        mh_buf_str(b, "<nil>");
+    } else {
+        mh_buf_printf(b, "%lld", (long long)yyjson_mut_get_sint(v));
+    }
+}
+
+/* A patch whose result does not decode: 422 about the patch itself. */
+static void
+bad_patch(struct mh_sb_op *op, const char *why)
+{
+    struct mh_sb_causes causes;
+    struct mh_buf b;
+    const char *type = op->req->content_type ? op->req->content_type : "";
+    mh_sb_causes_init(&causes, op->arena);
+    mh_buf_init(&b, (size_t)1 << 20);
+    if (strncmp(type, "application/strategic", 21) == 0) {
+        put_go(&b, yyjson_val_mut_copy(op->doc, op->body));
+    } else {
+        yyjson_val *obj = mh_sb_freeze(op->arena, op->obj);
+        char *text = obj ? mh_sb_go_json(op->arena, obj) : NULL;
+        mh_buf_str(&b, text ? text : "");
+    }
+    struct mh_buf quoted;
+    mh_buf_init(&quoted, (size_t)2 << 20);
+    mh_json_quote(&quoted, mh_buf_text(&b), b.len);
+    mh_sb_cause_add(&causes, "FieldValueInvalid", "patch", "Invalid value: %s: %s",
+                    mh_buf_text(&quoted), why);
+    mh_buf_release(&quoted);
+    mh_buf_release(&b);
+    mh_sb_invalid(op->req, "", "", "", &causes);
+}
+
 /* 400 or warnings for fields that the schema does not know. */
 static bool
 unknown_fields(struct mh_sb_op *op, const struct mh_sb_texts *dropped)
@@ -85,22 +149,18 @@ unknown_fields(struct mh_sb_op *op, const struct mh_sb_texts *dropped)
         return true;
     if (!mh_str_eq(how, "Strict")) {
         for (size_t i = 0; i < dropped->count; i++)
-            mh_sb_warn(op->req, mh_arena_printf(op->arena, "unknown field \"%s\"",
-                                                dropped->items[i]));
+            mh_sb_warn(op->req,
+                       mh_arena_printf(op->arena, "unknown field \"%s\"", dropped->items[i]));
         return true;
     }
     mh_buf_init(&b, (size_t)64 << 10);
+    mh_buf_str(&b, "strict decoding error: ");
     for (size_t i = 0; i < dropped->count; i++)
         mh_buf_printf(&b, "%sunknown field \"%s\"", i ? ", " : "", dropped->items[i]);
     if (op->verb == MH_SB_PATCH && !op->apply)
-        mh_sb_bad_request(op->req, "error decoding patch: strict decoding error: %s",
-                          mh_buf_text(&b));
-    else if (op->t.r->custom)
-        mh_sb_bad_request(op->req, "strict decoding error: %s", mh_buf_text(&b));
+        bad_patch(op, mh_buf_text(&b));
     else
-        mh_sb_bad_request(op->req,
-                          "%s in version \"%s\" cannot be handled as a %s: strict decoding error: "
-                          "%s",
+        mh_sb_bad_request(op->req, "%s in version \"%s\" cannot be handled as a %s: %s",
                           op->t.r->kind, op->t.v->name, op->t.r->kind, mh_buf_text(&b));
     mh_buf_release(&b);
     return false;
@@ -137,8 +197,8 @@ check_types(struct mh_sb_op *op)
         obj ? mh_sb_type_error(op->api, op->arena, op->t.v->schema, op->t.r->kind, obj) : NULL;
     if (!why)
         return true;
-    if (op->verb == MH_SB_PATCH)
-        mh_sb_bad_request(op->req, "%s", why);
+    if (op->verb == MH_SB_PATCH && !op->apply)
+        bad_patch(op, why);
     else
         mh_sb_bad_request(op->req, "%s in version \"%s\" cannot be handled as a %s: %s",
                           op->t.r->kind, op->t.v->name, op->t.r->kind, why);
@@ -178,21 +238,20 @@ write_of(struct mh_sb_op *op, struct mh_sb_write *w)
     static const char *const status_of_main[] = { "spec", NULL };
     char now[40];
     mh_sb_now(op->api, now);
-    *w = (struct mh_sb_write){
-        .arena = op->arena,
-        .doc = op->doc,
-        .schema = mh_sb_version_schema(op->api, op->t.v),
-        .api_version = op->t.v->api_version,
-        .kind = op->t.r->kind,
-        .manager = mh_sb_fields_manager(op->arena, op->t.q.field_manager, op->req->user_agent),
-        .subresource = op->t.at.subresource,
-        .now = mh_arena_strdup(op->arena, now),
-        .force = mh_sb_is_true(op->t.q.force),
-        .live = op->old,
-        .reset = op->status                         ? status_of_main
-                 : op->t.v->traits & MH_SB_STATUS ? main_of_status
-                                                    : NULL
-    };
+    *w = (struct mh_sb_write){ .arena = op->arena,
+                               .doc = op->doc,
+                               .schema = mh_sb_version_schema(op->api, op->t.v),
+                               .api_version = op->t.v->api_version,
+                               .kind = op->t.r->kind,
+                               .manager = mh_sb_fields_manager(op->arena, op->t.q.field_manager,
+                                                               op->req->user_agent),
+                               .subresource = op->t.at.subresource,
+                               .now = mh_arena_strdup(op->arena, now),
+                               .force = mh_sb_is_true(op->t.q.force),
+                               .live = op->old,
+                               .reset = op->status                       ? status_of_main
+                                        : op->t.v->traits & MH_SB_STATUS ? main_of_status
+                                                                         : NULL };
     return w->manager && w->now;
 }
 
@@ -274,9 +333,9 @@ mh_sb_apply_fields(struct mh_sb_op *op)
 bool
 mh_sb_creates_on_update(const struct mh_sb_resource *r)
 {
-    static const char *const kinds[] = { "Endpoints",   "Event",       "Service",
-                                         "Lease",       "Role",        "RoleBinding",
-                                         "ClusterRole", "LimitRange",  "ClusterRoleBinding",
+    static const char *const kinds[] = { "Endpoints",    "Event",      "Service",
+                                         "Lease",        "Role",       "RoleBinding",
+                                         "ClusterRole",  "LimitRange", "ClusterRoleBinding",
                                          "PriorityClass" };
     for (size_t i = 0; !r->custom && i < sizeof(kinds) / sizeof(kinds[0]); i++) {
         if (strcmp(kinds[i], r->kind) == 0)
@@ -307,8 +366,9 @@ mh_sb_prepare_create(struct mh_sb_op *op)
     yyjson_mut_val *meta = mh_sb_mobj(op->doc, op->obj, "metadata");
     const char *version = mh_sb_mstr(meta, "resourceVersion", NULL);
     if (version && *version && strcmp(version, "0") != 0) {
-        mh_sb_refuse(op->req, 500, NULL, "resourceVersion should not be set on objects to be "
-                                         "created");
+        mh_sb_refuse(op->req, 500, NULL,
+                     "resourceVersion should not be set on objects to be "
+                     "created");
         return false;
     }
     if (!mh_sb_namespace_open(op->api, op->req, op->t.r, op->t.at.ns, op->t.at.name))
@@ -447,13 +507,14 @@ count_generation(struct mh_sb_op *op, yyjson_mut_val *meta)
 bool
 mh_sb_prepare_update(struct mh_sb_op *op)
 {
-    static const char *const kept[] = { "uid",        "creationTimestamp", "deletionTimestamp",
-                                        "generation", "selfLink",          "resourceVersion",
-                                        "deletionGracePeriodSeconds" };
+    static const char *const kept[] = {
+        "uid",      "creationTimestamp", "deletionTimestamp",         "generation",
+        "selfLink", "resourceVersion",   "deletionGracePeriodSeconds"
+    };
     yyjson_mut_val *meta = mh_sb_mobj(op->doc, op->obj, "metadata");
     if (!meta || !check_version(op, meta))
         return false;
-    bool ok = op->status ? only_status(op)
+    bool ok = op->status                                                 ? only_status(op)
               : op->t.v->traits & MH_SB_STATUS && !op->keep_given_status ? keep_status(op)
                                                                          : true;
     meta = mh_sb_mobj(op->doc, op->obj, "metadata");

@@ -213,7 +213,8 @@ mh_sb_answer_object(struct mh_sb_api *api, struct mh_sb_req *req, const struct m
         struct mh_sb_query q;
         if (!mh_sb_query_parse(req->arena, req->path, &q))
             q.include_object = NULL;
-        text = mh_sb_table_text(api, req->arena, v, &text, &len, 1, NULL, q.include_object, &len);
+        const struct mh_sb_table_of of = { &text, &len, 1, NULL, q.include_object };
+        text = mh_sb_table_text(api, req->arena, v, &of, &len);
     }
     if (text)
         mh_sb_answer(req, status, text, len);

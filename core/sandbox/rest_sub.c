@@ -31,8 +31,8 @@ parse_body(struct mh_sb_op *op)
     struct mh_err err;
     struct mh_sb_req *req = op->req;
     if (req->body_len > MH_SB_BODY_MAX ||
-        mh_json_parse(op->arena, req->body_len ? req->body : "{}", req->body_len ? req->body_len : 2,
-                      &op->body, &err) != MH_OK) {
+        mh_json_parse(op->arena, req->body_len ? req->body : "{}",
+                      req->body_len ? req->body_len : 2, &op->body, &err) != MH_OK) {
         mh_sb_bad_request(req, "the body of the request is not JSON: %s",
                           req->body_len > MH_SB_BODY_MAX ? "too large" : err.msg);
         return false;
@@ -193,9 +193,9 @@ answer_scale(struct mh_sb_op *op, yyjson_val *obj, int status)
     yyjson_mut_val *st = yyjson_mut_obj_add_obj(doc, s, "status");
     yyjson_mut_obj_add_sint(doc, st, "replicas",
                             yyjson_get_sint(at_path(op->arena, obj, p.status)));
-    const char *selector = p.selector ? yyjson_get_str(at_path(op->arena, obj, p.selector))
-                                      : selector_text(op->arena, mh_json_get(obj, "spec",
-                                                                             "selector", NULL));
+    const char *selector =
+        p.selector ? yyjson_get_str(at_path(op->arena, obj, p.selector))
+                   : selector_text(op->arena, mh_json_get(obj, "spec", "selector", NULL));
     if (selector && *selector && (!p.selector || *p.selector))
         yyjson_mut_obj_add_str(doc, st, "selector", selector);
     size_t len = 0;
@@ -301,12 +301,11 @@ make_bound(struct mh_sb_op *op)
     }
     const char *why =
         uid && *uid && !mh_str_eq(uid, have)
-            ? mh_arena_printf(op->arena,
-                              "Precondition failed: UID in precondition: %s, UID in object meta: %s",
-                              uid, have)
+            ? mh_arena_printf(
+                  op->arena, "Precondition failed: UID in precondition: %s, UID in object meta: %s",
+                  uid, have)
         : mh_json_get(op->old, "metadata", "deletionTimestamp", NULL)
-            ? mh_arena_printf(op->arena,
-                              "pod %s is being deleted, cannot be assigned to a host",
+            ? mh_arena_printf(op->arena, "pod %s is being deleted, cannot be assigned to a host",
                               op->t.at.name)
         : now && *now ? mh_arena_printf(op->arena, "pod %s is already assigned to node \"%s\"",
                                         op->t.at.name, now)

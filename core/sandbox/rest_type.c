@@ -21,7 +21,7 @@ resolve(const struct walk *w, yyjson_val *s, const char **name)
         yyjson_val *all = yyjson_obj_get(s, "allOf");
         if (ref && strncmp(ref, REF, sizeof(REF) - 1) == 0) {
             *name = ref + sizeof(REF) - 1;
-            s = yyjson_obj_get(w->api->kinds.schemas, *name);
+            s = mh_sb_kinds_component(&w->api->kinds, *name);
         } else if (yyjson_arr_size(all) == 1) {
             s = yyjson_arr_get_first(all);
         } else {
@@ -87,8 +87,8 @@ mismatch(const struct walk *w, yyjson_val *schema, yyjson_val *v, const char *ow
                            json_type(v), short_name(owner), path, go_type(w, schema));
 }
 
-static const char *check(const struct walk *w, yyjson_val *schema, yyjson_val *v,
-                         const char *owner, const char *path, int depth);
+static const char *check(const struct walk *w, yyjson_val *schema, yyjson_val *v, const char *owner,
+                         const char *path, int depth);
 
 static const char *
 check_members(const struct walk *w, yyjson_val *s, yyjson_val *v, const char *owner,
@@ -120,9 +120,16 @@ check_members(const struct walk *w, yyjson_val *s, yyjson_val *v, const char *ow
 static bool
 is_special(const char *name, yyjson_val *s)
 {
-    static const char *const names[] = { "Quantity", "IntOrString", "Time", "MicroTime", "FieldsV1",
-                                         "RawExtension", "JSON", "JSONSchemaPropsOrArray",
-                                         "JSONSchemaPropsOrBool", "JSONSchemaPropsOrStringArray" };
+    static const char *const names[] = { "Quantity",
+                                         "IntOrString",
+                                         "Time",
+                                         "MicroTime",
+                                         "FieldsV1",
+                                         "RawExtension",
+                                         "JSON",
+                                         "JSONSchemaPropsOrArray",
+                                         "JSONSchemaPropsOrBool",
+                                         "JSONSchemaPropsOrStringArray" };
     for (size_t i = 0; name && i < sizeof(names) / sizeof(names[0]); i++) {
         if (strcmp(short_name(name), names[i]) == 0)
             return true;
@@ -158,8 +165,7 @@ check(const struct walk *w, yyjson_val *schema, yyjson_val *v, const char *owner
     yyjson_val *item;
     yyjson_arr_foreach(v, i, max, item)
     {
-        const char *why =
-            check(w, yyjson_obj_get(s, "items"), item, owner, path, depth + 1);
+        const char *why = check(w, yyjson_obj_get(s, "items"), item, owner, path, depth + 1);
         if (why)
             return why;
     }

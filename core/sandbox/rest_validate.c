@@ -196,8 +196,9 @@ check_owners(struct mh_sb_check *c)
         if (!mh_json_bool(o, false, "controller", NULL) || !name)
             continue;
         if (controller)
-            mh_sb_bad(c, "metadata.ownerReferences", list,
-                      mh_sb_check_at(c,
+            mh_sb_bad(
+                c, "metadata.ownerReferences", list,
+                mh_sb_check_at(c,
                                "Only one reference can have Controller set to true. Found \"true\" "
                                "in references for %s and %s",
                                controller, name));
@@ -244,25 +245,27 @@ check_finalizers(struct mh_sb_check *c)
             mh_sb_bad_text(c, mh_sb_check_at(c, "metadata.finalizers[%zu]", i), name,
                            "name is neither a standard finalizer name nor is it fully qualified");
         else if (c->op->t.r->custom && !standard_finalizer(name) && !among(before, name))
-            mh_sb_warn(c->op->req,
-                       mh_sb_check_at(c,
-                                "metadata.finalizers: \"%s\": prefer a domain-qualified finalizer "
-                                "name including a path (/) to avoid accidental conflicts with other "
-                                "finalizer writers",
-                                name));
+            mh_sb_warn(
+                c->op->req,
+                mh_sb_check_at(c,
+                               "metadata.finalizers: \"%s\": prefer a domain-qualified finalizer "
+                               "name including a path (/) to avoid accidental conflicts with other "
+                               "finalizer writers",
+                               name));
         if (c->old && !among(before, name))
-            added = mh_arena_printf(c->a, "%s%s\"%s\"", added ? added : "", added ? ", " : "",
-                                    name);
+            added =
+                mh_arena_printf(c->a, "%s%s\"%s\"", added ? added : "", added ? ", " : "", name);
     }
     if (among(list, "orphan") && among(list, "foregroundDeletion"))
         mh_sb_bad(c, "metadata.finalizers", list,
                   "finalizer orphan and foregroundDeletion cannot be both set");
     if (added && mh_json_get(c->old, "metadata", "deletionTimestamp", NULL))
-        mh_sb_forbid(c, "metadata.finalizers",
-                     mh_sb_check_at(c,
-                              "no new finalizers can be added if the object is being deleted, found "
-                              "new finalizers []string{%s}",
-                              added));
+        mh_sb_forbid(
+            c, "metadata.finalizers",
+            mh_sb_check_at(c,
+                           "no new finalizers can be added if the object is being deleted, found "
+                           "new finalizers []string{%s}",
+                           added));
 }
 
 void

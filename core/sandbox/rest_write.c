@@ -297,7 +297,8 @@ body_of_patch(struct mh_sb_op *op)
     op->apply = is_type(req, MH_PATCH_APPLY);
     bool strategic = is_type(req, "application/strategic-merge-patch+json");
     if ((strategic && op->t.r->custom) ||
-        (!op->apply && !strategic && !is_type(req, MH_PATCH_JSON) && !is_type(req, MH_PATCH_MERGE))) {
+        (!op->apply && !strategic && !is_type(req, MH_PATCH_JSON) &&
+         !is_type(req, MH_PATCH_MERGE))) {
         yyjson_mut_doc *doc = mh_json_doc(op->arena);
         mh_sb_status(
             req, 415, "UnsupportedMediaType",
@@ -348,8 +349,9 @@ mh_sb_write(struct mh_sb_op *op)
     if (op->verb == MH_SB_PATCH && op->make == make_from_body)
         ok = body_of_patch(op);
     if (ok && !yyjson_is_obj(op->body) && (op->make == make_from_body || op->apply)) {
-        mh_sb_bad_request(req, "the object provided is unrecognized (must be of type %s): "
-                               "unexpected end of JSON input (<empty>)",
+        mh_sb_bad_request(req,
+                          "the object provided is unrecognized (must be of type %s): "
+                          "unexpected end of JSON input (<empty>)",
                           op->t.r->kind);
         ok = false;
     }
@@ -360,8 +362,8 @@ mh_sb_write(struct mh_sb_op *op)
     if (ok && op->verb == MH_SB_CREATE)
         ok = name_created(op);
     op->force_create = op->verb == MH_SB_UPDATE && mh_sb_creates_on_update(op->t.r) && !op->status;
-    op->key = ok ? mh_sb_key(op->arena, op->t.r->namespaced ? op->t.at.ns : NULL, op->t.at.name)
-                 : NULL;
+    op->key =
+        ok ? mh_sb_key(op->arena, op->t.r->namespaced ? op->t.at.ns : NULL, op->t.at.name) : NULL;
     if (!op->key) {
         if (ok)
             mh_sb_no_memory(req);

@@ -33,7 +33,8 @@ add_headers(struct door_req *r)
         (void)mh_reply_header(r->http, "Warning", req->warnings[i]);
     if (req->etag)
         (void)mh_reply_header(r->http, "ETag", req->etag);
-    (void)mh_reply_header(r->http, "Vary", "Accept"); /* kubectl keeps discovery in a cache of its own */
+    (void)mh_reply_header(r->http, "Vary",
+                          "Accept"); /* kubectl keeps discovery in a cache of its own */
     if (req->retry_after_s) {
         (void)snprintf(number, sizeof(number), "%d", req->retry_after_s);
         (void)mh_reply_header(r->http, "Retry-After", number);

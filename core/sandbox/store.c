@@ -228,9 +228,8 @@ mh_sb_table_put(struct mh_sb_table *t, struct mh_sb_store *s, struct mh_sb_obj *
         t->len++;
     }
     t->items[i] = o;
-    remember(t, (struct mh_sb_change){ .version = o->version,
-                                       .now = mh_sb_obj_ref(o),
-                                       .before = before });
+    remember(t, (struct mh_sb_change){
+                    .version = o->version, .now = mh_sb_obj_ref(o), .before = before });
     return true;
 }
 
@@ -244,10 +243,8 @@ mh_sb_table_remove(struct mh_sb_table *t, struct mh_sb_store *s, struct mh_sb_ob
     (void)count_object(s, before, -1);
     t->len--;
     memmove(&t->items[i], &t->items[i + 1], (t->len - i) * sizeof(struct mh_sb_obj *));
-    remember(t, (struct mh_sb_change){ .version = last->version,
-                                       .now = last,
-                                       .before = before,
-                                       .removed = true });
+    remember(t, (struct mh_sb_change){
+                    .version = last->version, .now = last, .before = before, .removed = true });
     return true;
 }
 

@@ -26,7 +26,7 @@ struct mh_sb_obj {
     const char *text; /* JSON, ends with NUL */
     uint64_t uid;     /* hash of metadata.uid */
     uint8_t nowners;
-    bool deleting; /* has a deletionTimestamp */
+    bool deleting;     /* has a deletionTimestamp */
     uint64_t owners[]; /* hashes of ownerReferences[].uid */
 };
 
@@ -55,7 +55,8 @@ struct mh_sb_store {
     size_t objects;
     size_t bytes;
     size_t ring;
-    struct mh_map dependents; /* hash of an owner's uid, as text -> number of objects that name it */
+    struct mh_map
+        dependents; /* hash of an owner's uid, as text -> number of objects that name it */
 };
 
 void mh_sb_store_init(struct mh_sb_store *s, size_t ring);

@@ -116,35 +116,33 @@ put_row(struct mh_sb_row *row, const struct mh_sb_version *v, yyjson_mut_val *ro
 
 char *
 mh_sb_table_text(struct mh_sb_api *api, struct mh_arena *a, const struct mh_sb_version *v,
-                 const char *const *texts, const size_t *lens, size_t n, const char *list_meta,
-                 const char *include, size_t *len)
+                 const struct mh_sb_table_of *of, size_t *len)
 {
     yyjson_mut_doc *doc = mh_json_doc(a);
     yyjson_mut_val *t = doc ? yyjson_mut_obj(doc) : NULL;
-    struct mh_sb_row row = { .api = api,
-                             .a = a,
-                             .doc = doc,
-                             .now = api->clock.wall_us(api->clock.self) / 1000000 };
+    struct mh_sb_row row = {
+        .api = api, .a = a, .doc = doc, .now = api->clock.wall_us(api->clock.self) / 1000000
+    };
     struct mh_err err;
     yyjson_val *meta = NULL;
     if (!t)
         return NULL;
     yyjson_mut_obj_add_str(doc, t, "kind", "Table");
     yyjson_mut_obj_add_str(doc, t, "apiVersion", "meta.k8s.io/v1");
-    if (list_meta && strcmp(list_meta, MH_SB_NO_COLUMNS) != 0)
-        (void)mh_json_parse(a, list_meta, strlen(list_meta), &meta, &err);
+    if (of->list_meta && strcmp(of->list_meta, MH_SB_NO_COLUMNS) != 0)
+        (void)mh_json_parse(a, of->list_meta, strlen(of->list_meta), &meta, &err);
     yyjson_mut_val *m = meta ? yyjson_val_mut_copy(doc, meta) : yyjson_mut_obj(doc);
     yyjson_mut_obj_add_val(doc, t, "metadata", m);
-    if (mh_str_eq(list_meta, MH_SB_NO_COLUMNS))
+    if (mh_str_eq(of->list_meta, MH_SB_NO_COLUMNS))
         yyjson_mut_obj_add_null(doc, t, "columnDefinitions");
     else if (!put_columns(doc, yyjson_mut_obj_add_arr(doc, t, "columnDefinitions"), v))
         return NULL;
     yyjson_mut_val *rows = yyjson_mut_obj_add_arr(doc, t, "rows");
-    for (size_t i = 0; i < n; i++) {
-        if (mh_json_parse(a, texts[i], lens[i], &row.obj, &err) != MH_OK ||
-            !put_row(&row, v, rows, include))
+    for (size_t i = 0; i < of->n; i++) {
+        if (mh_json_parse(a, of->texts[i], of->lens[i], &row.obj, &err) != MH_OK ||
+            !put_row(&row, v, rows, of->include))
             return NULL;
-        if (!list_meta || mh_str_eq(list_meta, MH_SB_NO_COLUMNS)) {
+        if (!of->list_meta || mh_str_eq(of->list_meta, MH_SB_NO_COLUMNS)) {
             const char *version = mh_json_str(row.obj, "metadata", "resourceVersion", NULL);
             if (version)
                 yyjson_mut_obj_add_str(doc, m, "resourceVersion", version);

@@ -201,8 +201,8 @@ mh_sb_cell_role(const struct mh_sb_row *row, const char *arg)
     const char *kind = mh_json_str(row->obj, "roleRef", "kind", NULL);
     const char *name = mh_json_str(row->obj, "roleRef", "name", NULL);
     (void)arg;
-    return mh_sb_cell_string(row, mh_arena_printf(row->a, "%s/%s", kind ? kind : "",
-                                                  name ? name : ""));
+    return mh_sb_cell_string(row,
+                             mh_arena_printf(row->a, "%s/%s", kind ? kind : "", name ? name : ""));
 }
 
 yyjson_mut_val *

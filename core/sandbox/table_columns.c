@@ -3,18 +3,39 @@
 
 #include "sandbox/table.h"
 
-#define NAME { "Name", "name", 0, mh_sb_cell_text, "metadata.name" }
-#define AGE { "Age", "string", 0, mh_sb_cell_age, "metadata.creationTimestamp" }
-#define CREATED { "Created At", "date", 0, mh_sb_cell_text, "metadata.creationTimestamp" }
+#define NAME                                                                                       \
+    {                                                                                              \
+        "Name", "name", 0, mh_sb_cell_text, "metadata.name"                                        \
+    }
+#define AGE                                                                                        \
+    {                                                                                              \
+        "Age", "string", 0, mh_sb_cell_age, "metadata.creationTimestamp"                           \
+    }
+#define CREATED                                                                                    \
+    {                                                                                              \
+        "Created At", "date", 0, mh_sb_cell_text, "metadata.creationTimestamp"                     \
+    }
 #define CONTAINERS(path)                                                                           \
     { "Containers", "string", 1, mh_sb_cell_containers, path },                                    \
     {                                                                                              \
         "Images", "string", 1, mh_sb_cell_images, path                                             \
     }
-#define SELECTOR(path) { "Selector", "string", 1, mh_sb_cell_selector, path }
-#define TEXT(name, path) { name, "string", 0, mh_sb_cell_text, path }
-#define WIDE(name, path) { name, "string", 1, mh_sb_cell_text, path }
-#define NUMBER(name, path) { name, "integer", 0, mh_sb_cell_number, path }
+#define SELECTOR(path)                                                                             \
+    {                                                                                              \
+        "Selector", "string", 1, mh_sb_cell_selector, path                                         \
+    }
+#define TEXT(name, path)                                                                           \
+    {                                                                                              \
+        name, "string", 0, mh_sb_cell_text, path                                                   \
+    }
+#define WIDE(name, path)                                                                           \
+    {                                                                                              \
+        name, "string", 1, mh_sb_cell_text, path                                                   \
+    }
+#define NUMBER(name, path)                                                                         \
+    {                                                                                              \
+        name, "integer", 0, mh_sb_cell_number, path                                                \
+    }
 
 static const struct mh_sb_cell plain[] = { NAME, AGE };
 static const struct mh_sb_cell created[] = { NAME, CREATED };
@@ -200,7 +221,10 @@ static const struct mh_sb_cell events[] = {
     { "Name", "name", 1, mh_sb_cell_text, "metadata.name" },
 };
 
-#define KIND(kind, cells) { kind, cells, sizeof(cells) / sizeof((cells)[0]) }
+#define KIND(kind, cells)                                                                          \
+    {                                                                                              \
+        kind, cells, sizeof(cells) / sizeof((cells)[0])                                            \
+    }
 static const struct {
     const char *kind;
     const struct mh_sb_cell *cells;

@@ -151,8 +151,8 @@ mh_sb_cell_pod_status(const struct mh_sb_row *row, const char *arg)
     else
         reason = containers_reason(row, reason);
     if (mh_json_get(row->obj, "metadata", "deletionTimestamp", NULL))
-        reason = mh_str_eq(mh_sb_row_text(row, "status.reason"), "NodeLost") ? "Unknown"
-                                                                             : "Terminating";
+        reason =
+            mh_str_eq(mh_sb_row_text(row, "status.reason"), "NodeLost") ? "Unknown" : "Terminating";
     return mh_sb_cell_string(row, reason);
 }
 
@@ -171,8 +171,8 @@ mh_sb_cell_restarts(const struct mh_sb_row *row, const char *arg)
             last = at;
     }
     if (count && last)
-        return mh_sb_cell_string(row, mh_arena_printf(row->a, "%lld (%s ago)", (long long)count,
-                                                      since(row, last)));
+        return mh_sb_cell_string(
+            row, mh_arena_printf(row->a, "%lld (%s ago)", (long long)count, since(row, last)));
     return mh_sb_cell_string(row, mh_arena_printf(row->a, "%lld", (long long)count));
 }
 
@@ -188,8 +188,7 @@ mh_sb_cell_gates(const struct mh_sb_row *row, const char *arg)
     }
     if (!yyjson_arr_size(gates))
         return mh_sb_cell_string(row, "<none>");
-    return mh_sb_cell_string(row,
-                             mh_arena_printf(row->a, "%d/%zu", met, yyjson_arr_size(gates)));
+    return mh_sb_cell_string(row, mh_arena_printf(row->a, "%d/%zu", met, yyjson_arr_size(gates)));
 }
 
 /* --- nodes ----------------------------------------------------------------------------------- */
@@ -354,10 +353,9 @@ mh_sb_cell_deployed(const struct mh_sb_row *row, const char *arg)
 {
     (void)arg;
     return mh_sb_cell_string(
-        row, mh_arena_printf(
-                 row->a, "%lld/%lld",
-                 (long long)mh_json_int(row->obj, 0, "status", "readyReplicas", NULL),
-                 (long long)mh_json_int(row->obj, 0, "spec", "replicas", NULL)));
+        row, mh_arena_printf(row->a, "%lld/%lld",
+                             (long long)mh_json_int(row->obj, 0, "status", "readyReplicas", NULL),
+                             (long long)mh_json_int(row->obj, 0, "spec", "replicas", NULL)));
 }
 
 yyjson_mut_val *
@@ -437,8 +435,8 @@ mh_sb_cell_source(const struct mh_sb_row *row, const char *arg)
         component = mh_sb_row_text(row, "reportingComponent");
     if (!host || !*host)
         return mh_sb_cell_string(row, component);
-    return mh_sb_cell_string(row, mh_arena_printf(row->a, "%s, %s", component ? component : "",
-                                                  host));
+    return mh_sb_cell_string(row,
+                             mh_arena_printf(row->a, "%s, %s", component ? component : "", host));
 }
 
 yyjson_mut_val *

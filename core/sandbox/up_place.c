@@ -51,7 +51,7 @@ choose_dir(struct mh_sb_place *p, const char *data, struct mh_err *err)
         bool fits = real && strlen(real) < sizeof(p->dir) - 64;
         if (fits)
             mh_str_copy(p->dir, sizeof(p->dir), real);
-        free(real); /* NOLINT: realpath's own */
+        free(real); /* lint: allow free: made by realpath */
         return fits ? MH_OK : mh_fail(err, MH_E_INVALID, "%s: the path is too long", data);
     }
     const char *tmp = getenv("TMPDIR");

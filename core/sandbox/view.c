@@ -98,7 +98,7 @@ as_on_host(struct mh_sb_view *v, const char *path)
 }
 
 static void
-add_etc(struct mh_sb_view *v, const struct mh_sb_view_base *b)
+add_host_etc(struct mh_sb_view *v)
 {
     static const char *const names[] = {
         "alternatives",
@@ -135,11 +135,17 @@ add_etc(struct mh_sb_view *v, const struct mh_sb_view_base *b)
         "timezone",
     };
     char path[64];
-    dir(v, "/etc", 0755);
     for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++) {
         (void)snprintf(path, sizeof(path), "/etc/%s", names[i]);
         as_on_host(v, path);
     }
+}
+
+static void
+add_etc(struct mh_sb_view *v, const struct mh_sb_view_base *b)
+{
+    dir(v, "/etc", 0755);
+    add_host_etc(v);
     const char *home = b->home ? b->home : "/";
     const char *user = b->user ? b->user : "user";
     bool root = b->uid == 0;

@@ -137,10 +137,9 @@ write_table_line(struct mh_sb_watch *w, const char *type, const struct mh_sb_obj
     size_t len = 0;
     size_t table_len = 0;
     const char *text = mh_sb_obj_text(a, w->v, o, &len);
-    char *table = text ? mh_sb_table_text(w->api, a, w->v, &text, &len, 1,
-                                          w->headers_sent ? MH_SB_NO_COLUMNS : NULL, w->include,
-                                          &table_len)
-                       : NULL;
+    const struct mh_sb_table_of of = { &text, &len, 1, w->headers_sent ? MH_SB_NO_COLUMNS : NULL,
+                                       w->include };
+    char *table = text ? mh_sb_table_text(w->api, a, w->v, &of, &table_len) : NULL;
     struct mh_buf *b = &w->api->line;
     mh_buf_reset(b);
     if (!table)
@@ -171,13 +170,15 @@ give_bookmark(struct mh_sb_watch *w, bool initial_end)
     struct mh_buf *b = &w->api->line;
     mh_buf_reset(b);
     if (w->table)
-        mh_buf_printf(b, "{\"type\":\"BOOKMARK\",\"object\":{\"kind\":\"Table\",\"apiVersion\":"
-                         "\"meta.k8s.io/v1\",\"metadata\":{\"resourceVersion\":\"%llu\"},"
-                         "\"columnDefinitions\":null,\"rows\":[]}}\n",
+        mh_buf_printf(b,
+                      "{\"type\":\"BOOKMARK\",\"object\":{\"kind\":\"Table\",\"apiVersion\":"
+                      "\"meta.k8s.io/v1\",\"metadata\":{\"resourceVersion\":\"%llu\"},"
+                      "\"columnDefinitions\":null,\"rows\":[]}}\n",
                       (unsigned long long)w->version);
     else
-        mh_buf_printf(b, "{\"type\":\"BOOKMARK\",\"object\":{\"kind\":\"%s\",\"apiVersion\":\"%s\","
-                         "\"metadata\":{\"resourceVersion\":\"%llu\"%s}}}\n",
+        mh_buf_printf(b,
+                      "{\"type\":\"BOOKMARK\",\"object\":{\"kind\":\"%s\",\"apiVersion\":\"%s\","
+                      "\"metadata\":{\"resourceVersion\":\"%llu\"%s}}}\n",
                       w->r->kind, w->v->api_version, (unsigned long long)w->version,
                       initial_end ? ",\"annotations\":{\"k8s.io/initial-events-end\":\"true\"}"
                                   : "");
@@ -196,9 +197,10 @@ give_expired(struct mh_sb_watch *w)
 {
     struct mh_buf *b = &w->api->line;
     mh_buf_reset(b);
-    mh_buf_printf(b, "{\"type\":\"ERROR\",\"object\":{\"kind\":\"Status\",\"apiVersion\":\"v1\","
-                     "\"metadata\":{},\"status\":\"Failure\",\"message\":\"too old resource "
-                     "version: %llu (%llu)\",\"reason\":\"Expired\",\"code\":410}}\n",
+    mh_buf_printf(b,
+                  "{\"type\":\"ERROR\",\"object\":{\"kind\":\"Status\",\"apiVersion\":\"v1\","
+                  "\"metadata\":{},\"status\":\"Failure\",\"message\":\"too old resource "
+                  "version: %llu (%llu)\",\"reason\":\"Expired\",\"code\":410}}\n",
                   (unsigned long long)w->version, (unsigned long long)w->r->table->compacted);
     if (give(w, b->data, b->len))
         end(w);

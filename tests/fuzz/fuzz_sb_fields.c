@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "fuzz_sb.h"
 #include "sandbox/fields.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -49,19 +50,6 @@ try_apply(struct mh_arena *a, yyjson_val *live, yyjson_val *applied)
     if (changed && mh_json_get(w.live, "metadata", "managedFields", NULL))
         abort();
     mh_sb_fields_update(&w, out, &err);
-}
-
-/* Parses; objects have no field twice. */
-static yyjson_val *
-without_duplicates(struct mh_arena *a, const uint8_t *data, size_t size)
-{
-    yyjson_val *v = NULL;
-    yyjson_mut_doc *doc = mh_json_doc(a);
-    if (!doc || size >= 16384 || mh_json_parse(a, (const char *)data, size, &v, NULL) != MH_OK)
-        return NULL;
-    yyjson_mut_val *copy = yyjson_val_mut_copy(doc, v);
-    mh_sb_drop_duplicates(copy, NULL);
-    return copy ? mh_sb_freeze(a, copy) : NULL;
 }
 
 int

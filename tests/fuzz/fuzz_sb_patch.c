@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "fuzz_sb.h"
 #include "sandbox/patch.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -40,19 +41,6 @@ try_patches(struct mh_arena *a, yyjson_val *obj, yyjson_val *patch)
     }
     if (!mh_sb_equal(was, obj))
         abort();
-}
-
-/* Parses; objects have no field twice. */
-static yyjson_val *
-without_duplicates(struct mh_arena *a, const uint8_t *data, size_t size)
-{
-    yyjson_val *v = NULL;
-    yyjson_mut_doc *doc = mh_json_doc(a);
-    if (!doc || size >= 16384 || mh_json_parse(a, (const char *)data, size, &v, NULL) != MH_OK)
-        return NULL;
-    yyjson_mut_val *copy = yyjson_val_mut_copy(doc, v);
-    mh_sb_drop_duplicates(copy, NULL);
-    return copy ? mh_sb_freeze(a, copy) : NULL;
 }
 
 int

@@ -65,13 +65,14 @@ function roles.fenced(p)
   return out
 end
 
---- The instance that ended because its disk is full and does not run again: by the last words of its manager, or
---- by its exit code, which the kubelet tells later.
+--- The instance that ended because its disk is full and does not run again: by the last words of its manager,
+--- or by its exit code, which the kubelet tells later.
 local function disk_full(p)
   for _, instance in ipairs(p.instances) do
     local container = instance.pod and instance.pod.container
     local words = instance.report and instance.report.moonherd
-    if (words and words.diskFull) or (container and not container.running and container.exit_code == DISK_FULL) then
+    local ended = container and not container.running and container.exit_code == DISK_FULL
+    if ended or words and words.diskFull then
       return instance.name
     end
   end

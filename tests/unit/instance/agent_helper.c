@@ -216,7 +216,7 @@ put_cluster(struct ta *t, int instances, const char *durability)
 
 void
 ta_lease(struct ta *t, const char *holder, int term, const char *phase, const char *incarnation,
-         const char *address, const char *configs)
+         const char *configs)
 {
     struct mh_arena *a = &t->tw->arena;
     char *quoted = configs ? mh_arena_strdup(a, configs) : NULL;
@@ -228,7 +228,8 @@ ta_lease(struct ta *t, const char *holder, int term, const char *phase, const ch
     (void)yyjson_mut_obj_add_str(d, meta, "name", "db");
     (void)yyjson_mut_obj_add_str(d, notes, "moonherd.io/phase", phase);
     (void)yyjson_mut_obj_add_str(d, notes, "moonherd.io/incarnation", incarnation);
-    (void)yyjson_mut_obj_add_str(d, notes, "moonherd.io/address", address);
+    (void)yyjson_mut_obj_add_str(d, notes, "moonherd.io/address",
+                                 mh_arena_printf(a, "10.0.0.%c", holder[strlen(holder) - 1]));
     if (quoted)
         (void)yyjson_mut_obj_add_str(d, notes, "moonherd.io/configs", quoted);
     (void)yyjson_mut_obj_add_str(d, spec, "holderIdentity", holder);
@@ -383,7 +384,7 @@ ta_elected(int instances, const char *durability)
     struct ta *t = ta_new("db-2", instances, durability);
     ta_data(t, true);
     ta_term(t, 2, 1, "vol-2");
-    ta_lease(t, "db-2", 2, "promoting", "vol-2", "10.0.0.2", durability ? TA_SET_OF_1 : "[]");
+    ta_lease(t, "db-2", 2, "promoting", "vol-2", durability ? TA_SET_OF_1 : "[]");
     ta_start(t);
     return t;
 }

@@ -2,7 +2,7 @@
  * its PostgreSQL answers from struct ta_pg, other instances from struct ta_peer.
  *
  *     struct ta *t = ta_new("db-2", 2, "required");
- *     ta_lease(t, "db-1", 3, "stable", "vol-1", "10.0.0.1", "[]");
+ *     ta_lease(t, "db-1", 3, "stable", "vol-1", "[]");
  *     ta_data(t, true);
  *     ta_start(t);
  *     tw_advance(t->tw, MH_NS_PER_S);
@@ -62,9 +62,10 @@ struct ta {
 /* An instance of cluster db with this many instances; durability NULL: asynchronous. */
 struct ta *ta_new(const char *name, int instances, const char *durability);
 void ta_end(struct ta *t);
-/* Puts the Lease there; configs NULL: no such annotation. */
+/* Puts the Lease there, with the holder's address (db-1 has 10.0.0.1); configs NULL: no such
+ * annotation. */
 void ta_lease(struct ta *t, const char *holder, int term, const char *phase,
-              const char *incarnation, const char *address, const char *configs);
+              const char *incarnation, const char *configs);
 /* The volume: a database system, standby or primary; and its term file. */
 void ta_data(struct ta *t, bool standby);
 void ta_term(struct ta *t, int promise, int term, const char *incarnation);

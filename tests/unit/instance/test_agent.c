@@ -53,7 +53,7 @@ old_primary(const char *peer)
     struct ta *t = ta_new("db-1", 2, "required");
     ta_data(t, false);
     ta_term(t, 1, 1, "vol-1");
-    ta_lease(t, "db-2", 2, "promoting", "vol-2", "10.0.0.2", TA_SET_OF_1);
+    ta_lease(t, "db-2", 2, "promoting", "vol-2", TA_SET_OF_1);
     t->peer.json = peer;
     ta_start(t);
     tw_advance(t->tw, 2 * MH_NS_PER_S);
@@ -91,7 +91,7 @@ TEST(a_holder_that_must_not_run_asks_for_a_hand_over)
     struct ta *t = ta_new("db-1", 2, NULL);
     ta_data(t, false);
     ta_term(t, 3, 3, "vol-other");
-    ta_lease(t, "db-1", 3, "stable", "vol-1", "10.0.0.1", "[]");
+    ta_lease(t, "db-1", 3, "stable", "vol-1", "[]");
     ta_start(t);
     CHECK_STR(mh_json_str(ta_status(t), "order", NULL), "halt");
     CHECK(asks_for_hand_over(t));
@@ -128,11 +128,11 @@ TEST(a_winner_that_crash_loops_asks_for_a_hand_over_until_it_is_elected_again)
         tw_advance(t->tw, MH_NS_PER_S);
     }
     CHECK(asks_for_hand_over(t));
-    ta_lease(t, "db-2", 3, "fencing", "vol-2", "10.0.0.2", TA_SET_OF_1);
+    ta_lease(t, "db-2", 3, "fencing", "vol-2", TA_SET_OF_1);
     tw_advance(t->tw, 6 * MH_NS_PER_S);
     CHECK(asks_for_hand_over(t));
     CHECK_INT(t->g->own.promise, 3);
-    ta_lease(t, "db-2", 3, "promoting", "vol-2", "10.0.0.2", TA_SET_OF_1);
+    ta_lease(t, "db-2", 3, "promoting", "vol-2", TA_SET_OF_1);
     tw_advance(t->tw, MH_NS_PER_S);
     CHECK(!asks_for_hand_over(t));
     CHECK(tw_process(t->tw, "postgres -D")->running);
@@ -147,7 +147,7 @@ restarted(const char *durability, const char *configs)
     struct ta *t = ta_new("db-2", 3, durability);
     ta_data(t, true);
     ta_term(t, 2, 2, "vol-2");
-    ta_lease(t, "db-1", 3, "fencing", "vol-1", "10.0.0.1", configs);
+    ta_lease(t, "db-1", 3, "fencing", "vol-1", configs);
     ta_start(t);
     return t;
 }
@@ -254,7 +254,7 @@ TEST(a_change_that_cannot_end_is_followed_by_the_next_one)
 TEST(a_union_of_unknown_outcome_leaves_the_lease_again)
 {
     struct ta *t = primary(false);
-    ta_lease(t, "db-2", 2, "stable", "vol-2", "10.0.0.2",
+    ta_lease(t, "db-2", 2, "stable", "vol-2",
              "[{\"names\":[\"db-1\"],\"number\":1},{\"names\":[\"db-3\"],\"number\":1}]");
     tw_advance(t->tw, 3000 * MS);
     CHECK_STR(possible(t), "[{\"names\":[\"db-1\"],\"number\":1,\"method\":\"any\"}]");

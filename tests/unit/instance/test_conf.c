@@ -200,8 +200,8 @@ TEST(a_closed_gate_admits_the_manager_and_replication_only)
 {
     begin();
     struct mh_hba_in in = {
-        json("{\"spec\":{\"postgresql\":{\"pg_hba\":[\"host all all all trust\"]}}}"), 15, false, false,
-        NULL
+        json("{\"spec\":{\"postgresql\":{\"pg_hba\":[\"host all all all trust\"]}}}"), 15, false,
+        false, NULL
     };
     const char *text = mh_hba_text(&arena, &in);
     CHECK(!strstr(text, "trust") && !strstr(text, "scram") && !strstr(text, "local all all"));

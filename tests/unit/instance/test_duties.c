@@ -52,7 +52,7 @@ primary(void)
     struct ta *t = ta_new("db-1", 2, NULL);
     ta_data(t, false);
     ta_term(t, 3, 3, "vol-1");
-    ta_lease(t, "db-1", 3, "stable", "vol-1", "10.0.0.1", "[]");
+    ta_lease(t, "db-1", 3, "stable", "vol-1", "[]");
     ta_start(t);
     tw_advance(t->tw, 2 * MH_NS_PER_S);
     return t;
@@ -66,7 +66,7 @@ standby(const char *control)
     t->pg.receiving = true;
     ta_data(t, true);
     ta_term(t, 3, 3, "vol-2");
-    ta_lease(t, "db-1", 3, "stable", "vol-1", "10.0.0.1", "[]");
+    ta_lease(t, "db-1", 3, "stable", "vol-1", "[]");
     ta_start(t);
     tw_advance(t->tw, MH_NS_PER_S);
     return t;
@@ -144,7 +144,7 @@ TEST(who_is_fenced_at_the_start_never_starts_and_still_promises)
     cluster(t, ",\"annotations\":{\"cnpg.io/fencedInstances\":\"[\\\"db-2\\\"]\"}", "", "");
     ta_data(t, true);
     ta_term(t, 3, 3, "vol-2");
-    ta_lease(t, "db-1", 4, "fencing", "vol-1", "10.0.0.1", "[]");
+    ta_lease(t, "db-1", 4, "fencing", "vol-1", "[]");
     ta_start(t);
     tw_advance(t->tw, 12 * MH_NS_PER_S);
     CHECK_INT(tw_proc_count(t->tw, "postgres"), 0);
@@ -156,7 +156,7 @@ TEST(who_is_fenced_at_the_start_never_starts_and_still_promises)
 TEST(a_deposed_primary_is_stopped_at_once_even_if_it_is_fenced_by_hand)
 {
     struct ta *t = primary();
-    ta_lease(t, "db-2", 4, "promoting", "vol-2", "10.0.0.2", "[]");
+    ta_lease(t, "db-2", 4, "promoting", "vol-2", "[]");
     fence(t, "[\\\"db-1\\\"]");
     CHECK_INT(last_signal(t), SIGQUIT);
     ta_end(t);
@@ -202,7 +202,7 @@ TEST(with_an_address_of_its_own_postgresql_listens_there_only)
     t->control = CONTROL;
     ta_data(t, true);
     ta_term(t, 3, 3, "vol-2");
-    ta_lease(t, "db-1", 3, "stable", "vol-1", "10.0.0.1", "[]");
+    ta_lease(t, "db-1", 3, "stable", "vol-1", "[]");
     ta_start(t);
     tw_advance(t->tw, MH_NS_PER_S);
     CHECK(strstr(conf(t, "custom.conf"), "listen_addresses = '127.3.16.2'\n") != NULL);
@@ -489,7 +489,7 @@ TEST(the_gate_stays_closed_until_a_login_over_tcp_has_worked)
     tcp_refuses = true;
     ta_data(t, false);
     ta_term(t, 3, 3, "vol-1");
-    ta_lease(t, "db-1", 3, "stable", "vol-1", "10.0.0.1", "[]");
+    ta_lease(t, "db-1", 3, "stable", "vol-1", "[]");
     ta_start(t);
     tw_advance(t->tw, 5 * MH_NS_PER_S);
     CHECK_STR(mh_json_str(ta_status(t), "gate", NULL), "closed");
@@ -511,7 +511,7 @@ TEST(a_configuration_that_does_not_fit_before_a_start_is_exit_code_4)
     struct ta *t = ta_new("db-1", 2, NULL);
     ta_data(t, false);
     ta_term(t, 3, 3, "vol-1");
-    ta_lease(t, "db-1", 3, "stable", "vol-1", "10.0.0.1", "[]");
+    ta_lease(t, "db-1", 3, "stable", "vol-1", "[]");
     tw_fs_fail(t->tw, "write", "pg_hba.conf", MH_E_DISKFULL, 0, -1);
     ta_start(t);
     tw_advance(t->tw, MH_NS_PER_S);
@@ -544,7 +544,7 @@ TEST(a_postmaster_is_told_to_reload_only_when_it_can_listen)
     t->pg.refuses = true;
     ta_data(t, false);
     ta_term(t, 3, 3, "vol-1");
-    ta_lease(t, "db-1", 3, "stable", "vol-1", "10.0.0.1", "[]");
+    ta_lease(t, "db-1", 3, "stable", "vol-1", "[]");
     ta_start(t);
     tw_advance(t->tw, MH_NS_PER_S);
     cluster(t, "", ",\"postgresql\":{\"parameters\":{\"work_mem\":\"9MB\"}}", "");
@@ -567,7 +567,7 @@ TEST(a_cluster_of_one_is_not_kept_closed_for_ever)
     tcp_refuses = true;
     ta_data(t, false);
     ta_term(t, 3, 3, "vol-1");
-    ta_lease(t, "db-1", 3, "stable", "vol-1", "10.0.0.1", "[]");
+    ta_lease(t, "db-1", 3, "stable", "vol-1", "[]");
     ta_start(t);
     tw_advance(t->tw, 20 * MH_NS_PER_S);
     CHECK_STR(mh_json_str(ta_status(t), "gate", NULL), "closed");

@@ -67,7 +67,7 @@ TEST(a_winner_that_cannot_note_it_is_not_promoted)
     struct ta *t = ta_new("db-2", 2, NULL);
     ta_data(t, true);
     ta_term(t, 2, 1, "vol-2");
-    ta_lease(t, "db-2", 2, "promoting", "vol-2", "10.0.0.2", "[]");
+    ta_lease(t, "db-2", 2, "promoting", "vol-2", "[]");
     tw_fs_fail(t->tw, "write", "moonherd/term", MH_E_IO, 0, -1);
     ta_start(t);
     tw_advance(t->tw, 1000 * MS);
@@ -153,7 +153,7 @@ TEST(only_a_primary_or_a_fenced_standby_lets_standbys_in)
     tw_put(t->tw, TA_LEASE, annotated("db-1", 4, "fencing", ""));
     tw_advance(t->tw, 10000 * MS);
     CHECK(strstr(tw_file_text(t->tw, TA_DATA "/pg_hba.conf"), line) != NULL);
-    ta_lease(t, "db-2", 4, "promoting", "vol-2", "10.0.0.2", "[]");
+    ta_lease(t, "db-2", 4, "promoting", "vol-2", "[]");
     tw_advance(t->tw, 1000 * MS);
     CHECK(strstr(tw_file_text(t->tw, TA_DATA "/pg_hba.conf"), line) != NULL);
     ta_end(t);

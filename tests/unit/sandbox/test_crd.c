@@ -6,13 +6,17 @@
 #define WIDGETS "/apis/x.io/v1/namespaces/default/widgets"
 
 static const char widget[] =
-    "{\"metadata\":{\"name\":\"widgets.x.io\"},\"spec\":{\"group\":\"x.io\",\"scope\":\"Namespaced\","
+    "{\"metadata\":{\"name\":\"widgets.x.io\"},\"spec\":{\"group\":\"x.io\",\"scope\":"
+    "\"Namespaced\","
     "\"names\":{\"plural\":\"widgets\",\"kind\":\"Widget\",\"shortNames\":[\"w\"]},\"versions\":[{"
     "\"name\":\"v1\",\"served\":true,\"storage\":true,\"subresources\":{\"status\":{},\"scale\":{"
     "\"specReplicasPath\":\".spec.size\",\"statusReplicasPath\":\".status.size\"}},"
-    "\"additionalPrinterColumns\":[{\"name\":\"Size\",\"type\":\"integer\",\"jsonPath\":\".spec.size\"}],"
-    "\"schema\":{\"openAPIV3Schema\":{\"type\":\"object\",\"properties\":{\"spec\":{\"type\":\"object\","
-    "\"required\":[\"size\"],\"properties\":{\"size\":{\"type\":\"integer\",\"minimum\":1},\"mode\":{"
+    "\"additionalPrinterColumns\":[{\"name\":\"Size\",\"type\":\"integer\",\"jsonPath\":\".spec."
+    "size\"}],"
+    "\"schema\":{\"openAPIV3Schema\":{\"type\":\"object\",\"properties\":{\"spec\":{\"type\":"
+    "\"object\","
+    "\"required\":[\"size\"],\"properties\":{\"size\":{\"type\":\"integer\",\"minimum\":1},"
+    "\"mode\":{"
     "\"type\":\"string\",\"default\":\"plain\"}}},\"status\":{\"type\":\"object\",\"properties\":{"
     "\"size\":{\"type\":\"integer\"}}}}}}}]}}";
 
@@ -82,8 +86,9 @@ TEST(status_and_scale_of_a_custom_resource_are_apart)
     ask(&rig, "POST", WIDGETS,
         "{\"apiVersion\":\"x.io/v1\",\"kind\":\"Widget\",\"metadata\":{\"name\":\"a\"},\"spec\":{"
         "\"size\":2}}");
-    patch(&rig, "application/merge-patch+json", WIDGETS "/a/status",
-          "{\"spec\":{\"size\":9},\"status\":{\"size\":7},\"metadata\":{\"labels\":{\"x\":\"y\"}}}");
+    patch(
+        &rig, "application/merge-patch+json", WIDGETS "/a/status",
+        "{\"spec\":{\"size\":9},\"status\":{\"size\":7},\"metadata\":{\"labels\":{\"x\":\"y\"}}}");
     CHECK_INT(rig.status, 200);
     CHECK_STR(got(&rig, "spec.size"), "2");
     CHECK_STR(got(&rig, "status.size"), "7");

@@ -112,7 +112,8 @@ TEST(a_snapshot_replaces_a_long_log)
     ask(&rig, "POST", "/apis/apiextensions.k8s.io/v1/customresourcedefinitions",
         "{\"metadata\":{\"name\":\"widgets.x.io\"},\"spec\":{\"group\":\"x.io\",\"scope\":"
         "\"Namespaced\",\"names\":{\"plural\":\"widgets\",\"kind\":\"Widget\"},\"versions\":[{"
-        "\"name\":\"v1\",\"served\":true,\"storage\":true,\"schema\":{\"openAPIV3Schema\":{\"type\":"
+        "\"name\":\"v1\",\"served\":true,\"storage\":true,\"schema\":{\"openAPIV3Schema\":{"
+        "\"type\":"
         "\"object\"}}}]}}");
     CHECK_INT(rig.status, 201);
     tw_settle(rig.tw);
@@ -121,7 +122,8 @@ TEST(a_snapshot_replaces_a_long_log)
     CHECK_INT(rig.status, 201);
     create(&rig, "a");
     for (int i = 0; i < 40; i++) {
-        int n = snprintf(body, sizeof(body), "{\"metadata\":{\"name\":\"a\"},\"data\":{\"k\":\"%d", i);
+        int n =
+            snprintf(body, sizeof(body), "{\"metadata\":{\"name\":\"a\"},\"data\":{\"k\":\"%d", i);
         memset(body + n, 'x', 500000);
         snprintf(body + n + 500000, 16, "\"}}");
         ask(&rig, "PUT", CMS "/a", body);

@@ -229,20 +229,21 @@ TEST(init_containers_come_first_and_the_status_is_as_a_kubelet_writes_it)
     run("p", "Always",
         "\"initContainers\":[{\"name\":\"i1\",\"image\":\"localhost/moonherd\",\"command\":[\"sh\","
         "\"-c\",\"echo first > "
-        "/work/x\"],\"volumeMounts\":[{\"name\":\"w\",\"mountPath\":\"/work\"}]"
+        "/space/x\"],\"volumeMounts\":[{\"name\":\"w\",\"mountPath\":\"/space\"}]"
         "},{\"name\":\"i2\",\"image\":\"localhost/moonherd\",\"command\":[\"sh\",\"-c\","
-        "\"echo second >> /work/x\"],\"volumeMounts\":[{\"name\":\"w\",\"mountPath\":\"/work\"}]}],"
+        "\"echo second >> "
+        "/space/x\"],\"volumeMounts\":[{\"name\":\"w\",\"mountPath\":\"/space\"}]}],"
         "\"volumes\":[{\"name\":\"w\",\"emptyDir\":{}},{\"name\":\"c\",\"configMap\":{\"name\":"
         "\"c\"}}"
         ",{\"name\":\"d\",\"downwardAPI\":{\"items\":[{\"path\":\"l\",\"fieldRef\":{\"fieldPath\":"
         "\"metadata.labels\"}}]}}],",
-        "cat /work/x /d/l; echo; echo $E $S $N; cat /c/f; echo; id -u; while true; do sleep 0.1; "
+        "cat /space/x /d/l; echo; echo $E $S $N; cat /c/f; echo; id -u; while true; do sleep 0.1; "
         "done",
         ",\"env\":[{\"name\":\"E\",\"value\":\"$(N2)-x\"},{\"name\":\"N2\",\"value\":\"late\"},"
         "{\"name\":\"S\",\"valueFrom\":{\"secretKeyRef\":{\"name\":\"s\",\"key\":\"k\"}}},{"
         "\"name\":"
         "\"N\",\"valueFrom\":{\"fieldRef\":{\"fieldPath\":\"status.podIP\"}}}],\"volumeMounts\":[{"
-        "\"name\":\"w\",\"mountPath\":\"/work\"},{\"name\":\"c\",\"mountPath\":\"/c\"},{\"name\":"
+        "\"name\":\"w\",\"mountPath\":\"/space\"},{\"name\":\"c\",\"mountPath\":\"/c\"},{\"name\":"
         "\"d\",\"mountPath\":\"/d\"}]");
     UNTIL(is_ready("p"), 5000);
     UNTIL(logged("p", "stdout F 26\n"), 2000);

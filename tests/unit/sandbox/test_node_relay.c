@@ -329,7 +329,7 @@ TEST(a_slow_line_delays_both_ways)
     CHECK(took >= 300 && took < 900);
     struct mh_arena a;
     mh_arena_init(&a, 4096);
-    CHECK_STR(mh_sb_relay_text(relay, &a, 0), "slow x/node-2 node:node1 100");
+    CHECK_STR(mh_sb_relay_text(relay, &a, 0), "slow x/node-2 node:node1 100 (met 1 times)");
     CHECK(mh_sb_relay_text(relay, &a, 1) == NULL);
     mh_arena_release(&a);
     stop(&c);

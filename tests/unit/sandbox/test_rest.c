@@ -138,7 +138,8 @@ TEST(a_bound_pod_is_deleted_with_grace)
     rig_open(&rig, NULL);
     const char *pods = "/api/v1/namespaces/default/pods";
     ask(&rig, "POST", pods,
-        "{\"metadata\":{\"name\":\"p\"},\"spec\":{\"containers\":[{\"name\":\"c\",\"image\":\"i\"}],"
+        "{\"metadata\":{\"name\":\"p\"},\"spec\":{\"containers\":[{\"name\":\"c\",\"image\":\"i\"}]"
+        ","
         "\"terminationGracePeriodSeconds\":30}}");
     CHECK_INT(rig.status, 201);
     CHECK_STR(got(&rig, "status.phase"), "Pending");

@@ -10,7 +10,8 @@ TEST(pods_are_printed_with_their_state)
     struct lines l;
     rig_open(&rig, NULL);
     ask(&rig, "POST", "/api/v1/namespaces/default/pods",
-        "{\"metadata\":{\"name\":\"p\"},\"spec\":{\"containers\":[{\"name\":\"c\",\"image\":\"i\"}]}}");
+        "{\"metadata\":{\"name\":\"p\"},\"spec\":{\"containers\":[{\"name\":\"c\",\"image\":\"i\"}]"
+        "}}");
     patch(&rig, "application/merge-patch+json", "/api/v1/namespaces/default/pods/p/status",
           "{\"status\":{\"phase\":\"Running\",\"podIP\":\"127.1.16.1\",\"containerStatuses\":[{"
           "\"name\":\"c\",\"image\":\"i\",\"imageID\":\"\",\"ready\":true,\"restartCount\":2,"
@@ -40,8 +41,11 @@ TEST(every_built_in_kind_has_a_table)
     struct rig rig;
     rig_open(&rig, NULL);
     rig.accept = TABLE;
-    static const char *const paths[] = { "/api/v1/nodes", "/api/v1/services", "/api/v1/events",
-                                         "/apis/apps/v1/deployments", "/apis/batch/v1/jobs",
+    static const char *const paths[] = { "/api/v1/nodes",
+                                         "/api/v1/services",
+                                         "/api/v1/events",
+                                         "/apis/apps/v1/deployments",
+                                         "/apis/batch/v1/jobs",
                                          "/apis/policy/v1/poddisruptionbudgets",
                                          "/apis/coordination.k8s.io/v1/leases" };
     for (size_t i = 0; i < sizeof(paths) / sizeof(paths[0]); i++) {

@@ -95,8 +95,9 @@ TEST(bookmarks_come_and_the_stream_ends_in_time)
     struct lines l;
     rig_open(&rig, NULL);
     put(&rig, "a", "1");
-    watch_open(&rig, &l, CMS "?watch=1&allowWatchBookmarks=true&sendInitialEvents=true&"
-                             "resourceVersionMatch=NotOlderThan&timeoutSeconds=100");
+    watch_open(&rig, &l,
+               CMS "?watch=1&allowWatchBookmarks=true&sendInitialEvents=true&"
+                   "resourceVersionMatch=NotOlderThan&timeoutSeconds=100");
     CHECK_STR(seen(&l), "ADDED a,BOOKMARK,");
     CHECK(strstr(l.last, "initial-events-end") != NULL);
     tw_advance(rig.tw, 65 * MH_NS_PER_S);
@@ -119,7 +120,9 @@ struct counted {
 static void
 on_event(void *arg, enum mh_watch_kind kind, yyjson_val *object)
 {
-    static const char *const names[] = { "RELIST", "ADDED", "MODIFIED", "DELETED", "SYNCED", "LOST" };
+    static const char *const names[] = {
+        "RELIST", "ADDED", "MODIFIED", "DELETED", "SYNCED", "LOST"
+    };
     struct counted *c = arg;
     const char *name = mh_json_str(object, "metadata", "name", NULL);
     strcat(strcat(strcat(c->seen, names[kind]), name ? name : ""), ",");
@@ -142,8 +145,7 @@ TEST(the_direct_api_calls_and_watches)
     int done = 0;
     rig_open(&rig, NULL);
     struct mh_api api = mh_sb_direct(rig.api, "system:test");
-    struct mh_watch *w =
-        api.watch(api.self, &(struct mh_watch_spec){ CMS, on_event, &c });
+    struct mh_watch *w = api.watch(api.self, &(struct mh_watch_spec){ CMS, on_event, &c });
     tw_settle(rig.tw);
     CHECK_STR(c.seen, "RELIST,SYNCED,");
     c.seen[0] = '\0';
