@@ -382,6 +382,7 @@ run_call(struct mh_vm *vm, struct mh_arena *a, struct call *call, struct mh_err 
 {
     mh_vm_begin(vm, NULL);
     enum mh_code code = mh_vm_call(vm, a, call_fn, call, &call->of->se, err);
+    mh_vm_end(vm);
     if (code == MH_OK && call->err.code != MH_OK) {
         call->of->se = (struct mh_script_error){ .kind = "output",
                                                  .message = mh_arena_strdup(a, call->err.msg) };

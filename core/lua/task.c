@@ -95,7 +95,12 @@ call_effect(lua_State *L)
     if (!t)
         return luaL_error(L, "ctx.%s can only be called in observe", fx->name);
     struct mh_effect_call *call = &t->call;
-    *call = (struct mh_effect_call){ .name = fx->name, .observe = t->o, .arena = t->o->arena };
+    struct mh_arena *own = t->o->effects_arena;
+    if (own)
+        mh_arena_release(own);
+    *call = (struct mh_effect_call){ .name = fx->name,
+                                     .observe = t->o,
+                                     .arena = own ? own : t->o->arena };
     struct mh_err err;
     if (read_args(L, call, &err) != MH_OK)
         return luaL_error(L, "%s", err.msg);
@@ -178,6 +183,7 @@ step(struct mh_task *t, int nargs)
     mh_vm_begin(vm, t->co);
     vm->running = t;
     int rc = lua_resume(t->co, vm->L, nargs, &nres);
+    mh_vm_end(vm);
     vm->running = NULL;
     if (rc == LUA_YIELD) {
         lua_pop(t->co, nres);

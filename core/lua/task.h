@@ -85,6 +85,7 @@ enum mh_step { MH_STEP_DONE, MH_STEP_WAIT, MH_STEP_FAIL };
 struct mh_observe {
     /* set by the caller, who keeps the structure until the end */
     struct mh_arena *arena;
+    struct mh_arena *effects_arena;  /* for long ones: emptied before each effect; NULL: arena */
     yyjson_val *object;              /* second argument of observe */
     yyjson_val *ctx;                 /* an object: fields of ctx (now, operator), may be NULL */
     const struct mh_effect *effects; /* ended by a NULL name */

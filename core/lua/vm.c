@@ -9,11 +9,13 @@
 #include "base/log.h"
 #include "base/str.h"
 #include "base/time.h"
+#include "lua/alarm.h"
 #include "lua/lib.h"
 #include "lua/value.h"
 
 #define HOOK_EVERY 100
-#define FULL_MAX 64 /* collections of a full heap that one budget pays for */
+#define FREE_NS (5 * MH_NS_PER_MS) /* of trusted scripts, before their instructions are counted */
+#define FULL_MAX 64                /* collections of a full heap that one budget pays for */
 
 const struct mh_vm_limits mh_limits_policy = {
     .fuel = 1000000,
@@ -22,6 +24,7 @@ const struct mh_vm_limits mh_limits_policy = {
     .block = (size_t)1 << 20,
     .source = (size_t)64 << 10,
     .gc = false,
+    .counted = true,
 };
 const struct mh_vm_limits mh_limits_controller = {
     .fuel = 50000000,
@@ -30,6 +33,7 @@ const struct mh_vm_limits mh_limits_controller = {
     .block = (size_t)4 << 20,
     .source = (size_t)256 << 10,
     .gc = true,
+    .counted = false,
 };
 
 static const struct mh_vm_module *modules;
@@ -175,6 +179,21 @@ mh_vm_after_pcall(lua_State *L, int status)
     mh_vm_check_dead(L);
 }
 
+static void
+count_from_now(lua_State *L)
+{
+    lua_sethook(L, on_count, LUA_MASKCOUNT, HOOK_EVERY);
+}
+
+static void
+set_hook(lua_State *L, bool counted)
+{
+    if (counted)
+        count_from_now(L);
+    else if (lua_gethookmask(L))
+        lua_sethook(L, NULL, 0, 0);
+}
+
 void
 mh_vm_begin(struct mh_vm *vm, lua_State *thread)
 {
@@ -185,9 +204,19 @@ mh_vm_begin(struct mh_vm *vm, lua_State *thread)
     vm->log_lines = 0;
     vm->where[0] = 0;
     vm->kind = "runtime";
-    lua_sethook(vm->L, on_count, LUA_MASKCOUNT, HOOK_EVERY);
-    if (thread && thread != vm->L)
-        lua_sethook(thread, on_count, LUA_MASKCOUNT, HOOK_EVERY);
+    if (!thread)
+        thread = vm->L;
+    bool counted = vm->limits.counted || !mh_alarm_arm(thread, FREE_NS, count_from_now);
+    if (counted || thread != vm->L)
+        set_hook(vm->L, counted);
+    set_hook(thread, counted);
+}
+
+void
+mh_vm_end(struct mh_vm *vm)
+{
+    if (!vm->limits.counted)
+        mh_alarm_disarm();
 }
 
 /* --- globals --------------------------------------------------------------------------------- */
@@ -307,6 +336,7 @@ mh_vm_free(struct mh_vm *vm)
 {
     if (!vm)
         return;
+    mh_vm_end(vm);
     lua_close(vm->L);
     mh_free(vm);
 }

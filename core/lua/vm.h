@@ -24,6 +24,7 @@ struct mh_vm_limits {
     size_t block;  /* largest single allocation, so also the longest string */
     size_t source; /* longest text of one script */
     bool gc;       /* false: only when the heap is full */
+    bool counted;  /* from the first instruction on; false: once a call takes longer than 5 ms */
 };
 
 extern const struct mh_vm_limits mh_limits_policy;     /* 1 M, 50 ms, 4 MiB, 1 MiB */
@@ -72,6 +73,8 @@ void mh_vm_free(struct mh_vm *vm);
 /* A fresh budget of fuel and wall time, for one thread (NULL: the main state). Call before each
  * entry into scripts; threads made later inherit it from the main state. */
 void mh_vm_begin(struct mh_vm *vm, lua_State *thread);
+/* That entry is over. The thread may be freed only after it. */
+void mh_vm_end(struct mh_vm *vm);
 /* Runs fn(L) with arg as its light userdata, protected; what it leaves on its stack is dropped.
  * On failure fills *err (SCRIPT, LIMIT or NOMEM; message has file:line) and *se (may be NULL). */
 enum mh_code mh_vm_call(struct mh_vm *vm, struct mh_arena *a, lua_CFunction fn, void *arg,

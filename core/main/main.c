@@ -38,6 +38,7 @@ static const char usage[] =
     "  policy         check | test FILE...: tries policy scripts without a cluster\n"
     "  policy-worker  runs policies, locked down; the operator starts it\n"
     "  sandbox        up | status | fault | down: the whole system on this machine, for trying it\n"
+    "  chaos          run | list: breaks things on purpose and checks what the cluster does\n"
     "  version        prints the version\n"
     "\n"
     "moonherd COMMAND --help tells more. Under the name kubectl-moonherd it is a plugin of "
@@ -69,6 +70,7 @@ run_worker(int argc, char **argv)
 #else
 #define run_worker not_built
 #define mh_policy_main not_built
+#define mh_chaos_main not_built
 #endif
 #if !MH_HAVE_OPERATOR
 #define mh_operator_main not_built
@@ -98,13 +100,21 @@ static const struct {
     int (*run)(int argc, char **argv);
     bool whole; /* argv begins with the command's own name */
 } commands[] = {
-    { "operator", mh_operator_main, false }, { "controller", mh_operator_main, false },
-    { "instance", mh_instance_main, true },  { "bootstrap", mh_bootstrap_main, true },
-    { "wal-archive", mh_wal_main, true },    { "wal-restore", mh_wal_main, true },
-    { "policy", mh_policy_main, false },     { "policy-worker", run_worker, false },
-    { "sandbox", mh_sandbox_main, false },   { "version", print_version, false },
-    { "--version", print_version, false },   { "help", print_usage, false },
-    { "--help", print_usage, false },        { "-h", print_usage, false },
+    { "operator", mh_operator_main, false },
+    { "controller", mh_operator_main, false },
+    { "instance", mh_instance_main, true },
+    { "bootstrap", mh_bootstrap_main, true },
+    { "wal-archive", mh_wal_main, true },
+    { "wal-restore", mh_wal_main, true },
+    { "policy", mh_policy_main, false },
+    { "policy-worker", run_worker, false },
+    { "sandbox", mh_sandbox_main, false },
+    { "chaos", mh_chaos_main, false },
+    { "version", print_version, false },
+    { "--version", print_version, false },
+    { "help", print_usage, false },
+    { "--help", print_usage, false },
+    { "-h", print_usage, false },
 };
 
 int
