@@ -17,7 +17,10 @@ names_of(struct mh_agent *g, struct mh_arena *a, const char *text)
     size_t max;
     yyjson_val *item;
     bool good = mh_json_parse(a, text, strlen(text), &list, &err) == MH_OK && yyjson_is_arr(list);
-    yyjson_arr_foreach(good ? list : NULL, i, max, item) good = good && yyjson_is_str(item);
+    yyjson_arr_foreach(good ? list : NULL, i, max, item)
+    {
+        good = good && yyjson_is_str(item);
+    }
     if (!good && !g->user_fence_bad)
         mh_error("fencing", "cnpg.io/fencedInstances cannot be read: what it said before holds",
                  "hint", "it is a JSON list of names, or [\"*\"]");
@@ -40,9 +43,11 @@ mh_user_fenced(struct mh_agent *g)
     } else {
         mh_arena_init(&a, 1 << 20);
         yyjson_val *list = names_of(g, &a, text);
-        yyjson_arr_foreach(list, i, max, item) fenced =
-            fenced || mh_str_eq(yyjson_get_str(item), g->id.name) ||
-            mh_str_eq(yyjson_get_str(item), "*");
+        yyjson_arr_foreach(list, i, max, item)
+        {
+            fenced = fenced || mh_str_eq(yyjson_get_str(item), g->id.name) ||
+                     mh_str_eq(yyjson_get_str(item), "*");
+        }
         mh_arena_release(&a);
         if (g->user_fence_bad)
             return g->user_fenced;

@@ -76,8 +76,10 @@ mount_token(struct pod *p, const char *list, const char *volume)
     {
         yyjson_mut_val *mounts = list_of(p, c, "volumeMounts");
         bool there = false;
-        yyjson_mut_arr_foreach(mounts, k, m, v) there =
-            there || mh_str_eq(text_of(v, "mountPath"), TOKEN_DIR);
+        yyjson_mut_arr_foreach(mounts, k, m, v)
+        {
+            there = there || mh_str_eq(text_of(v, "mountPath"), TOKEN_DIR);
+        }
         if (there)
             continue;
         v = parsed(p, mh_arena_printf(p->ad->arena,

@@ -347,7 +347,10 @@ print_faults(yyjson_val *status, bool json, struct mh_arena *a)
         (void)puts(text ? text : "[]");
         return;
     }
-    yyjson_arr_foreach(list, i, n, f)(void) puts(yyjson_get_str(f));
+    yyjson_arr_foreach(list, i, n, f)
+    {
+        (void)puts(yyjson_get_str(f));
+    }
     if (yyjson_arr_size(list) == 0)
         (void)puts("no fault is on");
 }

@@ -69,7 +69,10 @@ want_refs(struct closure *c, yyjson_val *v)
     yyjson_val *key;
     yyjson_val *value;
     if (yyjson_is_arr(v)) {
-        yyjson_arr_foreach(v, i, max, value) want_refs(c, value);
+        yyjson_arr_foreach(v, i, max, value)
+        {
+            want_refs(c, value);
+        }
         return;
     }
     yyjson_obj_foreach(v, i, max, key, value)

@@ -562,7 +562,10 @@ without_times(struct mh_arena *arena, yyjson_val *obj)
     size_t i;
     size_t max;
     yyjson_mut_val *e;
-    yyjson_mut_arr_foreach(list, i, max, e) yyjson_mut_obj_remove_key(e, "time");
+    yyjson_mut_arr_foreach(list, i, max, e)
+    {
+        yyjson_mut_obj_remove_key(e, "time");
+    }
     return v ? mh_sb_freeze(arena, v) : NULL;
 }
 

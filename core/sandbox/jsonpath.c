@@ -292,8 +292,14 @@ push_children(struct mh_arena *a, struct values *out, yyjson_val *v)
     yyjson_val *key;
     yyjson_val *item;
     bool ok = true;
-    yyjson_arr_foreach(v, i, max, item) ok = ok && push(a, out, item);
-    yyjson_obj_foreach(mh_sb_obj_or_none(v), i, max, key, item) ok = ok && push(a, out, item);
+    yyjson_arr_foreach(v, i, max, item)
+    {
+        ok = ok && push(a, out, item);
+    }
+    yyjson_obj_foreach(mh_sb_obj_or_none(v), i, max, key, item)
+    {
+        ok = ok && push(a, out, item);
+    }
     return ok;
 }
 
@@ -305,8 +311,14 @@ push_deep(struct mh_arena *a, struct values *out, yyjson_val *v)
     yyjson_val *key;
     yyjson_val *item;
     bool ok = push(a, out, v);
-    yyjson_arr_foreach(v, i, max, item) ok = ok && push_deep(a, out, item);
-    yyjson_obj_foreach(mh_sb_obj_or_none(v), i, max, key, item) ok = ok && push_deep(a, out, item);
+    yyjson_arr_foreach(v, i, max, item)
+    {
+        ok = ok && push_deep(a, out, item);
+    }
+    yyjson_obj_foreach(mh_sb_obj_or_none(v), i, max, key, item)
+    {
+        ok = ok && push_deep(a, out, item);
+    }
     return ok;
 }
 

@@ -1,4 +1,5 @@
 /* The schemas of the built-in kinds: data/schemas.json, made by tests/sandbox/schemas, compressed. */
+#include <stdint.h>
 #include <string.h>
 #include <zlib.h>
 
@@ -13,8 +14,8 @@ __asm__(".section .rodata\n"
         "mh_sb_schemas_gz_end:\n"
         ".byte 0\n"
         ".previous\n");
-extern const unsigned char mh_sb_schemas_gz[];
-extern const unsigned char mh_sb_schemas_gz_end[];
+extern const char mh_sb_schemas_gz[];
+extern const char mh_sb_schemas_gz_end[];
 
 #define TEXT_MAX ((size_t)4 << 20)
 
@@ -26,8 +27,8 @@ inflate_all(struct mh_buf *out, struct mh_err *err)
     if (inflateInit2(&z, 15 + 16) != Z_OK)
         return mh_fail(err, MH_E_NOMEM, "no memory to unpack the built-in schemas");
     /* zlib does not write to its input, but its type says nothing of that. */
-    memcpy(&z.next_in, &(const unsigned char *){ mh_sb_schemas_gz }, sizeof(z.next_in));
-    z.avail_in = (unsigned)(mh_sb_schemas_gz_end - mh_sb_schemas_gz);
+    memcpy(&z.next_in, &(const char *){ mh_sb_schemas_gz }, sizeof(z.next_in));
+    z.avail_in = (unsigned)((uintptr_t)mh_sb_schemas_gz_end - (uintptr_t)mh_sb_schemas_gz);
     int rc = Z_OK;
     while (rc == Z_OK) {
         z.next_out = (unsigned char *)block;

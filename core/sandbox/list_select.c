@@ -124,14 +124,14 @@ value_set(struct lexer *l, struct mh_sb_term *t)
 static bool
 requirement(struct lexer *l, struct mh_sb_term *t)
 {
-    bool not = next_is(l, "!");
-    if (not )
+    bool negated = next_is(l, "!");
+    if (negated)
         (void)next(l);
     t->key = next(l);
     if (!is_word(t->key))
         return fail(l, t->key, "!, identifier, or 'end of string'");
-    if (not || next_is(l, ",") || next_is(l, "")) {
-        t->op = not ? ABSENT : EXISTS;
+    if (negated || next_is(l, ",") || next_is(l, "")) {
+        t->op = negated ? ABSENT : EXISTS;
         return true;
     }
     const char *op = next(l);

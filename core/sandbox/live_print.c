@@ -91,7 +91,10 @@ print_cluster(yyjson_val *c, int width, struct mh_buf *b)
              candidate ? ", candidate " : "", candidate ? candidate : "");
     line(b, width, "    %-20s %-8s %-9s %-12s %-6s %-4s %-13s %-9s %s", "INSTANCE", "NODE", "ROLE",
          "STATE", "READY", "TLI", "LSN", "LAG", "SYNC");
-    yyjson_arr_foreach(yyjson_obj_get(c, "instances"), i, n, o) print_instance(o, width, b);
+    yyjson_arr_foreach(yyjson_obj_get(c, "instances"), i, n, o)
+    {
+        print_instance(o, width, b);
+    }
     yyjson_val *decisions = yyjson_obj_get(c, "decisions");
     if (yyjson_arr_size(decisions) > 0)
         line(b, width, "    last decisions");
@@ -121,8 +124,13 @@ mh_sb_live_print(yyjson_val *view, int width, struct mh_buf *b)
          mh_json_bool(s, false, "kept", NULL) ? "data in " : "nothing is kept",
          mh_json_bool(s, false, "kept", NULL) ? text(s, "directory") : "");
     yyjson_arr_foreach(yyjson_obj_get(s, "faults"), i, n, o)
+    {
         line(b, width, "  fault: %s", yyjson_get_str(o));
+    }
     if (yyjson_arr_size(clusters) == 0)
         line(b, width, "  no cluster yet: kubectl apply -f deploy/samples/cluster.yaml");
-    yyjson_arr_foreach(clusters, i, n, o) print_cluster(o, width, b);
+    yyjson_arr_foreach(clusters, i, n, o)
+    {
+        print_cluster(o, width, b);
+    }
 }

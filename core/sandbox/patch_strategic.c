@@ -70,7 +70,10 @@ take_list(struct smp *p, yyjson_mut_val *v, size_t more, struct list *out)
     out->items = mh_arena_alloc(&p->scratch, (yyjson_mut_arr_size(v) + more + 1) * sizeof(item));
     if (!out->items)
         return false;
-    yyjson_mut_arr_foreach(v, i, max, item) out->items[out->n++] = item;
+    yyjson_mut_arr_foreach(v, i, max, item)
+    {
+        out->items[out->n++] = item;
+    }
     return true;
 }
 

@@ -72,7 +72,10 @@ set_in_all(struct mh_sb_op *op, yyjson_mut_val *list, const char *path, const ch
     size_t max;
     yyjson_mut_val *v;
     bool ok = true;
-    yyjson_mut_arr_foreach(list, i, max, v) ok = ok && set_at(op, v, path, json);
+    yyjson_mut_arr_foreach(list, i, max, v)
+    {
+        ok = ok && set_at(op, v, path, json);
+    }
     return ok;
 }
 

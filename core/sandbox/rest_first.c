@@ -20,7 +20,10 @@ namespace_first(struct mh_sb_op *op)
     size_t max;
     yyjson_mut_val *f;
     bool has = false;
-    yyjson_mut_arr_foreach(list, i, max, f) has = has || yyjson_mut_equals_str(f, "kubernetes");
+    yyjson_mut_arr_foreach(list, i, max, f)
+    {
+        has = has || yyjson_mut_equals_str(f, "kubernetes");
+    }
     return list && (has || yyjson_mut_arr_add_str(op->doc, list, "kubernetes")) &&
            set_status(op, "{\"phase\":\"Active\"}");
 }

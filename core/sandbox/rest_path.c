@@ -89,14 +89,12 @@ mh_sb_query_parse(struct mh_arena *a, const char *path, struct mh_sb_query *q)
         { "sendInitialEvents", &q->send_initial },
         { "includeObject", &q->include_object },
     };
-    const char *s = strchr(path, '?');
-    while (s && *++s) {
+    const char *question = strchr(path, '?');
+    for (const char *s = question ? question + 1 : ""; *s;) {
         size_t n = strcspn(s, "&");
         if (n && !query_part(a, s, n, fields, sizeof(fields) / sizeof(fields[0])))
             return false;
-        s += n;
-        if (!*s)
-            break;
+        s += n + (s[n] == '&');
     }
     return true;
 }

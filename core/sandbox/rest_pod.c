@@ -75,8 +75,10 @@ mh_sb_pod_defaults(struct mh_sb_op *op, yyjson_mut_val *spec)
             ok = ok && requests_from_limits(op, v);
         }
     }
-    yyjson_mut_arr_foreach(yyjson_mut_obj_get(spec, "volumes"), i, max, v) ok =
-        ok && volume_defaults(op, v);
+    yyjson_mut_arr_foreach(yyjson_mut_obj_get(spec, "volumes"), i, max, v)
+    {
+        ok = ok && volume_defaults(op, v);
+    }
     const char *account = mh_sb_mstr(spec, "serviceAccountName", NULL);
     const char *old = mh_sb_mstr(spec, "serviceAccount", NULL);
     if (account && *account)

@@ -122,8 +122,10 @@ check_map_keys(struct checker *c, yyjson_val *s)
         size_t k;
         size_t kmax;
         yyjson_val *r;
-        yyjson_arr_foreach(yyjson_obj_get(items, "required"), k, kmax, r) is_required =
-            is_required || mh_sb_equal(r, key);
+        yyjson_arr_foreach(yyjson_obj_get(items, "required"), k, kmax, r)
+        {
+            is_required = is_required || mh_sb_equal(r, key);
+        }
         char *at = mh_arena_printf(c->causes->arena, "items.properties[%s]", name ? name : "");
         if (!prop) {
             invalid(c, "x-kubernetes-list-map-keys", keys,
@@ -354,7 +356,9 @@ check_children(struct checker *c, yyjson_val *s, enum level level)
     if (yyjson_is_obj(yyjson_obj_get(s, "items")))
         below(c, yyjson_obj_get(s, "items"), level == NESTED ? NESTED : ITEM, ".items", NULL);
     yyjson_obj_foreach(mh_sb_obj_or_none(yyjson_obj_get(s, "properties")), i, max, key, item)
+    {
         below(c, item, field, ".properties", yyjson_get_str(key));
+    }
     if (yyjson_is_obj(yyjson_obj_get(s, "additionalProperties")) && level != NESTED)
         below(c, yyjson_obj_get(s, "additionalProperties"), FIELD, ".additionalProperties", NULL);
     for (size_t k = 0; k < 3; k++) {
@@ -392,7 +396,9 @@ check(struct checker *c, yyjson_val *s, enum level level)
         check_type(c, s, level);
         check_default(c, s);
         yyjson_arr_foreach(yyjson_obj_get(s, "x-kubernetes-validations"), i, max, rule)
+        {
             check_rule(c, rule, i);
+        }
     }
     if (level == ROOT)
         check_metadata(c, s);

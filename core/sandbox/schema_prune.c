@@ -169,7 +169,10 @@ drop_nulls(const struct mh_sb_schema *s, yyjson_mut_val *v)
         size_t i;
         size_t max;
         yyjson_mut_val *item;
-        yyjson_mut_arr_foreach(v, i, max, item) drop_nulls(mh_sb_schema_items(s), item);
+        yyjson_mut_arr_foreach(v, i, max, item)
+        {
+            drop_nulls(mh_sb_schema_items(s), item);
+        }
     }
 }
 

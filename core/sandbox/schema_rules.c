@@ -87,6 +87,7 @@ enum mh_code
 mh_sb_rules_compile(struct mh_arena *a, yyjson_val *source, struct mh_sb_rule **out,
                     struct mh_err *err)
 {
+    struct mh_sb_rule **last = out;
     size_t i;
     size_t max;
     yyjson_val *item;
@@ -96,8 +97,8 @@ mh_sb_rules_compile(struct mh_arena *a, yyjson_val *source, struct mh_sb_rule **
         enum mh_code c = r ? compile_rule(a, item, r, err) : no_memory(err);
         if (c)
             return c;
-        *out = r;
-        out = &r->next;
+        *last = r;
+        last = &r->next;
     }
     return MH_OK;
 }

@@ -1,6 +1,7 @@
 /* shape.c - lists of causes and texts, and JSON values as Go's libraries see them. */
 #include "sandbox/shape.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -322,7 +323,7 @@ float_text(struct mh_arena *a, double f, int low, bool long_exponent)
     const char *sign = f < 0 ? "-" : "";
     if (f != f)
         return mh_arena_strdup(a, "NaN");
-    if (f > 1.7976931348623157e308 || f < -1.7976931348623157e308)
+    if (isinf(f))
         return mh_arena_strdup(a, f > 0 ? "+Inf" : "-Inf");
     if (f <= 0 && f >= 0)
         return mh_arena_strdup(a, "0");
