@@ -43,6 +43,7 @@ static const char usage_up[] =
     "  --data DIR         keeps everything in DIR: a second start goes on where this one stopped\n"
     "  --kubeconfig FILE  where the kubeconfig goes (in DIR, or ~/.cache/moonherd/sandbox)\n"
     "  --bare             the API server and its controllers only: no nodes, no operator\n"
+    "  --api-only         the API server only: no controllers, either\n"
     "  -v, --verbose      the sandbox's own log on standard error (else in sandbox.log)\n"
     "\n"
     "Exit code: 0 ended as asked, 1 failed, 2 wrong usage, 3 a sandbox runs there already.\n";
@@ -160,6 +161,8 @@ take_flag(struct given *g, const char *s)
         g->up.verbose = true;
     else if (mh_str_eq(s, "--bare"))
         g->up.bare = true;
+    else if (mh_str_eq(s, "--api-only"))
+        g->up.bare = g->up.api_only = true;
     else
         return false;
     return true;

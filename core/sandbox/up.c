@@ -285,7 +285,7 @@ start(struct mh_sb_up *up, struct mh_err *err)
         code = start_loop(up, err);
     if (code == MH_OK)
         code = start_api(up, err);
-    if (code == MH_OK)
+    if (code == MH_OK && !up->options.api_only)
         code = start_control(up, err);
     if (code == MH_OK)
         code = open_door(up, err);

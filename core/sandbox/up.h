@@ -27,6 +27,7 @@ struct mh_sb_up_options {
     const char *data;       /* NULL: forgotten at the end */
     const char *kubeconfig; /* NULL: in the data directory or the user's cache */
     bool bare;              /* the API server and the controllers only: no nodes, no operator */
+    bool api_only;          /* and no controllers */
     bool verbose;           /* the sandbox's own log goes to stderr */
 };
 
