@@ -11,10 +11,12 @@
 #define sigev_notify_thread_id _sigev_un._tid
 #endif
 
-static lua_State *volatile watched;
+static lua_State *volatile watched; /* NULL: nobody; set last, cleared first */
 static void (*volatile callback)(lua_State *L);
+static const void *armed_by; /* NULL: the timer does not run */
 static timer_t timer;
-static pid_t owner; /* thread that the timer is for; 0: there is none */
+static pid_t thread;  /* that the timer is for; 0: there is none */
+static pid_t process; /* that has made it */
 
 static void
 on_alarm(int sig)
@@ -26,42 +28,68 @@ on_alarm(int sig)
         callback(L);
 }
 
-/* A timer for this thread; after a fork it is another one. */
+/* Scripts must not run for ever because somebody who started this process blocked its signals. */
+static bool
+let_through(void)
+{
+    sigset_t set;
+    return sigemptyset(&set) == 0 && sigaddset(&set, SIGALRM) == 0 &&
+           sigprocmask(SIG_UNBLOCK, &set, NULL) == 0;
+}
+
+/* A timer for this thread. A fork leaves none to the child. */
 static bool
 make_timer(pid_t me)
 {
     struct sigaction sa = { .sa_handler = on_alarm, .sa_flags = SA_RESTART };
     struct sigevent ev = { .sigev_notify = SIGEV_THREAD_ID, .sigev_signo = SIGALRM };
     ev.sigev_notify_thread_id = me;
-    if (owner && getpid() == me) /* else it is not of this process, or of another thread */
+    if (thread && process == getpid())
         (void)timer_delete(timer);
-    owner = 0;
-    if (sigemptyset(&sa.sa_mask) != 0 || sigaction(SIGALRM, &sa, NULL) != 0 ||
+    thread = 0;
+    if (sigemptyset(&sa.sa_mask) != 0 || sigaction(SIGALRM, &sa, NULL) != 0 || !let_through() ||
         timer_create(CLOCK_MONOTONIC, &ev, &timer) != 0)
         return false;
-    owner = me;
+    thread = me;
+    process = getpid();
     return true;
 }
 
-bool
-mh_alarm_arm(lua_State *L, int64_t ns, void (*fn)(lua_State *L))
+static bool
+set_timer(int64_t ns)
 {
     struct itimerspec its = { .it_value = { .tv_sec = (time_t)(ns / MH_NS_PER_S),
                                             .tv_nsec = (long)(ns % MH_NS_PER_S) } };
+    return timer_settime(timer, 0, &its, NULL) == 0;
+}
+
+bool
+mh_alarm_arm(const void *owner, lua_State *L, int64_t ns, void (*fn)(lua_State *L))
+{
     pid_t me = gettid();
+    lua_State *other = armed_by != owner ? watched : NULL;
     watched = NULL;
-    if (owner != me && !make_timer(me))
+    armed_by = NULL;
+    if (other)
+        callback(other);
+    if (thread != me && !make_timer(me))
         return false;
     callback = fn;
     watched = L;
-    if (timer_settime(timer, 0, &its, NULL) == 0)
+    if (set_timer(ns > 0 ? ns : 1)) {
+        armed_by = owner;
         return true;
+    }
     watched = NULL;
     return false;
 }
 
 void
-mh_alarm_disarm(void)
+mh_alarm_disarm(const void *owner)
 {
-    watched = NULL; /* the timer may fire: nobody is there */
+    if (armed_by != owner)
+        return;
+    watched = NULL; /* it may fire until the next line: nobody is there */
+    armed_by = NULL;
+    (void)set_timer(0);
 }

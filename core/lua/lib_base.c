@@ -108,7 +108,7 @@ struct key {
     size_t len;
 };
 
-/* Rank 0 and 1 are one order: numbers by value. */
+/* Rank 0 and 1 are one order: numbers by value; a float beyond all integers comes after them. */
 static int
 compare_keys(const struct key *a, const struct key *b)
 {
@@ -117,7 +117,7 @@ compare_keys(const struct key *a, const struct key *b)
             return a->i < b->i ? -1 : a->i > b->i;
         lua_Number x = a->rank ? a->n : (lua_Number)a->i;
         lua_Number y = b->rank ? b->n : (lua_Number)b->i;
-        return x < y ? -1 : x > y;
+        return x < y ? -1 : x > y ? 1 : a->rank - b->rank;
     }
     if (a->rank != b->rank)
         return a->rank < b->rank ? -1 : 1;

@@ -111,29 +111,46 @@ utf_char(lua_State *L)
     return 1;
 }
 
-/* offset(s, n): byte position of the n-th character; negative n counts from the end. */
+static bool
+is_inside(const char *s, lua_Integer at) /* a character; the text ends with a zero */
+{
+    return ((unsigned char)s[at] & 0xc0) == 0x80;
+}
+
+/* Byte positions from 0: n characters on from *at, or back. False: there are not so many. */
+static bool
+walk(const char *s, lua_Integer len, lua_Integer n, lua_Integer *at)
+{
+    for (; n > 0 && *at < len; n--) {
+        do
+            ++*at;
+        while (is_inside(s, *at));
+    }
+    for (; n < 0 && *at > 0; n++) {
+        do
+            --*at;
+        while (*at > 0 && is_inside(s, *at));
+    }
+    return n == 0;
+}
+
+/* offset(s, n, i): where the n-th character from byte i on begins; 0: the one that has byte i. */
 static int
 utf_offset(lua_State *L)
 {
     size_t len;
     const char *s = luaL_checklstring(L, 1, &len);
     lua_Integer n = luaL_checkinteger(L, 2);
-    lua_Integer at = n > 0 ? 0 : (lua_Integer)len;
+    lua_Integer at = position(luaL_optinteger(L, 3, n >= 0 ? 1 : (lua_Integer)len + 1), len) - 1;
     mh_vm_charge(L, 1 + len / 4);
-    luaL_argcheck(L, n != 0, 2, "must not be 0");
-    while (n > 1 && at < (lua_Integer)len) {
-        do
-            at++;
-        while (at < (lua_Integer)len && ((unsigned char)s[at] & 0xc0) == 0x80);
-        n--;
-    }
-    while (n < 0 && at > 0) {
-        do
+    luaL_argcheck(L, at >= 0 && at <= (lua_Integer)len, 3, "position out of bounds");
+    if (n == 0) {
+        while (at > 0 && is_inside(s, at))
             at--;
-        while (at > 0 && ((unsigned char)s[at] & 0xc0) == 0x80);
-        n++;
+    } else if (is_inside(s, at)) {
+        return luaL_error(L, "initial position is a continuation byte");
     }
-    if (n == 1 || n == 0)
+    if (walk(s, (lua_Integer)len, n > 0 ? n - 1 : n, &at))
         lua_pushinteger(L, at + 1);
     else
         lua_pushnil(L);

@@ -16,6 +16,7 @@
 #define HOOK_EVERY 100
 #define FREE_NS (5 * MH_NS_PER_MS) /* of trusted scripts, before their instructions are counted */
 #define FULL_MAX 64                /* collections of a full heap that one budget pays for */
+#define LARGE ((size_t)64 << 10)   /* a block that is worth a look at the clock */
 
 const struct mh_vm_limits mh_limits_policy = {
     .fuel = 1000000,
@@ -64,14 +65,24 @@ now_ns(void)
 
 /* --- memory ---------------------------------------------------------------------------------- */
 
+/* Large texts are made by single instructions: a hundred of them, between two looks of the hook at
+ * the clock, can take long. */
+static bool
+is_late(const struct mh_vm *vm)
+{
+    return vm->began_ns && now_ns() - vm->began_ns > vm->limits.wall_ns;
+}
+
 /* May the heap grow? A heap that is full again and again is a script that only collects. */
 static bool
 may_grow(struct mh_vm *vm, size_t block, size_t more)
 {
-    if (block <= vm->limits.block && vm->used + more <= vm->limits.heap)
+    bool large = block >= LARGE && vm->limits.counted;
+    if (block <= vm->limits.block && vm->used + more <= vm->limits.heap &&
+        !(large && (vm->dead == MH_KILL_WALL || is_late(vm))))
         return true;
     vm->full++;
-    if (vm->dead == MH_KILL_NONE && vm->began_ns && now_ns() - vm->began_ns > vm->limits.wall_ns)
+    if (vm->dead == MH_KILL_NONE && is_late(vm))
         vm->dead = MH_KILL_WALL;
     if (vm->dead == MH_KILL_NONE && vm->full > FULL_MAX)
         vm->dead = MH_KILL_MEMORY;
@@ -179,10 +190,12 @@ mh_vm_after_pcall(lua_State *L, int status)
     mh_vm_check_dead(L);
 }
 
+/* Also runs inside the handler of the alarm's signal. */
 static void
 count_from_now(lua_State *L)
 {
-    lua_sethook(L, on_count, LUA_MASKCOUNT, HOOK_EVERY);
+    if (mh_vm_of(L)->dead == MH_KILL_NONE) /* else each instruction is looked at already */
+        lua_sethook(L, on_count, LUA_MASKCOUNT, HOOK_EVERY);
 }
 
 static void
@@ -206,17 +219,22 @@ mh_vm_begin(struct mh_vm *vm, lua_State *thread)
     vm->kind = "runtime";
     if (!thread)
         thread = vm->L;
-    bool counted = vm->limits.counted || !mh_alarm_arm(thread, FREE_NS, count_from_now);
+    /* The hooks first: once it is armed, the alarm may come at any moment and set one. */
+    bool counted = vm->limits.counted;
     if (counted || thread != vm->L)
         set_hook(vm->L, counted);
     set_hook(thread, counted);
+    if (!counted && !mh_alarm_arm(vm, thread, FREE_NS, count_from_now)) {
+        set_hook(vm->L, true);
+        set_hook(thread, true);
+    }
 }
 
 void
 mh_vm_end(struct mh_vm *vm)
 {
     if (!vm->limits.counted)
-        mh_alarm_disarm();
+        mh_alarm_disarm(vm);
 }
 
 /* --- globals --------------------------------------------------------------------------------- */
@@ -328,6 +346,7 @@ mh_vm_new(const struct mh_vm_limits *limits)
         mh_vm_free(vm);
         return NULL;
     }
+    mh_vm_end(vm);
     return vm;
 }
 

@@ -160,6 +160,11 @@ TEST(strings_and_patterns_work_as_in_lua)
     EVAL("return {utf8.len('\xc3\xa9x'), utf8.char(233, 8364), utf8.codepoint('\xe2\x82\xac'), "
          "utf8.offset('\xc3\xa9x', 2)}",
          "[2,\"\xc3\xa9\xe2\x82\xac\",8364,3]");
+    EVAL("local s = 'a\xc3\xa9\xe2\x82\xac' return {utf8.offset(s, 0, 3), utf8.offset(s, 2, 2), "
+         "utf8.offset(s, -1), utf8.offset(s, -2, 4), utf8.offset(s, 4), utf8.offset(s, 5) or "
+         "'none', "
+         "utf8.offset('', 1), (pcall(utf8.offset, s, 1, 3)), (pcall(utf8.offset, s, 1, 8))}",
+         "[2,4,4,1,7,\"none\",1,false,false]");
     EVAL("local o = array {} for p, c in utf8.codes('\xc3\xa9x') do o:add(p):add(c) end return o",
          "[1,233,3,120]");
 }
