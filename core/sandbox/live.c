@@ -270,7 +270,7 @@ mh_sb_live_gather(struct mh_sb_client *c, const struct mh_sb_live *live, struct 
 {
     struct gather g = { .c = c, .live = live, .a = a, .d = mh_json_doc(a) };
     static const char *const paths[NLISTS] = { "/apis/" GROUP "/v1/clusters",
-                                               "/api/v1/pods?labelSelector=" LABEL,
+                                               ("/api/v1/pods?labelSelector=" LABEL),
                                                "/apis/coordination.k8s.io/v1/leases",
                                                "/api/v1/events" };
     yyjson_val *sandbox;

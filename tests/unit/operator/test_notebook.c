@@ -237,8 +237,9 @@ TEST(who_does_not_lead_writes_nothing)
 TEST(odd_records_do_no_harm)
 {
     static const char *const odd[] = {
-        "{\"metadata\":{\"name\":\"c\",\"namespace\":\"ns\"},\"record\":{\"decisions\":[1,null,{}]}"
-        "}",
+        ("{\"metadata\":{\"name\":\"c\",\"namespace\":\"ns\"},\"record\":{\"decisions\":[1,null,{}]"
+         "}"
+         "}"),
         "{\"metadata\":{\"name\":\"c\",\"namespace\":\"ns\"},\"record\":[]}",
         "{\"metadata\":{\"name\":\"c\",\"namespace\":\"ns\"}}",
     };

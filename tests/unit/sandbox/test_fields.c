@@ -259,7 +259,7 @@ ARENA_TEST(bad_configurations_are_refused)
     CHECK(!apply("a", NULL, "{'replicas':'x'}"));
     CHECK_STR(err.msg, "failed to create typed patch object (/x; t/v1, Kind=K): .spec.replicas: "
                        "expected numeric (int or float), got string");
-    CHECK(!apply("a", NULL, "{'ports':[{'name':'x'}]}") == 0);
+    CHECK(apply("a", NULL, "{'ports':[{'name':'x'}]}"));
 }
 
 ARENA_TEST(many_updaters_are_merged)
