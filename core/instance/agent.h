@@ -18,6 +18,7 @@ struct event_base;
 struct mh_http;
 struct mh_http_call;
 struct mh_pglog;
+struct mh_request;
 struct mh_server;
 struct mh_status;
 
@@ -93,6 +94,7 @@ struct mh_pgview {
     bool valid; /* answered since it was started */
     bool in_recovery;
     uint64_t flush_lsn, receive_lsn, replay_lsn, current_lsn;
+    uint64_t upstream_lsn; /* how far the server that is followed was, as its last message says */
     uint32_t timeline;
     uint32_t control_timeline;
     char system_id[24];
@@ -252,6 +254,14 @@ struct mh_slots {
     int64_t next_ns;
 };
 
+/* Who waits for the details of the status (details.c). */
+#define MH_DETAILS_WAITING 16
+struct mh_details {
+    bool asking;
+    struct mh_request *waiting[MH_DETAILS_WAITING];
+    int nwaiting;
+};
+
 struct mh_agent {
     struct mh_world w;
     struct mh_api api_urgent;
@@ -282,6 +292,7 @@ struct mh_agent {
     struct mh_server *server;
     struct mh_pglog *pglog;
     struct mh_status *status;
+    struct mh_details details;
     bool terminating;
     int64_t terminate_ns;
     bool wake_armed;
@@ -419,6 +430,5 @@ bool mh_selfstop_due(struct mh_agent *g);
 /* http.c, status.c */
 enum mh_code mh_http_serve(struct mh_agent *g, struct mh_err *err);
 void mh_status_changed(struct mh_agent *g);
-char *mh_status_text(struct mh_agent *g, struct mh_arena *a);
 
 #endif

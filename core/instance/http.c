@@ -55,10 +55,10 @@ static void
 readyz(struct mh_request *req, void *arg)
 {
     const struct mh_agent *g = arg;
-    if (mh_agent_pg_up(g) && !g->terminating)
-        mh_reply_text(req, 200, "OK");
-    else
-        mh_reply_text(req, 500, "PostgreSQL does not accept connections\n");
+    const char *why = mh_probe_fails(g, "readiness");
+    if (g->terminating)
+        why = "this instance is ending\n";
+    mh_reply_text(req, why ? 500 : 200, why ? why : "OK");
 }
 
 static void
@@ -66,10 +66,9 @@ startupz(struct mh_request *req, void *arg)
 {
     const struct mh_agent *g = arg;
     /* Waiting for a role, rewinding and fencing are no failures to start. */
-    if (mh_agent_pg_up(g) || g->pm.state == MH_PG_DOWN || g->standby.rewinding || g->user_fenced)
-        mh_reply_text(req, 200, g->pm.state == MH_PG_DOWN ? "Skipped" : "OK");
-    else
-        mh_reply_text(req, 500, "PostgreSQL is starting\n");
+    bool skipped = g->pm.state == MH_PG_DOWN || g->standby.rewinding || g->user_fenced;
+    const char *why = skipped ? NULL : mh_probe_fails(g, "startup");
+    mh_reply_text(req, why ? 500 : 200, why ? why : skipped ? "Skipped" : "OK");
 }
 
 /* --- status ---------------------------------------------------------------------------------- */
@@ -77,12 +76,7 @@ startupz(struct mh_request *req, void *arg)
 static void
 pg_status(struct mh_request *req, void *arg)
 {
-    struct mh_agent *g = arg;
-    char *text = mh_status_text(g, req->arena);
-    if (text)
-        mh_reply(req, 200, "application/json", text, strlen(text));
-    else
-        mh_reply_text(req, 500, "no memory for the status\n");
+    mh_details_serve(arg, req);
 }
 
 static void

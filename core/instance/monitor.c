@@ -27,6 +27,7 @@ enum {
     C_ALONE,
     C_RECEIVER,
     C_AT_END,
+    C_UPSTREAM,
     C_COUNT
 };
 
@@ -61,7 +62,8 @@ static const char question[] =
      * there is waits for more. */
     "exists(select 1 from pg_stat_activity where backend_type='walreceiver')::text, "
     "exists(select 1 from pg_stat_activity where backend_type='startup' and wait_event in "
-    "('RecoveryRetrieveRetryInterval','RecoveryWalStream'))::text "
+    "('RecoveryRetrieveRetryInterval','RecoveryWalStream'))::text, "
+    "coalesce(r.latest_end_lsn,'0/0')::text "
     "from (select pg_is_in_recovery() as rec) v left join pg_stat_wal_receiver r on true";
 
 struct asking {
@@ -149,6 +151,7 @@ note(struct mh_agent *g, const struct mh_pg_call *c)
     (void)mh_lsn_parse(cell(c, C_FLUSH), &p->flush_lsn);
     (void)mh_lsn_parse(cell(c, C_RECEIVE), &p->receive_lsn);
     (void)mh_lsn_parse(cell(c, C_REPLAY), &p->replay_lsn);
+    (void)mh_lsn_parse(cell(c, C_UPSTREAM), &p->upstream_lsn);
     if (!p->in_recovery)
         p->current_lsn = p->flush_lsn;
     p->control_timeline = number(cell(c, C_CONTROL_TLI), "%u");

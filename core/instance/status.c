@@ -127,6 +127,7 @@ add_contract(const struct mh_agent *g, yyjson_mut_doc *d, yyjson_mut_val *root)
     yyjson_mut_val *pod = yyjson_mut_obj_add_obj(d, root, "pod");
     yyjson_mut_val *meta = pod ? yyjson_mut_obj_add_obj(d, pod, "metadata") : NULL;
     const char *node = g->id.node ? g->id.node : "";
+    bool away = g->user_fenced || (g->pm.state == MH_PG_STOPPING && g->pm.wanted_stop);
     return meta && yyjson_mut_obj_add_str(d, meta, "name", g->id.name) &&
            yyjson_mut_obj_add_str(d, root, "node", node) &&
            yyjson_mut_obj_add_bool(d, root, "isPrimary", up && !p->in_recovery) &&
@@ -141,10 +142,9 @@ add_contract(const struct mh_agent *g, yyjson_mut_doc *d, yyjson_mut_val *root)
                                    p->pending_restart && p->pending_decrease) &&
            yyjson_mut_obj_add_bool(d, root, "isWalReceiverActive", up && p->has_receiver) &&
            yyjson_mut_obj_add_bool(d, root, "isPgRewindRunning", g->standby.rewinding) &&
-           yyjson_mut_obj_add_bool(d, root, "mightBeUnavailable",
-                                   g->user_fenced ||
-                                       (g->pm.state == MH_PG_STOPPING && g->pm.wanted_stop)) &&
-           yyjson_mut_obj_add_bool(d, root, "isArchivingWAL", false) &&
+           yyjson_mut_obj_add_bool(d, root, "mightBeUnavailable", away) &&
+           yyjson_mut_obj_add_str(d, root, "mightBeUnavailableMaskedError",
+                                  away ? g->failure : "") &&
            yyjson_mut_obj_add_uint(d, root, "timeLineID", p->timeline) &&
            yyjson_mut_obj_add_str(d, root, "loadedConfigurationHash", p->config_hash) &&
            yyjson_mut_obj_add_str(d, root, "executableHash", g->id.executable_hash) &&
@@ -154,7 +154,7 @@ add_contract(const struct mh_agent *g, yyjson_mut_doc *d, yyjson_mut_val *root)
            yyjson_mut_obj_add_str(d, root, "sessionID", g->id.session);
 }
 
-/* Rows of pg_stat_replication and the slots, as monitor.c's slower question brought them. */
+/* Rows of pg_stat_replication as the replication question brought them last. */
 static bool
 add_replicas(const struct mh_agent *g, yyjson_mut_doc *d, yyjson_mut_val *root)
 {
@@ -162,29 +162,75 @@ add_replicas(const struct mh_agent *g, yyjson_mut_doc *d, yyjson_mut_val *root)
     for (int i = 0; list && mh_agent_is_primary(g) && i < g->primary.nreplicas; i++) {
         const struct mh_replica *r = &g->primary.replicas[i];
         yyjson_mut_val *o = yyjson_mut_arr_add_obj(d, list);
+        char priority[16];
+        (void)snprintf(priority, sizeof(priority), "%d", r->sync_priority);
         if (!o || !yyjson_mut_obj_add_str(d, o, "applicationName", r->name) ||
             !yyjson_mut_obj_add_str(d, o, "state", r->state) ||
             !add_lsn(d, o, "receivedLsn", r->sent_lsn) ||
             !add_lsn(d, o, "writeLsn", r->write_lsn) || !add_lsn(d, o, "flushLsn", r->flush_lsn) ||
             !add_lsn(d, o, "replayLsn", r->replay_lsn) ||
-            !yyjson_mut_obj_add_str(d, o, "writeLag", "00:00:00") ||
-            !yyjson_mut_obj_add_str(d, o, "flushLag", "00:00:00") ||
-            !yyjson_mut_obj_add_str(d, o, "replayLag", "00:00:00") ||
             !yyjson_mut_obj_add_str(d, o, "syncState", r->sync_state) ||
-            !yyjson_mut_obj_add_int(d, o, "syncPriority", r->sync_priority))
+            !yyjson_mut_obj_add_strcpy(d, o, "syncPriority", priority))
             return false;
     }
     return list != NULL;
 }
 
-char *
-mh_status_text(struct mh_agent *g, struct mh_arena *a)
+/* What details.c asked for, as it came. */
+static bool
+add_details(yyjson_mut_doc *d, yyjson_mut_val *root, yyjson_val *details)
+{
+    size_t i, max;
+    yyjson_val *key, *value;
+    yyjson_obj_foreach(details, i, max, key, value)
+    {
+        yyjson_mut_val *k = yyjson_val_mut_copy(d, key);
+        yyjson_mut_val *v = yyjson_val_mut_copy(d, value);
+        if (!k || !v || !yyjson_mut_obj_add(root, k, v))
+            return false;
+    }
+    return true;
+}
+
+/* Without them: PostgreSQL does not run, or did not answer. */
+static bool
+add_no_details(const struct mh_agent *g, yyjson_mut_doc *d, yyjson_mut_val *root)
+{
+    static const char *const texts[] = { "lastArchivedWAL", "lastArchivedWALTime", "lastFailedWAL",
+                                         "lastFailedWALTime", "currentWAL" };
+    for (size_t i = 0; i < sizeof(texts) / sizeof(*texts); i++) {
+        if (!yyjson_mut_obj_add_str(d, root, texts[i], ""))
+            return false;
+    }
+    return add_replicas(g, d, root) && yyjson_mut_obj_add_arr(d, root, "replicationSlotsInfo") &&
+           yyjson_mut_obj_add_arr(d, root, "pgStatBasebackupsInfo") &&
+           yyjson_mut_obj_add_bool(d, root, "isArchivingWAL", false) &&
+           yyjson_mut_obj_add_int(d, root, "readyWalFiles", 0);
+}
+
+static char *
+text_of(struct mh_agent *g, struct mh_arena *a, bool full, yyjson_val *details)
 {
     yyjson_mut_doc *d = mh_json_doc(a);
     yyjson_mut_val *root = d ? yyjson_mut_obj(d) : NULL;
-    if (!root || !add_contract(g, d, root) || !add_replicas(g, d, root) || !add_ours(g, d, root))
+    if (!root || !add_contract(g, d, root))
         return NULL;
-    return mh_json_mut_text(a, root, NULL);
+    bool ok = !full     ? add_replicas(g, d, root)
+              : details ? add_details(d, root, details)
+                        : add_no_details(g, d, root);
+    return ok && add_ours(g, d, root) ? mh_json_mut_text(a, root, NULL) : NULL;
+}
+
+char *
+mh_status_line(struct mh_agent *g, struct mh_arena *a)
+{
+    return text_of(g, a, false, NULL);
+}
+
+char *
+mh_status_text(struct mh_agent *g, struct mh_arena *a, yyjson_val *details)
+{
+    return text_of(g, a, true, details);
 }
 
 /* Rule 5: an answer that confirms is a promise to take part in no higher term for the length of the
@@ -221,7 +267,7 @@ send_to(struct mh_status *s, struct stream *only)
 {
     struct mh_arena a;
     mh_arena_init(&a, 1 << 20);
-    char *text = mh_status_text(s->g, &a);
+    char *text = mh_status_line(s->g, &a);
     char *line = text ? mh_arena_printf(&a, "%s\n", text) : NULL;
     for (int i = 0; line && i < STREAMS_MAX; i++) {
         struct stream *st = &s->streams[i];

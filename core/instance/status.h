@@ -13,6 +13,13 @@
 #define MH_ARCH "unknown"
 #endif
 
+/* A line of the stream; the answer to GET /pg/status, with what details.c brought or NULL. */
+char *mh_status_line(struct mh_agent *g, struct mh_arena *a);
+char *mh_status_text(struct mh_agent *g, struct mh_arena *a, yyjson_val *details);
+/* details.c: answers GET /pg/status, after PostgreSQL has said what only that answer has. */
+void mh_details_serve(struct mh_agent *g, struct mh_request *req);
+/* probes.c: why the probe ("readiness", "startup") fails; NULL: it does not. */
+const char *mh_probe_fails(const struct mh_agent *g, const char *which);
 bool mh_status_init(struct mh_agent *g);
 /* Makes this request a stream of status lines: on every change, and each second. */
 void mh_status_stream(struct mh_agent *g, struct mh_request *req);

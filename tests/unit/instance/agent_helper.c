@@ -56,7 +56,7 @@ setting(struct ta *t, const char *file, const char *name)
 static void
 answer_question(struct ta *t, struct tw_rows *rows)
 {
-    static const char *v[19];
+    static const char *v[20];
     struct ta_pg *p = &t->pg;
     bool alone = !*setting(t, "override.conf", "primary_conninfo");
     bool receives = p->recovers && p->receiving && !alone;
@@ -77,8 +77,9 @@ answer_question(struct ta *t, struct tw_rows *rows)
     v[16] = alone ? "true" : "false";
     v[17] = receives ? "true" : "false";
     v[18] = "true";
+    v[19] = receives ? lsn(t, p->flush + p->lag) : "0/0";
     rows->rows = 1;
-    rows->cols = 19;
+    rows->cols = 20;
     rows->values = v;
 }
 
@@ -369,7 +370,7 @@ parsed(struct ta *t, char *text)
 yyjson_val *
 ta_status(struct ta *t)
 {
-    return mh_json_get(parsed(t, mh_status_text(t->g, &t->tw->arena)), "moonherd", NULL);
+    return mh_json_get(parsed(t, mh_status_line(t->g, &t->tw->arena)), "moonherd", NULL);
 }
 
 yyjson_val *

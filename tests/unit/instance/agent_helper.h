@@ -34,6 +34,7 @@ struct ta_pg {
     bool recovers;
     uint32_t timeline, control_timeline, segments;
     uint64_t flush;
+    uint64_t lag; /* of a standby */
     bool receiving;
     struct ta_replica replicas[4];
     int nreplicas;

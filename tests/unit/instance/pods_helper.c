@@ -265,6 +265,22 @@ pods_get(struct pods *p, const char *address, const char *path, yyjson_val **bod
                 NULL, body);
 }
 
+const char *
+pods_metrics(struct pods *p, int n)
+{
+    bool done = false;
+    struct mh_http_call c = { .method = "GET",
+                              .url = mh_arena_printf(&p->arena, "http://%s:9187/metrics",
+                                                     p->pod[n - 1].address),
+                              .timeout_ms = 5000,
+                              .arena = &p->arena,
+                              .done = on_http,
+                              .arg = &done };
+    mh_http_start(p->http, &c);
+    loop_until(p, &done);
+    return c.err.code == MH_OK && c.status == 200 && c.body_text ? c.body_text : "";
+}
+
 int
 pods_ask_as(struct pods *p, enum pods_who who, int n, const char *path, const char *body)
 {

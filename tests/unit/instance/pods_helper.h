@@ -65,6 +65,8 @@ enum pods_who { PODS_NOBODY, PODS_REPLICA, PODS_OPERATOR };
 int pods_ask_as(struct pods *p, enum pods_who who, int n, const char *path, const char *body);
 /* GET https://POD:8000PATH; POST of a command of the operator's. The status, 0: no answer. */
 int pods_get(struct pods *p, const char *address, const char *path, yyjson_val **body);
+/* What it says on port 9187, "" for nothing. */
+const char *pods_metrics(struct pods *p, int n);
 int pods_command(struct pods *p, int n, const char *command);
 /* Lets time go by. */
 void pods_pause(struct pods *p, int ms);

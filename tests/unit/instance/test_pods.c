@@ -141,6 +141,132 @@ TEST(status_prints_what_the_manager_says)
     CHECK_STR(mh_json_str(v, "pod", "metadata", "name", NULL), "demo-1");
 }
 
+/* Every member that the contract names, by its type: t text, b boolean, n number, a list, o object. */
+static void
+has_members(yyjson_val *v, const char *const *names)
+{
+    for (; *names; names++) {
+        yyjson_val *m = yyjson_obj_get(v, *names + 2);
+        bool good = **names == 't'   ? yyjson_is_str(m)
+                    : **names == 'b' ? yyjson_is_bool(m)
+                    : **names == 'n' ? yyjson_is_num(m)
+                    : **names == 'a' ? yyjson_is_arr(m)
+                                     : yyjson_is_obj(m);
+        if (!good)
+            printf("# %s\n", *names);
+        CHECK(good);
+    }
+}
+
+static const char *const status_members[] = { "t currentLsn",
+                                              "t receivedLsn",
+                                              "t replayLsn",
+                                              "t systemID",
+                                              "b isPrimary",
+                                              "b replayPaused",
+                                              "b pendingRestart",
+                                              "b pendingRestartForDecrease",
+                                              "b isWalReceiverActive",
+                                              "b isPgRewindRunning",
+                                              "b mightBeUnavailable",
+                                              "b isArchivingWAL",
+                                              "t node",
+                                              "o pod",
+                                              "t mightBeUnavailableMaskedError",
+                                              "t loadedConfigurationHash",
+                                              "t lastArchivedWAL",
+                                              "t lastArchivedWALTime",
+                                              "t lastFailedWAL",
+                                              "t lastFailedWALTime",
+                                              "t currentWAL",
+                                              "n readyWalFiles",
+                                              "n timeLineID",
+                                              "a replicationInfo",
+                                              "a replicationSlotsInfo",
+                                              "a pgStatBasebackupsInfo",
+                                              "t executableHash",
+                                              "t instanceManagerVersion",
+                                              "t instanceArch",
+                                              "b isInstanceManagerUpgrading",
+                                              "t sessionID",
+                                              NULL };
+
+TEST(pg_status_has_all_fields_of_the_contract)
+{
+    static const char *const replication[] = {
+        "t applicationName", "t state",     "t receivedLsn",  "t writeLsn",
+        "t flushLsn",        "t replayLsn", "t writeLag",     "t flushLag",
+        "t replayLag",       "t syncState", "t syncPriority", NULL
+    };
+    static const char *const slot[] = {
+        "t slotName",    "t plugin",     "t slotType",  "t datoid", "t database", "t xmin",
+        "t catalogXmin", "t restartLsn", "t walStatus", "b active", NULL
+    };
+    if (!p)
+        return;
+    yyjson_val *v = status(1);
+    has_members(v, status_members);
+    has_members(status(2), status_members);
+    yyjson_val *r = yyjson_arr_get_first(yyjson_obj_get(v, "replicationInfo"));
+    has_members(r, replication);
+    CHECK_STR(mh_json_str(r, "applicationName", NULL), "demo-2");
+    CHECK_STR(mh_json_str(r, "state", NULL), "streaming");
+    yyjson_val *s = yyjson_arr_get_first(yyjson_obj_get(v, "replicationSlotsInfo"));
+    has_members(s, slot);
+    CHECK_STR(mh_json_str(s, "slotName", NULL), "_cnpg_demo_2");
+    CHECK_STR(mh_json_str(s, "slotType", NULL), "physical");
+    CHECK_INT(strlen(mh_json_str(v, "currentWAL", NULL)), 24);
+    CHECK_STR(mh_json_str(status(2), "currentWAL", NULL), "");
+    CHECK(strstr(mh_json_str(v, "systemID", NULL),
+                 pods_local(p, 1, "select system_identifier from pg_control_system()")));
+}
+
+TEST(pg_status_tells_what_the_archiver_does)
+{
+    if (!p)
+        return;
+    CHECK_STR(pods_local(p, 1, "select pg_switch_wal() is not null"), "t");
+    yyjson_val *v = NULL;
+    for (int i = 0; i < 100; i++) {
+        v = status(1);
+        if (*mh_json_str(v, "lastArchivedWAL", NULL) || *mh_json_str(v, "lastFailedWAL", NULL))
+            break;
+        pods_pause(p, 100);
+    }
+    bool good = mh_json_bool(v, false, "isArchivingWAL", NULL);
+    const char *wal = mh_json_str(v, good ? "lastArchivedWAL" : "lastFailedWAL", NULL);
+    const char *at = mh_json_str(v, good ? "lastArchivedWALTime" : "lastFailedWALTime", NULL);
+    CHECK(strlen(wal) >= 24); /* a backup makes a longer name */
+    CHECK(strlen(at) == 27 && at[10] == 'T' && at[26] == 'Z');
+}
+
+TEST(who_asks_often_for_the_status_leaves_no_sessions_behind)
+{
+    if (!p)
+        return;
+    for (int i = 0; i < 20; i++)
+        has_members(status(1), status_members);
+    CHECK_STR(pods_local(p, 1,
+                         "select (count(*) <= 1)::text from pg_stat_activity where "
+                         "application_name = 'moonherd-status'"),
+              "true");
+}
+
+TEST(probes_and_metrics_answer_without_a_certificate)
+{
+    if (!p)
+        return;
+    for (int n = 1; n <= 2; n++) {
+        CHECK_INT(pods_ask_as(p, PODS_NOBODY, n, "/healthz", NULL), 200);
+        CHECK_INT(pods_ask_as(p, PODS_NOBODY, n, "/startupz", NULL), 200);
+        CHECK_INT(pods_ask_as(p, PODS_NOBODY, n, "/failsafe", NULL), 200);
+        CHECK(strstr(pods_metrics(p, n), "\ncnpg_collector_up{cluster=\"demo\"} 1\n") != NULL);
+        CHECK(strstr(pods_metrics(p, n), "\ncnpg_collector_fencing_on 0\n") != NULL);
+    }
+    CHECK(strstr(pods_metrics(p, 1), "\nmoonherd_instance_primary 1\n") != NULL);
+    CHECK(strstr(pods_metrics(p, 2), "\nmoonherd_instance_primary 0\n") != NULL);
+}
+
 TEST(only_the_operator_commands_and_only_this_cluster)
 {
     static const char reload[] = "{\"clusterUID\":\"uid-demo\",\"command\":\"reload\"}";
@@ -354,7 +480,10 @@ TEST(a_fenced_primary_is_down_and_its_manager_up)
     CHECK_INT(pods_get(p, p->pod[0].address, "/readyz", NULL), 500);
     CHECK_INT(pods_get(p, p->pod[0].address, "/healthz", NULL), 200);
     CHECK_INT(pods_get(p, p->pod[0].address, "/startupz", NULL), 200);
+    has_members(status(1), status_members);
     CHECK(mh_json_bool(status(1), false, "mightBeUnavailable", NULL));
+    CHECK(strstr(pods_metrics(p, 1), "\ncnpg_collector_up{cluster=\"demo\"} 0\n") != NULL);
+    CHECK(strstr(pods_metrics(p, 1), "\ncnpg_collector_fencing_on 1\n") != NULL);
     pods_pause(p, 900);
     yyjson_val *lease = tw_object(p->tw, PODS_LEASE);
     CHECK_STR(mh_json_str(lease, "spec", "holderIdentity", NULL), "demo-1");
