@@ -144,6 +144,7 @@ mh_entry_check(struct mh_policies *s, struct mh_entry *e, struct mh_version *v)
     mh_arena_init(&c->arena, CHECK_ARENA);
     c->call = (struct mh_policy_call){ .arena = &c->arena, .done = on_checked, .arg = c };
     mh_version_job(c->version, &c->call.job);
+    c->call.tenant = e->map->ns;
     e->check = c;
     mh_policy_check_start(s, &c->call);
     return true;

@@ -180,6 +180,7 @@ mh_policies_decide(struct mh_policies *s, struct mh_decision *d)
     d->by = name_of(d->arena, e, e->active) ?: "policy";
     q->call = (struct mh_policy_call){ .arena = d->arena, .done = on_answer, .arg = q };
     mh_version_job(q->version, &q->call.job);
+    q->call.tenant = e->map->ns;
     q->call.job.op = MH_POLICY_DECIDE;
     q->call.job.point = d->point;
     q->call.job.input = d->input;

@@ -4,20 +4,25 @@
 #include <event2/bufferevent.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
+#include <unistd.h>
 
 #include "base/log.h"
 #include "lua/frame.h"
+#include "lua/pool_queue.h"
 #include "lua/spawn.h"
 
 #define WORKERS_MAX 16
-#define WORKERS_DEFAULT 4
+#define WORKERS_DEFAULT 6
 #define DEADLINE_MS 100
 #define CHECK_FACTOR 10
+#define LEFT_MIN_MS 2    /* less is not worth a worker */
 #define START_MS 5000    /* until a worker says "ready" */
 #define BACK_OFF_MS 1000 /* after one that did not */
 #define REAP_MS 20
 #define QUEUE_MS 60000
 #define SPARE_MAX 2
+#define END_MS 200 /* a killed worker is reaped sooner */
 
 enum state { NONE, STARTING, IDLE, BUSY, DYING };
 
@@ -28,12 +33,15 @@ struct worker {
     struct bufferevent *io;
     struct event *deadline; /* of the start or of the job */
     struct job *job;        /* NULL while BUSY: the call was cancelled */
+    struct mh_turn turn;    /* while BUSY: whose */
 };
 
 struct job {
+    struct mh_turn turn;
     struct job *next;
     struct mh_policy_call *call;
     struct event *deadline; /* while it waits */
+    int64_t due_ms;         /* of a decision: with all waiting */
     struct worker *worker;
     struct mh_pool *pool;
 };
@@ -50,6 +58,8 @@ struct mh_pool {
     struct mh_policy_call *failed; /* linked by impl: answered, done not called yet */
     struct event *reap;
     struct job *waiting; /* in order */
+    struct mh_turns turns;
+    bool in_process;
     struct worker workers[WORKERS_MAX];
 };
 
@@ -59,6 +69,14 @@ static struct timeval
 ms(int n)
 {
     return (struct timeval){ n / 1000, n % 1000 * 1000 };
+}
+
+static int64_t
+now_ms(void)
+{
+    struct timespec ts;
+    (void)clock_gettime(CLOCK_MONOTONIC, &ts);
+    return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
 }
 
 static void
@@ -249,7 +267,13 @@ on_readable(struct bufferevent *io, void *arg)
         return;
     }
     (void)evbuffer_remove(in, data, len);
-    on_frame(w, data, len);
+    bool more = evbuffer_get_length(in) > 0;
+    if (more) { /* who says more than it is asked does not get another question */
+        w->pool->kills++;
+        on_lost(io, 0, w);
+    } else {
+        on_frame(w, data, len);
+    }
     mh_free(data);
 }
 
@@ -306,23 +330,70 @@ count(const struct mh_pool *p, enum state state)
     return n;
 }
 
+/* The waiting job that is next by right; NULL: none may run now. */
+static struct job *
+next_job(const struct mh_pool *p)
+{
+    struct mh_turn busy[WORKERS_MAX];
+    struct job *best = NULL;
+    int n = 0;
+    for (int i = 0; i < p->most; i++) {
+        if (p->workers[i].state == BUSY)
+            busy[n++] = p->workers[i].turn;
+    }
+    for (struct job *j = p->waiting; j; j = j->next) {
+        if (mh_turn_allowed(&j->turn, busy, n, p->most) &&
+            (!best || mh_turn_before(&p->turns, &j->turn, &best->turn)))
+            best = j;
+    }
+    return best;
+}
+
+static void
+give_job(struct worker *w, struct job *j)
+{
+    struct mh_pool *p = w->pool;
+    bool check = j->turn.check;
+    int64_t most = budget_of(p, j->call);
+    int64_t left = check ? most : j->due_ms - now_ms();
+    struct timeval tv = ms((int)(left < most ? left : most));
+    unlink_job(p, j);
+    if (left < LEFT_MIN_MS) {
+        fail_job(j, "wall", "no worker was free before the deadline");
+        return;
+    }
+    mh_turn_taken(&p->turns, &j->turn);
+    if (!send_job(w, j)) {
+        fail_job(j, "memory", "the job does not fit into one message of 1 MiB");
+        return;
+    }
+    w->state = BUSY;
+    w->job = j;
+    w->turn = j->turn;
+    j->worker = w;
+    (void)evtimer_add(w->deadline, &tv);
+}
+
 static void
 give_jobs(struct mh_pool *p)
 {
     struct worker *w;
-    while (p->waiting && (w = find_worker(p, IDLE))) {
-        struct job *j = p->waiting;
-        struct timeval left = ms(budget_of(p, j->call));
-        unlink_job(p, j);
-        if (!send_job(w, j)) {
-            fail_job(j, "memory", "the job does not fit into one message of 1 MiB");
-            continue;
-        }
-        w->state = BUSY;
-        w->job = j;
-        j->worker = w;
-        (void)evtimer_add(w->deadline, &left);
-    }
+    struct job *j;
+    while ((w = find_worker(p, IDLE)) && (j = next_job(p)))
+        give_job(w, j);
+}
+
+/* Without a worker between: one job each turn of the loop. */
+static void
+run_here(struct mh_pool *p)
+{
+    struct job *j = p->waiting;
+    if (!j)
+        return;
+    unlink_job(p, j);
+    wake(p, 0);
+    mh_policy_run(j->call->arena, &j->call->job, &j->call->result);
+    finish_job(j);
 }
 
 static void
@@ -336,6 +407,10 @@ on_pump(evutil_socket_t fd, short what, void *arg)
         p->failed = call->impl;
         call->impl = NULL;
         call->done(call);
+    }
+    if (p->in_process) {
+        run_here(p);
+        return;
     }
     give_jobs(p);
     while (count(p, IDLE) > SPARE_MAX)
@@ -376,6 +451,9 @@ mh_pool_new(struct event_base *base, const struct mh_pool_options *opt)
     p->most =
         opt && opt->workers > 0 && opt->workers < WORKERS_MAX ? opt->workers : WORKERS_DEFAULT;
     p->deadline_ms = opt && opt->deadline_ms > 0 ? opt->deadline_ms : DEADLINE_MS;
+    p->in_process = opt ? opt->in_process : getenv(MH_POOL_IN_PROCESS) != NULL;
+    if (p->in_process)
+        mh_warn("policy", "policies run inside the operator: for debugging only");
     if (!make_events(p)) {
         mh_pool_free(p);
         return NULL;
@@ -403,8 +481,8 @@ mh_pool_free(struct mh_pool *p)
                 j->call->impl = NULL;
             mh_free(j);
         }
-        if (w->state == DYING)
-            (void)mh_spawn_reap(&w->proc);
+        for (int n = 0; w->state == DYING && !mh_spawn_reap(&w->proc) && n < END_MS; n++)
+            (void)usleep(1000);
         if (w->deadline)
             event_free(w->deadline);
     }
@@ -443,9 +521,11 @@ mh_policy_start(struct mh_pool *p, struct mh_policy_call *call)
         return;
     }
     *j = (struct job){ .call = call, .pool = p, .deadline = timer };
+    j->turn = mh_turn_of(call->tenant, call->job.op == MH_POLICY_CHECK);
+    j->due_ms = now_ms() + budget_of(p, call);
     call->impl = j;
     /* A check may queue for long: only a decision is waited for. */
-    struct timeval tv = ms(call->job.op == MH_POLICY_CHECK ? QUEUE_MS : budget_of(p, call));
+    struct timeval tv = ms(j->turn.check ? QUEUE_MS : budget_of(p, call));
     (void)evtimer_add(timer, &tv);
     struct job **at = &p->waiting;
     while (*at)

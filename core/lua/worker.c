@@ -60,7 +60,7 @@ set_seccomp(struct mh_err *err)
     scmp_filter_ctx ctx = seccomp_init(SCMP_ACT_KILL_PROCESS);
     if (!ctx)
         return mh_fail(err, MH_E_NOMEM, "no memory for a seccomp filter");
-    int rc = 0;
+    int rc = seccomp_attr_set(ctx, SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_KILL_PROCESS);
     for (size_t i = 0; i < sizeof(allowed) / sizeof(*allowed) && rc == 0; i++)
         rc = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, allowed[i], 0);
     for (size_t i = 0; i < sizeof(executable) / sizeof(*executable) && rc == 0; i++)

@@ -87,6 +87,7 @@ add(struct checks *c, yyjson_val *data, const char *key, yyjson_val *script)
                  .script_len = yyjson_get_len(script),
                  .params = yyjson_get_str(params),
                  .params_len = yyjson_get_len(params) },
+        .tenant = mh_json_str(c->review.object, "metadata", "namespace", NULL),
         .arena = a,
         .done = on_checked,
         .arg = one,
