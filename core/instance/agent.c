@@ -132,6 +132,15 @@ rest(struct mh_agent *g)
     mh_postmaster_stop(g, MH_STOP_FAST, seconds_of(g, "switchoverDelay", 3600));
 }
 
+/* F2, D4: between two crashes the gate was closed for a start as primary that does not come any more. A
+ * standby has none: it lets its clients in, and its configuration is its own. */
+static void
+forget_role(struct mh_agent *g)
+{
+    if (g->pm.state == MH_PG_DOWN && g->primary.gate != MH_GATE_NONE)
+        mh_primary_reset(g);
+}
+
 static void
 carry_out(struct mh_agent *g)
 {
@@ -156,10 +165,12 @@ carry_out(struct mh_agent *g)
             serve(g);
         break;
     case MH_HA_FOLLOW:
+        forget_role(g);
         if (promise(g))
             mh_standby_follow(g);
         break;
     case MH_HA_FENCE:
+        forget_role(g);
         if (promise(g))
             mh_standby_fence(g);
         break;

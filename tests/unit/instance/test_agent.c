@@ -139,6 +139,25 @@ TEST(a_winner_that_crash_loops_asks_for_a_hand_over_until_it_is_elected_again)
     ta_end(t);
 }
 
+/* F2, D4: between its crashes it had closed its gate for the next start as primary. */
+TEST(a_primary_that_is_deposed_while_it_waits_to_start_again_has_no_gate_as_a_standby)
+{
+    struct ta *t = ta_elected(3, NULL);
+    tw_advance(t->tw, 2 * MH_NS_PER_S);
+    CHECK_STR(mh_json_str(ta_status(t), "gate", NULL), "open");
+    for (int i = 0; i < 3; i++) {
+        tw_process_exit(t->tw, tw_process(t->tw, "postgres -D"), 1);
+        tw_advance(t->tw, MH_NS_PER_S);
+    }
+    CHECK(asks_for_hand_over(t));
+    CHECK_STR(mh_json_str(ta_status(t), "gate", NULL), "closed");
+    ta_lease(t, "db-1", 3, "stable", "vol-1", "[]");
+    tw_advance(t->tw, 2 * MH_NS_PER_S);
+    CHECK_STR(mh_json_str(ta_status(t), "order", NULL), "follow");
+    CHECK_STR(mh_json_str(ta_status(t), "gate", NULL), "none");
+    ta_end(t);
+}
+
 /* --- rule 5: who confirmed keeps its word ------------------------------------------------------ */
 
 static struct ta *
