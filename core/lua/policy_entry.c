@@ -1,20 +1,9 @@
-/* policy_entry.c - versions, and their checks by a worker. */
+/* policy_entry.c - versions of a policy, and the entries that hold them. */
 #include "lua/policy_entry.h"
 
 #include <string.h>
 
-#include "base/log.h"
 #include "base/str.h"
-
-#define CHECK_ARENA ((size_t)4 << 20)
-
-struct mh_checking {
-    struct mh_policies *store;
-    struct mh_entry *entry;
-    struct mh_version *version;
-    struct mh_arena arena;
-    struct mh_policy_call call;
-};
 
 static char *
 copy(const char *s, size_t n)
@@ -25,6 +14,22 @@ copy(const char *s, size_t n)
     memcpy(out, s, n);
     out[n] = 0;
     return out;
+}
+
+/* Of script and parameters; false: no memory. */
+static bool
+hash_whole(struct mh_version *v)
+{
+    struct mh_buf b;
+    mh_buf_init(&b, v->script_len + v->params_len + 8);
+    (void)mh_buf_add(&b, v->script, v->script_len);
+    (void)mh_buf_add(&b, v->params ? "\0y" : "\0n", 2);
+    if (v->params)
+        (void)mh_buf_add(&b, v->params, v->params_len);
+    bool ok = !b.failed;
+    mh_policy_hash(v->id, mh_buf_text(&b), b.len);
+    mh_buf_release(&b);
+    return ok;
 }
 
 struct mh_version *
@@ -41,7 +46,7 @@ mh_version_new(const char *name, const char *script, size_t script_len, const ch
     v->params = params ? copy(params, params_len) : NULL;
     v->params_len = params ? params_len : 0;
     mh_policy_hash(v->hash, script, script_len);
-    if (!v->name || !v->script || (params && !v->params)) {
+    if (!v->name || !v->script || (params && !v->params) || !hash_whole(v)) {
         mh_version_unref(v);
         return NULL;
     }
@@ -68,6 +73,14 @@ mh_version_unref(struct mh_version *v)
 }
 
 void
+mh_version_set(struct mh_version **slot, struct mh_version *v)
+{
+    struct mh_version *old = *slot;
+    *slot = mh_version_ref(v);
+    mh_version_unref(old);
+}
+
+void
 mh_version_job(const struct mh_version *v, struct mh_policy_job *job)
 {
     *job = (struct mh_policy_job){ .name = v->name,
@@ -77,95 +90,44 @@ mh_version_job(const struct mh_version *v, struct mh_policy_job *job)
                                    .params_len = v->params_len };
 }
 
-static void
-free_check(struct mh_checking *c)
-{
-    c->entry->check = NULL;
-    mh_version_unref(c->version);
-    mh_arena_release(&c->arena);
-    mh_free(c);
-}
-
-static void
-take(struct mh_entry *e, struct mh_version *v, const char *point)
-{
-    mh_str_copy(v->point, sizeof(v->point), point);
-    mh_version_unref(e->active);
-    e->active = mh_version_ref(v);
-    mh_info("policy", "policy passed its check", "namespace", e->map->ns, "name", e->map->name,
-            "key", e->key, "hash", v->hash, "point", point, "of",
-            v == e->latest ? "the object" : "the record");
-}
-
-static void
-refuse(struct mh_entry *e, struct mh_checking *c)
-{
-    const struct mh_script_error *error = &c->call.result.error;
-    const char *text = mh_policy_error_text(&c->arena, error);
-    mh_warn("policy", "policy rejected", "namespace", e->map->ns, "name", e->map->name, "key",
-            e->key, "hash", c->version->hash, "error", text, "traceback", error->traceback);
-    if (c->version != e->latest)
-        return;
-    e->refusal = mh_strdup(text ? text : error->message);
-    if (!e->refusal)
-        e->refusal = mh_strdup("rejected");
-}
-
-static void
-on_checked(struct mh_policy_call *call)
-{
-    struct mh_checking *c = call->arg;
-    struct mh_policies *s = c->store;
-    struct mh_entry *e = c->entry;
-    bool ok = call->result.ok, is_latest = c->version == e->latest;
-    if (is_latest) {
-        mh_free(e->refusal);
-        e->refusal = NULL;
-    }
-    if (ok)
-        take(e, c->version, call->result.point);
-    else
-        refuse(e, c);
-    free_check(c);
-    if (ok || !is_latest) /* what was kept has served, or is no good */
-        mh_policies_drop_kept(s, e->map, e->key);
-    else
-        mh_entry_fall_back(s, e);
-    mh_policies_wake(s);
-}
-
 bool
-mh_entry_check(struct mh_policies *s, struct mh_entry *e, struct mh_version *v)
+mh_policy_error_is_ours(const struct mh_script_error *e)
 {
-    struct mh_checking *c = mh_calloc(1, sizeof(*c));
-    if (!c)
-        return false;
-    *c = (struct mh_checking){ .store = s, .entry = e, .version = mh_version_ref(v) };
-    mh_arena_init(&c->arena, CHECK_ARENA);
-    c->call = (struct mh_policy_call){ .arena = &c->arena, .done = on_checked, .arg = c };
-    mh_version_job(c->version, &c->call.job);
-    c->call.tenant = e->map->ns;
-    e->check = c;
-    mh_policy_check_start(s, &c->call);
-    return true;
+    static const char *const ours[] = { "no worker was free before the deadline", "no memory",
+                                        "the job does not fit into one message of 1 MiB" };
+    for (size_t i = 0; i < sizeof(ours) / sizeof(ours[0]); i++)
+        if (mh_str_eq(e->message, ours[i]))
+            return true;
+    return false;
 }
 
 void
-mh_entry_forget_check(struct mh_policies *s, struct mh_entry *e)
+mh_entry_state(struct mh_policies *s, const struct mh_entry *e, enum mh_policy_state *out)
 {
-    if (!e->check)
-        return;
-    mh_policy_cancel(s->pool, &e->check->call);
-    free_check(e->check);
+    if (e->check)
+        *out = MH_RECEIVED;
+    else if (e->fallen)
+        *out = MH_ROLLED_BACK;
+    else if (e->refusal || e->rollout == MH_ROLLOUT_BAD)
+        *out = MH_REJECTED;
+    else if (e->latest && e->active == e->latest && !mh_entry_rival(s, e, NULL))
+        *out = MH_ACTIVE;
+    else
+        *out = MH_REPLAYED;
 }
 
 void
 mh_entry_free(struct mh_policies *s, struct mh_entry *e)
 {
     mh_entry_forget_check(s, e);
+    mh_shadows_forget(s, e);
     mh_version_unref(e->latest);
     mh_version_unref(e->active);
+    mh_version_unref(e->good);
+    mh_version_unref(e->ready);
     mh_free(e->refusal);
+    mh_free(e->fallen);
+    mh_free(e->report);
     mh_free(e->key);
     mh_free(e);
 }

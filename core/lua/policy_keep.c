@@ -8,16 +8,6 @@
 
 #define KEPT_MAX 4000
 
-/* A version from a record, until the entry has one of its own in charge. */
-struct mh_kept {
-    struct mh_kept *next;
-    char *ns;
-    char *name;
-    char *uid; /* of the ConfigMap; NULL: unknown */
-    char *key;
-    struct mh_version *version;
-};
-
 static void
 free_kept(struct mh_kept *k)
 {
@@ -28,6 +18,8 @@ free_kept(struct mh_kept *k)
     mh_free(k->uid);
     mh_free(k->key);
     mh_version_unref(k->version);
+    mh_version_unref(k->good);
+    mh_free(k->fallen);
     mh_free(k);
 }
 
@@ -62,30 +54,39 @@ mh_policies_free_kept(struct mh_policies *s)
     }
 }
 
-void
-mh_entry_fall_back(struct mh_policies *s, struct mh_entry *e)
+struct mh_kept *
+mh_policies_kept_of(struct mh_policies *s, const struct mh_entry *e)
 {
     struct mh_kept *k = *find_kept(s, e->map, e->key);
-    if (!k || e->active || e->check || !e->refusal)
-        return;
-    if (k->uid && e->map->uid && strcmp(k->uid, e->map->uid) != 0)
-        return; /* another object had that name */
-    if (!mh_entry_check(s, e, k->version))
-        mh_warn("policy", "no memory to check the version before", "namespace", e->map->ns, "name",
-                e->map->name, "key", e->key);
+    if (k && k->uid && e->map->uid && strcmp(k->uid, e->map->uid) != 0)
+        return NULL; /* another object had that name */
+    return k;
 }
 
 /* --- from a record ------------------------------------------------------------------------------ */
 
+/* {"script","params"} as a version; NULL: none, or no memory. */
+static struct mh_version *
+version_from(const char *key, yyjson_val *v)
+{
+    yyjson_val *script = yyjson_obj_get(v, "script"), *params = yyjson_obj_get(v, "params");
+    if (!yyjson_is_str(script))
+        return NULL;
+    return mh_version_new(key, yyjson_get_str(script), yyjson_get_len(script),
+                          yyjson_get_str(params), yyjson_get_len(params));
+}
+
 static bool
 keep(struct mh_policies *s, const struct mh_record_of *of, yyjson_val *key, yyjson_val *v)
 {
-    yyjson_val *script = yyjson_obj_get(v, "script"), *params = yyjson_obj_get(v, "params");
+    yyjson_val *script = yyjson_obj_get(v, "script"), *good = yyjson_obj_get(v, "before");
+    const char *id = mh_json_str(v, "rolledBack", "id", NULL);
+    const char *why = mh_json_str(v, "rolledBack", "why", NULL);
     struct mh_kept **at = &s->kept;
     int n = 0;
     for (; *at; at = &(*at)->next)
         n++;
-    if (!yyjson_is_str(script) || n >= KEPT_MAX)
+    if ((!yyjson_is_str(script) && !(id && why)) || n >= KEPT_MAX)
         return true;
     struct mh_kept *k = mh_calloc(1, sizeof(*k));
     if (!k)
@@ -94,14 +95,28 @@ keep(struct mh_policies *s, const struct mh_record_of *of, yyjson_val *key, yyjs
     k->name = mh_strdup(of->name);
     k->uid = of->uid ? mh_strdup(of->uid) : NULL;
     k->key = mh_strdup(yyjson_get_str(key));
-    k->version = mh_version_new(yyjson_get_str(key), yyjson_get_str(script), yyjson_get_len(script),
-                                yyjson_get_str(params), yyjson_get_len(params));
-    if (!k->ns || !k->name || !k->key || !k->version) {
+    k->version = version_from(yyjson_get_str(key), v);
+    k->good = version_from(yyjson_get_str(key), good);
+    if (id && why && (k->fallen = mh_strdup(why)))
+        mh_str_copy(k->fallen_id, sizeof(k->fallen_id), id);
+    if (!k->ns || !k->name || !k->key || (!k->version && yyjson_is_str(script))) {
         free_kept(k);
         return false;
     }
     *at = k;
     return true;
+}
+
+/* What a record says comes after the text was checked: as if it had been there before. */
+static void
+apply_kept(struct mh_policies *s, struct mh_entry *e)
+{
+    const struct mh_kept *k = mh_policies_kept_of(s, e);
+    if (k && k->fallen && !e->check)
+        mh_entry_mark_fallen(s, e, k->fallen_id, k->fallen);
+    else if (k && e->active && !e->good && k->good && e->active == e->latest)
+        mh_version_set(&e->good, k->good);
+    mh_entry_settle(s, e);
 }
 
 enum mh_code
@@ -120,7 +135,7 @@ mh_policies_restore(struct mh_policies *s, const struct mh_record_of *of, yyjson
     }
     for (struct mh_map_of *m = s->maps; m; m = m->next) {
         for (struct mh_entry *e = m->entries; e; e = e->next)
-            mh_entry_fall_back(s, e);
+            apply_kept(s, e);
     }
     return ok ? MH_OK
               : mh_fail(err, MH_E_NOMEM, "no memory for the policies kept of %s/%s", of->namespace,
@@ -136,19 +151,38 @@ mh_policies_restored(struct mh_policies *s)
 
 /* --- to a record -------------------------------------------------------------------------------- */
 
-/* Appends one member; false if that does not fit, then out is as before. */
-static bool
-add_version(struct mh_buf *out, const struct mh_version *v, bool first)
+static void
+add_texts(struct mh_buf *out, const struct mh_version *v)
 {
-    size_t before = out->len;
-    if (!first)
-        (void)mh_buf_char(out, ',');
-    (void)mh_json_quote(out, v->name, strlen(v->name));
-    (void)mh_buf_printf(out, ":{\"hash\":\"%s\",\"point\":\"%s\",\"script\":", v->hash, v->point);
+    (void)mh_buf_printf(out, "\"hash\":\"%s\",\"point\":\"%s\",\"script\":", v->hash, v->point);
     (void)mh_json_quote(out, v->script, v->script_len);
     if (v->params) {
         (void)mh_buf_str(out, ",\"params\":");
         (void)mh_json_quote(out, v->params, v->params_len);
+    }
+}
+
+/* Appends one member; false if that does not fit, then out is as before. */
+static bool
+add_entry(struct mh_buf *out, const struct mh_entry *e, bool with_good, bool first)
+{
+    size_t before = out->len;
+    if (!first)
+        (void)mh_buf_char(out, ',');
+    (void)mh_json_quote(out, e->key, strlen(e->key));
+    (void)mh_buf_str(out, ":{");
+    if (e->active)
+        add_texts(out, e->active);
+    if (e->good && with_good) {
+        (void)mh_buf_str(out, e->active ? ",\"before\":{" : "\"before\":{");
+        add_texts(out, e->good);
+        (void)mh_buf_char(out, '}');
+    }
+    if (e->fallen) {
+        (void)mh_buf_printf(out, "%s\"rolledBack\":{\"id\":\"%s\",\"why\":",
+                            e->active || (e->good && with_good) ? "," : "", e->fallen_id);
+        (void)mh_json_quote(out, e->fallen, strlen(e->fallen));
+        (void)mh_buf_char(out, '}');
     }
     if (mh_buf_char(out, '}') && out->len < MH_POLICY_RECORD_MAX)
         return true;
@@ -157,16 +191,16 @@ add_version(struct mh_buf *out, const struct mh_version *v, bool first)
     return false;
 }
 
-/* The versions in charge, those that fit. */
+/* The versions in charge and those before them, what fits. */
 static bool
 record_text(const struct mh_map_of *m, struct mh_buf *out)
 {
     bool first = true;
     (void)mh_buf_char(out, '{');
     for (const struct mh_entry *e = m->entries; e; e = e->next) {
-        if (!e->active)
+        if (!e->active && !e->fallen)
             continue;
-        if (add_version(out, e->active, first))
+        if (add_entry(out, e, true, first) || add_entry(out, e, false, first))
             first = false;
         else
             mh_warn("policy", "policy too large to be kept for a restart", "namespace", m->ns,

@@ -1,6 +1,7 @@
-/* policy_maps.c - ConfigMaps come, change and go; what is told about them. */
+/* policy_maps.c - ConfigMaps come, change and go. */
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 #include "base/log.h"
 #include "base/str.h"
@@ -8,11 +9,10 @@
 
 #define KEYS_MAX 20
 #define MAPS_MAX 1000
+#define LATER_S 5 /* the count of a shadow is told so often */
 
-static const char *const state_names[] = { "Received", "Checked", "Active", "Rejected" };
-
-static bool
-set_text(char **slot, const char *s)
+bool
+mh_text_set(char **slot, const char *s)
 {
     char *copy = s ? mh_strdup(s) : NULL;
     if (s && !copy)
@@ -87,11 +87,66 @@ update_entry(struct mh_policies *s, struct mh_map_of *m, const char *key, yyjson
     if (!v)
         return false;
     mh_entry_forget_check(s, e);
+    mh_shadows_forget(s, e);
     mh_version_unref(e->latest);
     e->latest = v;
-    mh_free(e->refusal);
-    e->refusal = NULL;
+    mh_version_set(&e->ready, NULL);
+    (void)mh_text_set(&e->refusal, NULL);
+    (void)mh_text_set(&e->fallen, NULL);
+    (void)mh_text_set(&e->report, NULL);
+    e->received_us = mh_policies_mono_us(s);
     return mh_entry_check(s, e, v);
+}
+
+/* "shadow", or "a.lua=shadow,b.lua=manual" for one key each. */
+static enum mh_rollout
+rollout_of(const char *text, const char *key)
+{
+    static const char *const words[] = { "auto", "manual", "shadow" };
+    size_t len = strlen(key);
+    const char *at = text, *word = text;
+    bool single = text && !strchr(text, '=');
+    while (!single && at && *at) {
+        at += strspn(at, ", ");
+        if (strncmp(at, key, len) == 0 && at[len] == '=') {
+            word = at + len + 1;
+            break;
+        }
+        at += strcspn(at, ",");
+        word = at;
+    }
+    if (!word || !*word)
+        return MH_ROLLOUT_AUTO;
+    for (int i = 0; i < 3; i++) {
+        size_t n = strlen(words[i]);
+        if (strncmp(word, words[i], n) == 0 && (word[n] == '\0' || word[n] == ','))
+            return (enum mh_rollout)i;
+    }
+    return MH_ROLLOUT_BAD;
+}
+
+/* What the annotations say about a key. */
+static void
+settle_entry(struct mh_policies *s, struct mh_map_of *m, struct mh_entry *e)
+{
+    e->rollout = rollout_of(m->rollout, e->key);
+    e->approved = m->approve && e->latest && strstr(m->approve, e->latest->hash) != NULL;
+    mh_entry_settle(s, e);
+}
+
+/* A key goes, loudly: it says who decides from now on. */
+static void
+say_removed(struct mh_policies *s, const struct mh_map_of *m, const char *key, const char *point)
+{
+    char note[600];
+    const struct mh_entry *next = mh_policies_claim(s, m->ns, point);
+    if (!next)
+        next = mh_policies_claim(s, s->operator_namespace, point);
+    (void)snprintf(note, sizeof(note), "%.200s is gone: %.100s%s%.100s decides %s now", key,
+                   next ? next->map->name : "the built-in policy", next ? "/" : "",
+                   next ? next->key : "", point);
+    mh_warn("policy", "policy removed", "namespace", m->ns, "name", m->name, "note", note);
+    mh_policies_say(s, m, "PolicyRemoved", note);
 }
 
 static void
@@ -105,12 +160,9 @@ drop_unseen(struct mh_policies *s, struct mh_map_of *m)
             continue;
         }
         *at = e->next;
-        if (e->active)
-            mh_warn("policy", "policy removed: the next claim or the built-in one decides",
-                    "namespace", m->ns, "name", m->name, "key", e->key, "point", e->active->point);
-        if (e->active && set_text(&m->removed, e->key))
-            mh_str_copy(m->removed_point, sizeof(m->removed_point), e->active->point);
         mh_policies_drop_kept(s, m, e->key);
+        if (e->active)
+            say_removed(s, m, e->key, e->active->point);
         mh_entry_free(s, e);
     }
 }
@@ -139,7 +191,9 @@ free_map(struct mh_policies *s, struct mh_map_of *m)
     mh_free(m->uid);
     mh_free(m->created);
     mh_free(m->annotation);
-    mh_free(m->removed);
+    mh_free(m->selector);
+    mh_free(m->rollout);
+    mh_free(m->approve);
     mh_free(m);
 }
 
@@ -164,6 +218,17 @@ add_map(struct mh_policies *s, struct mh_map_of **at, const char *ns, const char
     return m;
 }
 
+static bool
+read_annotations(struct mh_map_of *m, yyjson_val *object)
+{
+    yyjson_val *notes = mh_json_get(object, "metadata", "annotations", NULL);
+    const char *selector = mh_json_str(notes, MH_POLICY_SELECTOR, NULL);
+    return mh_text_set(&m->annotation, mh_json_str(notes, MH_POLICY_STATUS, NULL)) &&
+           mh_text_set(&m->selector, selector && *selector ? selector : NULL) &&
+           mh_text_set(&m->rollout, mh_json_str(notes, MH_POLICY_ROLLOUT, NULL)) &&
+           mh_text_set(&m->approve, mh_json_str(notes, MH_POLICY_APPROVE, NULL));
+}
+
 enum mh_code
 mh_policies_update(struct mh_policies *s, yyjson_val *object, struct mh_err *err)
 {
@@ -178,10 +243,8 @@ mh_policies_update(struct mh_policies *s, yyjson_val *object, struct mh_err *err
     }
     struct mh_map_of **at = find_map(s, ns, name);
     struct mh_map_of *m = *at ? *at : add_map(s, at, ns, name);
-    bool ok = m && set_text(&m->uid, mh_json_str(object, "metadata", "uid", NULL)) &&
-              set_text(&m->created, created ? created : "") &&
-              set_text(&m->annotation,
-                       mh_json_str(object, "metadata", "annotations", MH_POLICY_STATUS, NULL));
+    bool ok = m && mh_text_set(&m->uid, mh_json_str(object, "metadata", "uid", NULL)) &&
+              mh_text_set(&m->created, created ? created : "") && read_annotations(m, object);
     if (!ok)
         return mh_fail(err, MH_E_NOMEM, "no memory for ConfigMap %s/%s", ns, name);
     size_t i;
@@ -199,6 +262,8 @@ mh_policies_update(struct mh_policies *s, yyjson_val *object, struct mh_err *err
             ok = update_entry(s, m, k, text, params_of(data, k)) && ok;
     }
     drop_unseen(s, m);
+    for (struct mh_entry *e = m->entries; e; e = e->next)
+        settle_entry(s, m, e);
     mh_policies_wake(s);
     return ok ? MH_OK : mh_fail(err, MH_E_NOMEM, "no memory for ConfigMap %s/%s", ns, name);
 }
@@ -210,158 +275,13 @@ mh_policies_remove(struct mh_policies *s, const char *ns, const char *name)
     struct mh_map_of *m = *at;
     if (!m)
         return;
-    for (const struct mh_entry *e = m->entries; e; e = e->next) {
-        if (e->active)
-            mh_warn("policy", "policy removed: the next claim or the built-in one decides",
-                    "namespace", ns, "name", name, "key", e->key, "point", e->active->point);
-    }
-    *at = m->next;
+    *at = m->next; /* others may move up */
     mh_policies_drop_kept(s, m, NULL);
+    for (const struct mh_entry *e = m->entries; e; e = e->next)
+        if (e->active)
+            say_removed(s, m, e->key, e->active->point);
     free_map(s, m);
-    mh_policies_wake(s); /* others may move up */
-}
-
-/* --- news ------------------------------------------------------------------------------------- */
-
-struct verdict {
-    enum mh_policy_state state;
-    char message[900];
-};
-
-static void
-judge(struct mh_policies *s, struct mh_entry *e, struct verdict *v)
-{
-    const struct mh_entry *first =
-        e->active ? mh_policies_claim(s, e->map->ns, e->active->point) : NULL;
-    if (e->check) {
-        v->state = MH_RECEIVED;
-        (void)snprintf(v->message, sizeof(v->message), "is being checked");
-    } else if (e->refusal) {
-        v->state = MH_REJECTED;
-        (void)snprintf(v->message, sizeof(v->message), "%.600s", e->refusal);
-        if (e->active && first == e) {
-            size_t n = strlen(v->message);
-            (void)snprintf(v->message + n, sizeof(v->message) - n, "; version %s stays in charge",
-                           e->active->hash);
-        }
-    } else if (first == e) {
-        v->state = MH_ACTIVE;
-        (void)snprintf(v->message, sizeof(v->message), "decides %s for %s", e->active->point,
-                       mh_str_eq(e->map->ns, s->operator_namespace)
-                           ? "all clusters"
-                           : "the clusters of its namespace");
-    } else {
-        v->state = MH_CHECKED;
-        (void)snprintf(v->message, sizeof(v->message), "%s/%s is older and decides %s",
-                       first ? first->map->name : "?", first ? first->key : "?",
-                       e->active ? e->active->point : "?");
-    }
-}
-
-static char *
-annotation_of(struct mh_policies *s, struct mh_map_of *m)
-{
-    struct mh_buf b;
-    struct verdict v;
-    mh_buf_init(&b, (size_t)64 << 10);
-    (void)mh_buf_char(&b, '{');
-    for (struct mh_entry *e = m->entries; e; e = e->next) {
-        judge(s, e, &v);
-        if (e != m->entries)
-            (void)mh_buf_char(&b, ',');
-        (void)mh_json_quote(&b, e->key, strlen(e->key));
-        (void)mh_buf_printf(&b,
-                            ":{\"state\":\"%s\",\"hash\":\"%s\",\"message\":", state_names[v.state],
-                            e->latest ? e->latest->hash : "");
-        (void)mh_json_quote(&b, v.message, strlen(v.message));
-        (void)mh_buf_char(&b, '}');
-    }
-    (void)mh_buf_char(&b, '}');
-    if (!b.failed)
-        return b.data; /* its memory is now the caller's */
-    mh_buf_release(&b);
-    return NULL;
-}
-
-/* An event when the state or the text of a key is another than in the last one. */
-static bool
-event_of(struct mh_policies *s, struct mh_entry *e, bool quiet, struct mh_policy_news *news,
-         char *note, size_t size)
-{
-    static const char *const reasons[] = { NULL, "PolicyShadowed", "PolicyActive",
-                                           "PolicyRejected" };
-    struct verdict v;
-    judge(s, e, &v);
-    const char *hash = e->latest ? e->latest->hash : "";
-    if (v.state == MH_RECEIVED || (e->told == v.state && strcmp(e->told_hash, hash) == 0))
-        return false;
-    e->told = v.state;
-    mh_str_copy(e->told_hash, sizeof(e->told_hash), hash);
-    (void)snprintf(note, size, "%.100s: %.880s", e->key, v.message);
-    news->event_type = v.state == MH_REJECTED ? "Warning" : "Normal";
-    news->reason = reasons[v.state];
-    news->note = note;
-    return !quiet;
-}
-
-/* One event each; the annotation comes with the last news. */
-static void
-tell_map(struct mh_policies *s, struct mh_map_of *m)
-{
-    char note[1024];
-    if (m->removed) {
-        struct mh_policy_news news = { .namespace = m->ns,
-                                       .name = m->name,
-                                       .uid = m->uid,
-                                       .event_type = "Warning",
-                                       .reason = "PolicyRemoved",
-                                       .note = note };
-        (void)snprintf(note, sizeof(note), "%.200s is gone: it no longer decides %s", m->removed,
-                       m->removed_point);
-        mh_free(m->removed);
-        m->removed = NULL;
-        s->news(s->arg, &news);
-    }
-    char *text = annotation_of(s, m);
-    bool changed = text && !mh_str_eq(text, m->annotation ? m->annotation : "{}");
-    for (struct mh_entry *e = m->entries; e; e = e->next) {
-        struct mh_policy_news news = { .namespace = m->ns, .name = m->name, .uid = m->uid };
-        /* What the object says already was told by us, before a restart. */
-        if (event_of(s, e, !changed, &news, note, sizeof(note)))
-            s->news(s->arg, &news);
-    }
-    if (changed) {
-        struct mh_policy_news news = {
-            .namespace = m->ns, .name = m->name, .uid = m->uid, .annotation = text
-        };
-        mh_free(m->annotation);
-        m->annotation = text;
-        text = NULL;
-        s->news(s->arg, &news);
-    }
-    mh_free(text);
-    (void)mh_policies_tell_record(s, m);
-}
-
-void
-mh_policies_hold(struct mh_policies *s, bool held)
-{
-    s->held = held;
     mh_policies_wake(s);
-}
-
-void
-mh_policies_tell(struct mh_policies *s)
-{
-    if (s->held)
-        return;
-    for (struct mh_map_of *m = s->maps; m; m = m->next) {
-        bool busy = false;
-        for (const struct mh_entry *e = m->entries; e; e = e->next)
-            busy = busy || e->check;
-        if (!busy)
-            tell_map(s, m);
-    }
 }
 
 /* --- life ------------------------------------------------------------------------------------- */
@@ -383,6 +303,83 @@ mh_policies_wake(struct mh_policies *s)
     (void)evtimer_add(s->wake, &now);
 }
 
+static void
+on_later(evutil_socket_t fd, short what, void *arg)
+{
+    struct mh_policies *s = arg;
+    (void)fd;
+    (void)what;
+    for (struct mh_map_of *m = s->maps; m; m = m->next)
+        for (struct mh_entry *e = m->entries; e; e = e->next)
+            e->shadow.told = e->shadow.differ + e->shadow.failed;
+    mh_policies_tell(s);
+}
+
+void
+mh_policies_wake_later(struct mh_policies *s)
+{
+    static const struct timeval later = { LATER_S, 0 };
+    if (!evtimer_pending(s->later, NULL))
+        (void)evtimer_add(s->later, &later);
+}
+
+static int64_t
+clock_us(clockid_t id)
+{
+    struct timespec ts;
+    (void)clock_gettime(id, &ts);
+    return (int64_t)ts.tv_sec * 1000000 + ts.tv_nsec / 1000;
+}
+
+int64_t
+mh_policies_mono_us(const struct mh_policies *s)
+{
+    return s->clock.mono_ns ? s->clock.mono_ns(s->clock.self) / 1000 : clock_us(CLOCK_MONOTONIC);
+}
+
+int64_t
+mh_policies_wall_us(const struct mh_policies *s)
+{
+    return s->clock.wall_us ? s->clock.wall_us(s->clock.self) : clock_us(CLOCK_REALTIME);
+}
+
+void
+mh_policies_set_clock(struct mh_policies *s, const struct mh_clock *clock)
+{
+    s->clock = *clock;
+}
+
+void
+mh_policies_set_match(struct mh_policies *s, bool (*match)(const char *, yyjson_val *))
+{
+    s->match = match;
+}
+
+void
+mh_policies_on_active(struct mh_policies *s, void (*fn)(void *, int64_t))
+{
+    s->on_active = fn;
+}
+
+struct mh_ring *
+mh_policies_ring(struct mh_policies *s)
+{
+    return s->ring;
+}
+
+void
+mh_policies_figures(struct mh_policies *s, struct mh_policy_figures *out)
+{
+    enum mh_policy_state state;
+    *out = s->figures;
+    out->ring_bytes = mh_ring_bytes(s->ring);
+    for (const struct mh_map_of *m = s->maps; m; m = m->next)
+        for (const struct mh_entry *e = m->entries; e; e = e->next) {
+            mh_entry_state(s, e, &state);
+            out->states[state]++;
+        }
+}
+
 struct mh_policies *
 mh_policies_new(struct event_base *base, struct mh_pool *pool, const char *operator_namespace,
                 mh_policy_news_fn news, void *arg)
@@ -393,7 +390,9 @@ mh_policies_new(struct event_base *base, struct mh_pool *pool, const char *opera
     *s = (struct mh_policies){ .base = base, .pool = pool, .news = news, .arg = arg };
     s->operator_namespace = mh_strdup(operator_namespace);
     s->wake = evtimer_new(base, on_wake, s);
-    if (!s->operator_namespace || !s->wake) {
+    s->later = evtimer_new(base, on_later, s);
+    s->ring = mh_ring_new();
+    if (!s->operator_namespace || !s->wake || !s->later || !s->ring) {
         mh_policies_free(s);
         return NULL;
     }
@@ -411,8 +410,18 @@ mh_policies_free(struct mh_policies *s)
         free_map(s, m);
     }
     mh_policies_free_kept(s);
+    mh_shadows_forget(s, NULL);
+    mh_replays_forget(s);
+    mh_ring_free(s->ring);
+    while (s->loud) {
+        struct mh_loud *l = s->loud;
+        s->loud = l->next;
+        mh_loud_free(l);
+    }
     if (s->wake)
         event_free(s->wake);
+    if (s->later)
+        event_free(s->later);
     mh_free(s->operator_namespace);
     mh_free(s);
 }

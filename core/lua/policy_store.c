@@ -6,56 +6,6 @@
 #include "base/str.h"
 #include "lua/policy_entry.h"
 
-/* --- who decides ------------------------------------------------------------------------------ */
-
-/* Does a's claim come before b's? */
-static bool
-is_older(const struct mh_entry *a, const struct mh_entry *b)
-{
-    int c = strcmp(a->map->created, b->map->created);
-    if (c == 0)
-        c = strcmp(a->map->name, b->map->name);
-    if (c == 0)
-        c = strcmp(a->key, b->key);
-    return c < 0;
-}
-
-struct mh_entry *
-mh_policies_claim(struct mh_policies *s, const char *ns, const char *point)
-{
-    struct mh_entry *best = NULL;
-    for (struct mh_map_of *m = s->maps; m; m = m->next) {
-        if (strcmp(m->ns, ns) != 0)
-            continue;
-        for (struct mh_entry *e = m->entries; e; e = e->next) {
-            if (e->active && strcmp(e->active->point, point) == 0 && (!best || is_older(e, best)))
-                best = e;
-        }
-    }
-    return best;
-}
-
-/* For a cluster: its own namespace before the operator's. */
-static struct mh_entry *
-in_charge(struct mh_policies *s, const char *ns, const char *point)
-{
-    struct mh_entry *e = mh_policies_claim(s, ns, point);
-    return e ? e : mh_policies_claim(s, s->operator_namespace, point);
-}
-
-static const char *
-name_of(struct mh_arena *a, const struct mh_entry *e, const struct mh_version *v)
-{
-    return mh_arena_printf(a, "%s/%s/%s@%s", e->map->ns, e->map->name, e->key, v->hash);
-}
-
-const char *
-mh_policies_who(struct mh_policies *s, struct mh_arena *a, const char *point, const char *ns)
-{
-    const struct mh_entry *e = in_charge(s, ns, point);
-    return e ? name_of(a, e, e->active) : "built-in";
-}
-
 /* --- decisions -------------------------------------------------------------------------------- */
 
 struct asked {
@@ -63,8 +13,31 @@ struct asked {
     struct mh_policies *store;
     struct mh_decision *d;
     struct mh_version *version; /* NULL: the built-in one */
+    bool own_params;            /* of the Cluster: its errors are not the policy's */
     struct mh_policy_call call;
 };
+
+static const char *
+name_of(struct mh_arena *a, const struct mh_entry *e, const struct mh_version *v)
+{
+    return mh_arena_printf(a, "%s/%s/%s@%s", e->map->ns, e->map->name, e->key, v->hash);
+}
+
+/* Keeps the decision in the ring; those in the shadow are asked the same. */
+static void
+remember(struct mh_policies *s, const struct mh_decision *d)
+{
+    struct mh_taken like = { .at_us = mh_policies_wall_us(s),
+                             .point = d->point,
+                             .ns = d->namespace,
+                             .cluster = d->cluster,
+                             .by = d->by,
+                             .error = d->error_text,
+                             .input = d->input,
+                             .answer = d->answer };
+    mh_ring_add(s->ring, &like);
+    mh_shadows_ask(s, d);
+}
 
 /* The built-in policy, in this process: it is ours, and nothing can keep it from answering. */
 static void
@@ -102,11 +75,33 @@ static void
 finish(struct asked *q)
 {
     struct mh_decision *d = q->d;
+    struct mh_policies *s = q->store;
     unlink_asked(q);
     mh_version_unref(q->version);
     mh_free(q);
     d->impl = NULL;
+    remember(s, d);
     d->done(d);
+}
+
+/* Whose version failed; NULL: it is gone or no longer in charge. */
+static struct mh_entry *
+entry_of(struct mh_policies *s, const struct mh_version *v)
+{
+    for (struct mh_map_of *m = s->maps; m; m = m->next)
+        for (struct mh_entry *e = m->entries; e; e = e->next)
+            if (e->active == v)
+                return e;
+    return NULL;
+}
+
+static void
+blame(struct asked *q, const struct mh_script_error *error, const char *text)
+{
+    struct mh_policies *s = q->store;
+    struct mh_entry *e = entry_of(s, q->version);
+    if (e && !q->own_params && !mh_policy_error_is_ours(error))
+        mh_entry_failed(s, e, q->version, error->kind, text ? text : error->message);
 }
 
 static void
@@ -125,6 +120,7 @@ on_answer(struct mh_policy_call *call)
         d->error_text = mh_arena_printf(d->arena, "%s: %s", d->by, text ? text : r->error.message);
         mh_warn("policy", "policy failed, the built-in one decides", "policy", d->by, "error",
                 d->error_text, "kind", r->error.kind);
+        blame(q, &r->error, text);
         ask_built_in(d);
     }
     finish(q);
@@ -156,7 +152,7 @@ mh_policies_answer(struct mh_policies *s)
 void
 mh_policies_decide(struct mh_policies *s, struct mh_decision *d)
 {
-    struct mh_entry *e = in_charge(s, d->namespace, d->point);
+    struct mh_claim claim;
     struct asked *q = mh_calloc(1, sizeof(*q));
     d->answer = NULL;
     d->error = NULL;
@@ -172,15 +168,22 @@ mh_policies_decide(struct mh_policies *s, struct mh_decision *d)
     *q = (struct asked){ .store = s, .d = d, .next = s->asked };
     s->asked = q;
     d->impl = q;
-    if (!e) {
+    mh_policies_resolve(s, d, &claim);
+    if (!claim.entry) {
+        d->error_text = claim.fault;
         mh_policies_wake(s);
         return;
     }
-    q->version = mh_version_ref(e->active);
-    d->by = name_of(d->arena, e, e->active) ?: "policy";
+    q->version = mh_version_ref(claim.entry->active);
+    q->own_params = claim.own_params;
+    d->by = name_of(d->arena, claim.entry, q->version) ?: "policy";
     q->call = (struct mh_policy_call){ .arena = d->arena, .done = on_answer, .arg = q };
     mh_version_job(q->version, &q->call.job);
-    q->call.tenant = e->map->ns;
+    if (claim.own_params) {
+        q->call.job.params = claim.params;
+        q->call.job.params_len = claim.params_len;
+    }
+    q->call.tenant = claim.entry->map->ns;
     q->call.job.op = MH_POLICY_DECIDE;
     q->call.job.point = d->point;
     q->call.job.input = d->input;

@@ -1,9 +1,16 @@
 /* policy_store.h - which policy text is in charge: ConfigMaps labelled moonherd.io/policy.
  *
- * A ConfigMap in the operator's namespace serves all clusters, in another one the clusters there.
- * For one cluster and decision point: its own namespace before the operator's, then the older
- * claim (creationTimestamp, then name, then key). States: Received, Checked, Active, Rejected. A
- * rejected edit leaves the version before it in charge; a deleted key returns to the built-in. */
+ * A ConfigMap in the operator's namespace serves all clusters, in another one the clusters there;
+ * moonherd.io/cluster-selector narrows it. For one cluster and decision point: what its annotation
+ * moonherd.io/policies names, else its own namespace before the operator's, then the older claim
+ * (creationTimestamp, then name, then key), else the built-in one.
+ *
+ * A version is Received, Checked (it compiles, its declaration is right), Tested (its cases and the
+ * fixtures pass), Replayed (the last real inputs pass), Active; or Rejected; or RolledBack after
+ * three errors or one violation of a guard within ten minutes. moonherd.io/rollout: manual waits
+ * for moonherd.io/approve to name its hash, shadow only runs beside the version in charge. Whatever
+ * does not become active leaves the version before it in charge; a deleted key goes to the next
+ * claim. Decisions end on the version they began with. */
 #ifndef MH_LUA_POLICY_STORE_H
 #define MH_LUA_POLICY_STORE_H
 
@@ -12,8 +19,21 @@
 
 #define MH_POLICY_LABEL "moonherd.io/policy"
 #define MH_POLICY_STATUS "moonherd.io/policy-status"
+#define MH_POLICY_REPORT "moonherd.io/policy-report"
+/* On the ConfigMap, by people: */
+#define MH_POLICY_ROLLOUT "moonherd.io/rollout" /* auto, manual or shadow; or KEY=MODE,... */
+#define MH_POLICY_APPROVE "moonherd.io/approve" /* hashes of texts that may decide */
+#define MH_POLICY_SELECTOR "moonherd.io/cluster-selector"
+/* On the Cluster: "failover=who-first/failover.lua,placement=built-in", and parameters as YAML. */
+#define MH_POLICY_NAMED "moonherd.io/policies"
+#define MH_POLICY_PARAMS "moonherd.io/policy-params"
+
+#define MH_POLICY_ERRORS 3 /* within the window: rolled back */
+#define MH_POLICY_WINDOW_S 600
 
 struct mh_policies;
+struct mh_clock;
+struct mh_ring;
 
 /* News about one ConfigMap. Texts live until the function returns. */
 struct mh_policy_news {
@@ -21,8 +41,10 @@ struct mh_policy_news {
     const char *name;
     const char *uid;
     const char *annotation; /* new value of moonherd.io/policy-status; NULL: it is right already */
+    const char *report;     /* new value of moonherd.io/policy-report, beside annotation */
     const char *event_type; /* Normal or Warning; NULL: no event */
-    const char *reason;     /* PolicyActive, PolicyRejected, PolicyShadowed, PolicyRemoved */
+    const char *reason;     /* PolicyActive PolicyContested PolicyShadowed PolicyWaits
+                               PolicyInShadow PolicyRejected PolicyRolledBack PolicyRemoved */
     const char *note;       /* "failover.lua: ..." at most 1 KiB */
     const char *record;     /* JSON of the versions in charge, to be kept; NULL: as last told */
 };
@@ -34,6 +56,13 @@ struct mh_policies *mh_policies_new(struct event_base *base, struct mh_pool *poo
                                     const char *operator_namespace, mh_policy_news_fn news,
                                     void *arg);
 void mh_policies_free(struct mh_policies *s);
+/* Times come from this clock; without it from the system's. */
+void mh_policies_set_clock(struct mh_policies *s, const struct mh_clock *clock);
+/* How selectors match labels (lua knows no Kubernetes); without it every selector is refused. */
+void mh_policies_set_match(struct mh_policies *s,
+                           bool (*match)(const char *selector, yyjson_val *labels));
+/* The decisions taken lately. */
+struct mh_ring *mh_policies_ring(struct mh_policies *s);
 /* A labelled ConfigMap came or changed; one without the label counts as removed. */
 enum mh_code mh_policies_update(struct mh_policies *s, yyjson_val *object, struct mh_err *err);
 void mh_policies_remove(struct mh_policies *s, const char *ns, const char *name);
@@ -64,6 +93,8 @@ struct mh_decision {
     /* set by the caller, who keeps it until done or cancel */
     const char *point;     /* "failover/v1" */
     const char *namespace; /* of the cluster */
+    const char *cluster;   /* its name; NULL: the decision is not remembered */
+    yyjson_val *object;    /* the Cluster, for its labels and annotations; NULL: it has none */
     const char *input;     /* JSON, without params; must live until done */
     size_t input_len;
     struct mh_arena *arena;
@@ -86,11 +117,70 @@ void mh_policies_cancel(struct mh_policies *s, struct mh_decision *d);
 /* {"answer":...,"by":"...","error":"one line","error_record":{...}} for a script's ctx.policy, on
  * the decision's arena. NULL: no memory. */
 char *mh_decision_json(const struct mh_decision *d, size_t *len);
-/* Who would decide: as `by` above, on the arena. */
-const char *mh_policies_who(struct mh_policies *s, struct mh_arena *a, const char *point,
-                            const char *ns);
 
 /* One text outside the store, for the webhook: done as in pool.h, op is MH_POLICY_CHECK. */
 void mh_policy_check_start(struct mh_policies *s, struct mh_policy_call *call);
+
+/* --- replay ------------------------------------------------------------------------------------ */
+
+#define MH_REPLAY_MAX 200
+#define MH_REPLAY_LINES 5
+
+/* The last real inputs against one text. */
+struct mh_replay {
+    /* set by the caller, who keeps it until done or cancel */
+    struct mh_policy_job job; /* name, script, params: they must live as long */
+    const char *point;
+    const char *ns;       /* of the clusters; NULL: all */
+    const char *selector; /* of the clusters; NULL: all */
+    const char *tenant;   /* whose text it is, as in pool.h */
+    unsigned most;        /* 0: MH_REPLAY_MAX */
+    int budget_ms;        /* 0: 3 s; what is over then is not replayed */
+    void (*done)(struct mh_replay *r);
+    void *arg;
+    /* set before done */
+    unsigned inputs; /* replayed */
+    unsigned differ;
+    unsigned failed;
+    unsigned nlines;
+    char *lines[MH_REPLAY_LINES]; /* "web/pg failover/v1 10:02:11 7f3a...: order: [a] -> [b]" */
+    char *failure;                /* the first error, with the input's id; NULL: none */
+    struct mh_replaying *impl;
+};
+
+/* done comes once, from inside only without memory. */
+void mh_replay_start(struct mh_policies *s, struct mh_replay *r);
+void mh_replay_cancel(struct mh_replay *r);
+/* Frees the texts of the result. */
+void mh_replay_release(struct mh_replay *r);
+/* "3 of 200 recorded decisions differ", "all 200 recorded decisions stay as they are", "there are no
+ * recorded decisions". */
+void mh_replay_sentence(const struct mh_replay *r, char *out, size_t size);
+
+/* --- figures ------------------------------------------------------------------------------------ */
+
+enum mh_policy_state {
+    MH_RECEIVED,
+    MH_REPLAYED,
+    MH_ACTIVE,
+    MH_REJECTED,
+    MH_ROLLED_BACK,
+    MH_POLICY_STATES
+};
+extern const char *const mh_policy_states[MH_POLICY_STATES];
+
+struct mh_policy_figures {
+    unsigned states[MH_POLICY_STATES]; /* keys in each, now */
+    uint64_t activations;
+    uint64_t rejections;
+    uint64_t rollbacks;
+    uint64_t errors; /* of decisions */
+    uint64_t violations;
+    uint64_t replayed; /* inputs */
+    size_t ring_bytes;
+};
+void mh_policies_figures(struct mh_policies *s, struct mh_policy_figures *out);
+/* Called with the time from an edit to its being active; may be NULL. */
+void mh_policies_on_active(struct mh_policies *s, void (*fn)(void *arg, int64_t us));
 
 #endif

@@ -75,6 +75,36 @@ mh_operator_on_decision(void *arg, const struct mh_decision *d, const struct mh_
         note_decision(op, d, kind, name);
 }
 
+/* An edit became active; arg is that of the news. */
+void
+mh_operator_on_active(void *writer, int64_t us)
+{
+    struct mh_operator *op = ((struct mh_policy_writer *)writer)->arg;
+    mh_metrics_observe(&op->metrics, "moonherd_policy_activation_seconds", "", (double)us / 1e6);
+}
+
+static void
+take_policies(struct mh_operator *op)
+{
+    struct mh_metrics *m = &op->metrics;
+    struct mh_policy_figures f;
+    char labels[40];
+    mh_policies_figures(op->policies, &f);
+    for (int i = 0; i < MH_POLICY_STATES; i++) {
+        (void)snprintf(labels, sizeof(labels), "state=\"%s\"", mh_policy_states[i]);
+        mh_metrics_set(m, "moonherd_policies", labels, f.states[i]);
+    }
+    mh_metrics_set(m, "moonherd_policy_activations_total", "", (double)f.activations);
+    mh_metrics_set(m, "moonherd_policy_rejections_total", "", (double)f.rejections);
+    mh_metrics_set(m, "moonherd_policy_rollbacks_total", "", (double)f.rollbacks);
+    mh_metrics_set(m, "moonherd_policy_errors_total", "", (double)f.errors);
+    mh_metrics_set(m, "moonherd_policy_violations_total", "", (double)f.violations);
+    mh_metrics_set(m, "moonherd_policy_replayed_total", "", (double)f.replayed);
+    mh_metrics_set(m, "moonherd_policy_recorded_bytes", "", (double)f.ring_bytes);
+    mh_metrics_set(m, "moonherd_policy_workers", "", mh_pool_alive(op->pool));
+    mh_metrics_set(m, "moonherd_policy_workers_killed", "", mh_pool_kills(op->pool));
+}
+
 /* Gauges, as they are now. */
 static void
 take_gauges(struct mh_operator *op)
@@ -93,8 +123,7 @@ take_gauges(struct mh_operator *op)
     mh_metrics_set(m, "moonherd_instances_connected", "",
                    (double)mh_instances_connected(&op->instances, &total));
     mh_metrics_set(m, "moonherd_instances", "", (double)total);
-    mh_metrics_set(m, "moonherd_policy_workers", "", mh_pool_alive(op->pool));
-    mh_metrics_set(m, "moonherd_policy_workers_killed", "", mh_pool_kills(op->pool));
+    take_policies(op);
     mh_metrics_set(m, "moonherd_api_requests", "", (double)api.requests);
     mh_metrics_set(m, "moonherd_api_failures", "", (double)api.failures);
     mh_metrics_set(m, "moonherd_api_throttled", "", (double)api.throttled);

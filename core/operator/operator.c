@@ -10,6 +10,7 @@
 #include "base/time.h"
 #include "io/file.h"
 #include "io/loop.h"
+#include "lua/policy_ring.h"
 #include "operator/pages.h"
 
 #define SYNC_NS (20 * MH_NS_PER_MS)
@@ -163,6 +164,8 @@ on_change(void *arg, const struct mh_kind *kind, const char *ns, const char *nam
         return;
     if (!now)
         mh_passes_forget(&op->passes, kind->key, ns, name);
+    if (!now && mh_scripts_of(&op->scripts, kind))
+        mh_ring_forget(mh_policies_ring(op->policies), ns ? ns : "", name);
     mh_route_change(&op->router, kind, old, now, op->env.writing);
 }
 
@@ -225,6 +228,9 @@ load_scripts(struct mh_operator *op, struct mh_err *err)
     if (!op->settings || !op->policies)
         return mh_fail(err, MH_E_NOMEM, "no memory for the policies");
     mh_policies_hold(op->policies, true); /* until we lead */
+    mh_policies_set_clock(op->policies, &op->clock);
+    mh_policies_set_match(op->policies, mh_selector_match);
+    mh_policies_on_active(op->policies, mh_operator_on_active);
     op->scripts = (struct mh_scripts_env){ .clock = op->clock,
                                            .api = op->api,
                                            .kinds = &op->kinds,

@@ -76,6 +76,10 @@ annotate(struct mh_policy_writer *w, const struct mh_policy_news *news)
     }
     mh_buf_str(&b, "\"annotations\":{\"" MH_POLICY_STATUS "\":");
     mh_json_quote(&b, news->annotation, strlen(news->annotation));
+    if (news->report) {
+        mh_buf_str(&b, ",\"" MH_POLICY_REPORT "\":");
+        mh_json_quote(&b, news->report, strlen(news->report));
+    }
     mh_buf_str(&b, "}}}");
     const char *path = mh_kube_path(&n->arena, w->kind, news->namespace, news->name, NULL);
     path = path ? mh_kube_query(&n->arena, path, "fieldManager", "moonherd") : NULL;

@@ -210,6 +210,8 @@ effect_policy(struct mh_effect_call *e)
         return refuse(e, MH_E_NOMEM, "no memory");
     *d = (struct mh_decision){ .point = point,
                                .namespace = run->call->ns,
+                               .cluster = run->call->name,
+                               .object = run->call->object,
                                .input = input,
                                .input_len = len,
                                .arena = e->arena,

@@ -246,6 +246,8 @@ TEST(a_configmap_becomes_active_is_shadowed_rejected_and_removed)
     CHECK(strstr(last_annotation, "\"state\":\"Replayed\"") != NULL);
     CHECK_STR(
         events,
+        "PolicyContested failover.lua: decides failover/v1 for all clusters; later/failover.lua "
+        "claims it too and is younger\n"
         "PolicyShadowed failover.lua: who-first/failover.lua is older and decides failover/v1\n");
     d = decide("app");
     CHECK_STR(d.answer, ZONE3);
@@ -265,7 +267,8 @@ TEST(a_configmap_becomes_active_is_shadowed_rejected_and_removed)
     CHECK_STR(d.answer, "{\"action\":\"hold\",\"at\":130,\"reason\":\"Mine\",\"until_s\":30}");
 
     apply("app", "mine", "2026-03-01T00:00:00Z", NULL, NULL);
-    CHECK_STR(events, "PolicyRemoved f.lua is gone: who-first/failover.lua decides failover/v1 now\n");
+    CHECK_STR(events,
+              "PolicyRemoved f.lua is gone: who-first/failover.lua decides failover/v1 now\n");
     d = decide("app");
     CHECK_STR(d.answer, ZONE3);
 
