@@ -7,15 +7,27 @@ local state = require "chaos.lib.state"
 local ledger = {}
 ledger.__index = ledger
 
+-- Pauses shorter than this are nobody's concern, and are not kept.
+local PAUSE_S = 0.2
+
+--- A connection of its own for each session; to one pod only, if that was asked for.
 local function session(self, n)
-  return self.cluster:conn(self.host, "chaos-writer-" .. n)
+  local host = self.pod and self.cluster:address(self.pod) or self.host
+  local conninfo = self.cluster:conn(host, "chaos-writer-" .. n)
+  return self.settings and ("%s options='%s'"):format(conninfo, self.settings) or conninfo
 end
 
-local function count(self, answer, number, at)
+local function acknowledged(self, number, began, at)
+  self.acked[#self.acked + 1] = number
+  local pause = at - self.last_ack
+  if pause > PAUSE_S then self.pauses[#self.pauses + 1] = { from = self.last_ack, to = at } end
+  self.last_ack = at
+  if began > self.last_began then self.last_began = began end
+end
+
+local function count(self, answer, number, began, at)
   if not answer.error then
-    self.acked[#self.acked + 1] = number
-    if at - self.last_ack > self.gap then self.gap, self.gap_at = at - self.last_ack, self.last_ack end
-    self.last_ack = at
+    acknowledged(self, number, began, at)
   elseif answer.code == "PG" then
     self.refused = self.refused + 1
     self.last_error = answer.error
@@ -36,7 +48,7 @@ local function write(self, n)
     local answer = state.ctx.sql { conninfo = conninfo, sql = sql, params = array { tostring(number) },
                                    timeout = self.timeout }
     local at = state.clock()
-    count(self, answer, number, at)
+    count(self, answer, number, began, at)
     if answer.error then
       state.ctx.disconnect(conninfo)
       state.sleep(0.05)
@@ -47,12 +59,14 @@ local function write(self, n)
   state.ctx.disconnect(conninfo)
 end
 
---- Begins to write; options: rate (rows a second), table_, sessions.
+--- Begins to write. options: rate (rows a second), table_, sessions, timeout (of a statement),
+--- pod (writes to this one, not through -rw), settings ("-c synchronous_commit=off").
 function ledger.start(cluster, options)
   local self = setmetatable({
     cluster = cluster, name = options.table_ or "chaos_ledger", rate = options.rate or 50,
     sessions = options.sessions or 2, timeout = options.timeout or 4, acked = array {}, number = 0, unknown = 0,
-    refused = 0, gap = 0, gap_at = 0, host = cluster:rw(), stopping = false,
+    refused = 0, pauses = {}, last_began = 0, host = cluster:rw(), stopping = false, pod = options.pod,
+    settings = options.settings,
   }, ledger)
   cluster:make_table(self.name)
   self.last_ack = state.clock()
@@ -66,24 +80,25 @@ end
 --- How many rows were acknowledged so far.
 function ledger:count() return #self.acked end
 
---- Waits until rows are acknowledged that were not before; false: not in time.
-function ledger:goes_on(timeout)
-  local before, till = #self.acked, state.clock() + state.seconds(timeout)
-  while #self.acked <= before do
-    if state.clock() > till then return false end
-    state.sleep(0.05)
+--- Was a row acknowledged that was sent at this time or later?
+function ledger:acked_since(time) return self.last_began >= time end
+
+--- The longest time without an acknowledgement that touches this time or a later one; at least 0.
+function ledger:pause_since(time)
+  local longest = self.stopping and 0 or state.clock() - self.last_ack
+  for _, pause in ipairs(self.pauses) do
+    if pause.to >= time then longest = math.max(longest, pause.to - pause.from) end
   end
-  return true
+  return longest
 end
 
 --- Ends; itself.
 function ledger:stop()
+  if self.stopping then return self end
   self.stopping = true
   for _, fiber in ipairs(self.fibers) do state.join(fiber) end
-  local open = state.clock() - self.last_ack
-  if open > self.gap then self.gap = open end
-  state.say("writer: %d rows acknowledged, %d refused, %d unknown, longest pause %.1f s", #self.acked,
-    self.refused, self.unknown, self.gap)
+  state.say("writer of %s: %d rows acknowledged, %d refused, %d unknown, longest pause %.1f s", self.name,
+    #self.acked, self.refused, self.unknown, self:pause_since(0))
   return self
 end
 

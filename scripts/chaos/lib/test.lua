@@ -1,0 +1,131 @@
+--- `t`: what a scenario is given.
+local cluster = require "chaos.lib.cluster"
+local faults = require "chaos.lib.faults"
+local kube = require "chaos.lib.kube"
+local state = require "chaos.lib.state"
+
+local POLL_S = 0.1
+
+-- t.params, t.seed and t.world are read when they are asked for: they are known once the run began.
+local FIELDS = {
+  params = function() return state.params end,
+  seed = function() return state.input.seed end,
+  world = function() return state.input.world end,
+  namespace = function() return state.input.namespace end,
+}
+
+local t = setmetatable({ kube = kube }, {
+  __index = function(_, name) return FIELDS[name] and FIELDS[name]() or nil end,
+})
+
+local clusters = {}
+
+--- A cluster by name; the only one of a name.
+function t.cluster(name)
+  if not clusters[name] then
+    clusters[name] = cluster.new(name)
+    clusters[name]:make_probe()
+  end
+  return clusters[name]
+end
+
+function t.clock() return state.clock() end
+function t.sleep(time) state.sleep(state.seconds(time)) end
+
+--- A number of 1..n; the same seed gives the same numbers.
+function t.rand(n)
+  state.draws = state.draws + 1
+  return state.draw(n)
+end
+
+--- One of a list.
+function t.pick(list) return list[t.rand(#list)] end
+
+--- Is the scenario run with this defence switched off?
+function t.without(name) return state.input.without == name end
+
+function t.step(fmt, ...)
+  local text = fmt:format(...)
+  state.steps:add { at = state.clock(), text = text }
+  state.say("%s", text)
+end
+
+function t.record(name, value)
+  state.records:add { at = state.clock(), name = name, value = value }
+  state.say("  %s = %s", name, tostring(value))
+end
+
+local function checked(ok, text)
+  state.checks:add { at = state.clock(), ok = ok, text = text }
+  state.say("%s %s", ok and "  ok:" or "  NOT OK:", text)
+  if not ok then state.fail("%s", text) end
+end
+
+--- What must be true now.
+function t.check(ok, fmt, ...)
+  checked(ok and true or false, fmt:format(...))
+  return ok
+end
+
+--- fn() must become true in time; its value. text says what is waited for.
+function t.eventually(timeout, fn, text)
+  local seconds, from = state.seconds(timeout), state.clock()
+  while true do
+    local value = fn()
+    local took = state.clock() - from
+    if value then
+      checked(true, ("%s (%.1f s)"):format(text or "it becomes true", took))
+      return value
+    end
+    if took > seconds then checked(false, ("%s: not within %g s"):format(text or "it becomes true", seconds)) end
+    state.sleep(POLL_S)
+  end
+end
+
+--- fn() must be true all the time; text is what it would mean if not.
+function t.always(duration, fn, text)
+  local till = state.clock() + state.seconds(duration)
+  local looks = 0
+  repeat
+    looks = looks + 1
+    if not fn() then checked(false, text or "it is true all the time") end
+    state.sleep(POLL_S)
+  until state.clock() > till
+  checked(true, ("never in %d looks: %s"):format(looks, text or "it is false"))
+end
+
+--- A handle: :stop() asks it to end and gives what it returned, :join(timeout) waits.
+local fiber = {}
+fiber.__index = fiber
+function fiber:join(timeout) return state.join(self.inner, timeout and state.seconds(timeout)) end
+
+--- What fn returns may itself be stopped (a writer): then that is what stop does.
+function fiber:stop()
+  local result = state.join(self.inner)
+  if type(result) == "table" and result.stop then return result:stop() end
+  return result
+end
+
+function t.spawn(fn) return setmetatable({ inner = state.spawn(fn) }, fiber) end
+
+-- --- faults ------------------------------------------------------------------------------------
+
+local function of(pod)
+  local p, why = kube.get("pods", pod)
+  local name = p and (p.metadata.labels or {})["cnpg.io/cluster"]
+  if not name then error(("pod %s: %s"):format(pod, why or "belongs to no cluster"), 0) end
+  return t.cluster(name)
+end
+
+function t.kill(pod, what) faults.kill(of(pod), pod, what) end
+function t.freeze(pod) faults.freeze(of(pod), pod) end
+function t.node_off(node)
+  for _, c in pairs(clusters) do return faults.node_off(c, node) end
+  error("t.cluster first", 0)
+end
+
+t.delete_pod, t.thaw, t.cut, t.heal, t.slow = faults.delete, faults.thaw, faults.cut, faults.heal, faults.slow
+t.partition, t.node_on, t.api, t.api_heal = faults.partition, faults.node_on, faults.api, faults.api_heal
+t.disk_full, t.disk_free, t.fault, t.on_end = faults.disk_full, faults.disk_free, faults.other, faults.on_end
+
+return t
