@@ -277,6 +277,18 @@ mh_request_header(struct mh_request *req, const char *name)
     return p->ev ? evhttp_find_header(evhttp_request_get_input_headers(p->ev), name) : NULL;
 }
 
+size_t
+mh_request_headers(struct mh_request *req, const char *name, const char **values, size_t max)
+{
+    struct mh_pending *p = req->impl;
+    size_t n = 0;
+    struct evkeyval *h = p->ev ? evhttp_request_get_input_headers(p->ev)->tqh_first : NULL;
+    for (; h && n < max; h = h->next.tqe_next)
+        if (strcasecmp(h->key, name) == 0)
+            values[n++] = h->value;
+    return n;
+}
+
 bool
 mh_reply_header(struct mh_request *req, const char *name, const char *value)
 {

@@ -85,6 +85,9 @@ enum mh_code mh_server_set_tls(struct mh_server *s, const struct mh_server_tls *
 const char *mh_request_query(struct mh_request *req, const char *name);
 /* The value of a header, NULL if absent. Lives as long as the request. */
 const char *mh_request_header(struct mh_request *req, const char *name);
+/* All values of a header that is given several times, at most max of them; how many. */
+size_t mh_request_headers(struct mh_request *req, const char *name, const char **values,
+                          size_t max);
 
 /* Adds a header to the coming reply or stream; false for no memory or a bad value. */
 bool mh_reply_header(struct mh_request *req, const char *name, const char *value);

@@ -18,6 +18,8 @@ enum { STDIN, STDOUT, STDERR, ERROR, RESIZE, CLOSE = 255 };
 
 #define LOOK_NS (50 * MH_NS_PER_MS)
 #define PIECE 32768
+/* Clients before 1.33 may throw away what comes before they have made their streams. */
+#define GRACE_NS (40 * MH_NS_PER_MS)
 
 struct session {
     struct connect_any any;
@@ -32,14 +34,16 @@ struct session {
     bool tty;
     bool started;
     bool exited;
-    bool full; /* the client does not keep up */
+    bool full;              /* the client does not keep up, or is not asked to yet */
+    struct mh_timer *timer; /* grace, or the next look */
     /* attach */
     bool attach;
-    struct mh_timer *timer;
     struct mh_sb_loglines lines;
     int log;
     char ns[64], pod[256], container[64];
 };
+
+static void look(void *arg);
 
 /* --- the end ---------------------------------------------------------------------------------------------- */
 
@@ -166,17 +170,33 @@ on_readable(evutil_socket_t fd, short what, void *arg)
 }
 
 static void
-on_drained(void *arg)
+go_on(struct session *s)
 {
-    struct session *s = arg;
-    if (!s->full)
-        return;
     s->full = false;
     for (int k = 0; k < 2; k++)
         if (s->reads[k])
             (void)event_add(s->reads[k], NULL);
     if (s->exited)
         drain(s);
+}
+
+static void
+on_drained(void *arg)
+{
+    struct session *s = arg;
+    if (s->full && !s->timer)
+        go_on(s);
+}
+
+static void
+on_grace(void *arg)
+{
+    struct session *s = arg;
+    s->timer = NULL;
+    if (s->attach)
+        look(s);
+    else
+        go_on(s);
 }
 
 static void
@@ -348,7 +368,7 @@ add_events(struct session *s)
         if (out[i] < 0)
             continue;
         s->reads[i] = event_new(s->env.base, out[i], EV_READ | EV_PERSIST, on_readable, s);
-        if (!s->reads[i] || event_add(s->reads[i], NULL) != 0)
+        if (!s->reads[i])
             return false;
     }
     if (s->exec.fd[0] < 0)
@@ -401,8 +421,8 @@ mh_sb_exec(struct connect_ask *k, bool attach)
         return;
     }
     s->v5 = chosen == 0;
-    if (attach)
-        look(s);
-    else if (!add_events(s))
+    s->full = true;
+    s->timer = s->env.clock.after(s->env.clock.self, GRACE_NS, on_grace, s);
+    if (!s->timer || (!attach && !add_events(s)))
         finish(s, 0, "no memory");
 }

@@ -45,7 +45,7 @@ struct mh_sb_req {
     const char *reply_type; /* "application/json" */
     const char *etag;       /* NULL: none */
     int retry_after_s;
-    const char *warnings[MH_SB_WARNINGS_MAX]; /* each the text of a Warning header: 299 - "..." */
+    const char *warnings[MH_SB_WARNINGS_MAX]; /* plain texts, each for a Warning header */
     int nwarnings;
     void *impl; /* of rest */
 };

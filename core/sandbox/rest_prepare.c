@@ -139,24 +139,23 @@ bad_patch(struct mh_sb_op *op, const char *why)
     mh_sb_invalid(op->req, "", "", "", &causes);
 }
 
-/* 400 or warnings for fields that the schema does not know. */
+/* 400 or warnings for fields that are there twice, or that the schema does not know. */
 static bool
-unknown_fields(struct mh_sb_op *op, const struct mh_sb_texts *dropped)
+odd_fields(struct mh_sb_op *op, const struct mh_sb_texts *odd)
 {
     const char *how = op->t.q.field_validation;
     struct mh_buf b;
-    if (!dropped->count || mh_str_eq(how, "Ignore"))
+    if (!odd->count || mh_str_eq(how, "Ignore"))
         return true;
     if (!mh_str_eq(how, "Strict")) {
-        for (size_t i = 0; i < dropped->count; i++)
-            mh_sb_warn(op->req,
-                       mh_arena_printf(op->arena, "unknown field \"%s\"", dropped->items[i]));
+        for (size_t i = 0; i < odd->count; i++)
+            mh_sb_warn(op->req, odd->items[i]);
         return true;
     }
     mh_buf_init(&b, (size_t)64 << 10);
     mh_buf_str(&b, "strict decoding error: ");
-    for (size_t i = 0; i < dropped->count; i++)
-        mh_buf_printf(&b, "%sunknown field \"%s\"", i ? ", " : "", dropped->items[i]);
+    for (size_t i = 0; i < odd->count; i++)
+        mh_buf_printf(&b, "%s%s", i ? ", " : "", odd->items[i]);
     if (op->verb == MH_SB_PATCH && !op->apply)
         bad_patch(op, mh_buf_text(&b));
     else
@@ -166,15 +165,31 @@ unknown_fields(struct mh_sb_op *op, const struct mh_sb_texts *dropped)
     return false;
 }
 
+static void
+say_odd(struct mh_sb_op *op, const char *what, const struct mh_sb_texts *paths,
+        struct mh_sb_texts *odd)
+{
+    for (size_t i = 0; i < paths->count; i++) {
+        const char *text = mh_arena_printf(op->arena, "%s field \"%s\"", what, paths->items[i]);
+        if (text)
+            mh_sb_texts_add(odd, text);
+    }
+}
+
 static bool
 shape(struct mh_sb_op *op)
 {
     const struct mh_sb_schema *s = mh_sb_version_schema(op->api, op->t.v);
-    struct mh_sb_texts dropped;
+    struct mh_sb_texts twice, dropped, odd;
+    mh_sb_texts_init(&twice, op->arena);
     mh_sb_texts_init(&dropped, op->arena);
+    mh_sb_texts_init(&odd, op->arena);
+    mh_sb_drop_duplicates(op->obj, &twice);
     if (s)
         mh_sb_schema_prune(s, op->obj, &dropped);
-    return unknown_fields(op, &dropped);
+    say_odd(op, "duplicate", &twice, &odd);
+    say_odd(op, "unknown", &dropped, &odd);
+    return odd_fields(op, &odd);
 }
 
 static bool

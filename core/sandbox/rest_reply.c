@@ -27,11 +27,11 @@ mh_sb_no_memory(struct mh_sb_req *req)
 void
 mh_sb_warn(struct mh_sb_req *req, const char *text)
 {
-    for (int i = 0; i < req->nwarnings; i++) {
+    for (int i = 0; text && i < req->nwarnings; i++) {
         if (strcmp(req->warnings[i], text) == 0)
             return;
     }
-    const char *copy = mh_arena_strdup(req->arena, text);
+    const char *copy = text ? mh_arena_strdup(req->arena, text) : NULL;
     if (copy && req->nwarnings < MH_SB_WARNINGS_MAX)
         req->warnings[req->nwarnings++] = copy;
 }

@@ -24,13 +24,33 @@ forget(struct door_req *r)
     mh_arena_release(&arena);
 }
 
+/* Warning: 299 - "text", with quotes and backslashes escaped, and without what ends a header. */
+static void
+add_warnings(struct door_req *r)
+{
+    for (int i = 0; i < r->req.nwarnings; i++) {
+        const char *s = r->req.warnings[i];
+        char *out = mh_arena_alloc(&r->arena, 2 * strlen(s) + 16), *w = out;
+        if (!out)
+            return;
+        memcpy(w, "299 - \"", 7);
+        for (w += 7; *s; s++) {
+            if (*s == '"' || *s == '\\')
+                *w++ = '\\';
+            *w++ = (char)((unsigned char)*s < ' ' || *s == 127 ? ' ' : *s);
+        }
+        *w++ = '"';
+        *w = '\0';
+        (void)mh_reply_header(r->http, "Warning", out);
+    }
+}
+
 static void
 add_headers(struct door_req *r)
 {
     struct mh_sb_req *req = &r->req;
     char number[24];
-    for (int i = 0; i < req->nwarnings; i++)
-        (void)mh_reply_header(r->http, "Warning", req->warnings[i]);
+    add_warnings(r);
     if (req->etag)
         (void)mh_reply_header(r->http, "ETag", req->etag);
     (void)mh_reply_header(r->http, "Vary",
@@ -84,74 +104,6 @@ void
 mh_sb_door_taken(struct mh_sb_req *req)
 {
     forget(req->arg);
-}
-
-/* --- who asks ------------------------------------------------------------------------------------ */
-
-static bool
-known(struct door_req *r)
-{
-    const char *h = mh_request_header(r->http, "Authorization");
-    if (!h || strncasecmp(h, "Bearer ", 7) != 0)
-        return false;
-    for (h += 7; *h == ' '; h++)
-        ;
-    return mh_sb_auth_check(r->door->config.auth, &r->arena, h, NULL, &r->who);
-}
-
-/* May he act as somebody else? Takes the other's place if so; false: answered. */
-static bool
-may_impersonate(struct door_req *r, const char *resource, const char *ns, const char *name)
-{
-    struct mh_sb_attrs at = { .user = r->req.user,
-                              .uid = r->req.uid ? r->req.uid : "",
-                              .groups = r->req.groups,
-                              .verb = "impersonate",
-                              .group = "",
-                              .version = "v1",
-                              .resource = resource,
-                              .subresource = "",
-                              .ns = ns,
-                              .name = name,
-                              .path = r->http->path,
-                              .is_resource = true };
-    return mh_sb_may(r->door->config.api, &r->req, &at);
-}
-
-static bool
-impersonate(struct door_req *r)
-{
-    static const char prefix[] = "system:serviceaccount:";
-    const char *user = mh_request_header(r->http, "Impersonate-User");
-    const char *group = mh_request_header(r->http, "Impersonate-Group");
-    if (!user)
-        return true;
-    const char *colon = mh_str_starts(user, prefix) ? strchr(user + sizeof(prefix) - 1, ':') : NULL;
-    bool may;
-    if (colon) {
-        const char *ns = mh_arena_strndup(&r->arena, user + sizeof(prefix) - 1,
-                                          (size_t)(colon - user) - sizeof(prefix) + 1);
-        may = may_impersonate(r, "serviceaccounts", ns ? ns : "", colon + 1);
-    } else {
-        may = may_impersonate(r, "users", "", user);
-    }
-    if (may && group)
-        may = may_impersonate(r, "groups", "", group);
-    const char *const groups[] = { group, NULL };
-    if (!may)
-        return false;
-    if (mh_sb_auth_groups(&r->arena, user, groups, &r->who))
-        return true;
-    mh_sb_refuse(&r->req, 500, "InternalError", "no memory");
-    return false;
-}
-
-static void
-set_who(struct door_req *r)
-{
-    r->req.user = r->who.user;
-    r->req.uid = r->who.uid;
-    r->req.groups = r->who.groups;
 }
 
 /* --- watches ------------------------------------------------------------------------------------- */
@@ -214,8 +166,7 @@ open_watch(struct door_req *r, const struct mh_sb_attrs *at)
         mh_sb_door_done(&r->req);
         return;
     }
-    for (int i = 0; i < r->req.nwarnings; i++)
-        (void)mh_reply_header(r->http, "Warning", r->req.warnings[i]);
+    add_warnings(r);
     (void)mh_reply_header(r->http, "Cache-Control", "no-cache, private");
     w->stream = mh_stream_start(r->http, "application/json");
     forget(r);
@@ -389,12 +340,11 @@ on_request(struct mh_request *http, void *arg)
         mh_reply_text(http, 503, "no memory");
         return;
     }
-    if (!known(r)) {
+    if (!mh_sb_door_known(r)) {
         mh_sb_refuse(&r->req, 401, "Unauthorized", "Unauthorized");
         mh_sb_door_done(&r->req);
         return;
     }
-    set_who(r);
     if (d->config.control && mh_str_starts(http->path, CONTROL)) {
         if (mh_str_eq(r->who.user, MH_SB_ADMIN)) {
             d->config.control(d->config.arg, &r->req);
@@ -404,11 +354,10 @@ on_request(struct mh_request *http, void *arg)
         }
         return;
     }
-    if (!impersonate(r) || !make_json(r)) {
+    if (!mh_sb_door_impersonate(r) || !make_json(r)) {
         mh_sb_door_done(&r->req);
         return;
     }
-    set_who(r);
     serve_now(r);
 }
 

@@ -1,4 +1,4 @@
-/* serve_in.h - the door's own structures, shared by serve.c and stale.c. */
+/* serve_in.h - the door's own structures, shared by serve.c, serve_who.c and stale.c. */
 #ifndef MH_SANDBOX_SERVE_IN_H
 #define MH_SANDBOX_SERVE_IN_H
 
@@ -38,6 +38,10 @@ struct mh_sb_door {
 };
 
 void mh_sb_door_done(struct mh_sb_req *req);
+/* Takes the token's user for the request; false: nobody we know. */
+bool mh_sb_door_known(struct door_req *r);
+/* Takes the one whom the headers ask to act as; false: he may not, answered (not yet sent). */
+bool mh_sb_door_impersonate(struct door_req *r);
 /* The faults are others now. */
 void mh_sb_door_changed(struct mh_sb_door *d);
 /* Answers a read with what it was answered first since the fault began; false: this is the first

@@ -48,6 +48,27 @@ connect_pod(void *arg, struct mh_sb_req *req, const struct mh_sb_attrs *at, yyjs
     mh_sb_connect(&env, req, at, object);
 }
 
+/* The old form of OpenAPI, without a single schema: kubectl asks for it when version 3 does not know a kind, and then
+ * goes on to say so itself. */
+static bool
+openapi_v2(struct mh_sb_req *req)
+{
+    static const char json[] =
+        "{\"swagger\":\"2.0\",\"info\":{\"title\":\"Kubernetes\",\"version\":\"v1\"},"
+        "\"paths\":{},\"definitions\":{}}";
+    /* swagger (1), info (2) with title (1) and version (2), paths (8), definitions (9) */
+    static const char protobuf[] = "\n\0032.0\022\020\n\nKubernetes\022\002v1B\0J";
+    bool wants_json = !req->accept || !strstr(req->accept, "protobuf");
+    if (strcmp(req->path, "/openapi/v2") != 0 && !mh_str_starts(req->path, "/openapi/v2?"))
+        return false;
+    mh_sb_answer(req, 200, wants_json ? json : protobuf,
+                 wants_json ? sizeof(json) - 1 : sizeof(protobuf));
+    if (!wants_json)
+        req->reply_type = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf";
+    req->done(req);
+    return true;
+}
+
 static bool
 other(void *arg, struct mh_sb_req *req)
 {
@@ -62,7 +83,7 @@ other(void *arg, struct mh_sb_req *req)
             return true;
         }
     }
-    return false;
+    return openapi_v2(req);
 }
 
 static bool
