@@ -13,23 +13,27 @@
 #include "lua/guard.h"
 #include "lua/lib.h"
 #include "lua/policy_host.h"
+#include "lua/shape.h"
 #include "lua/value.h"
 #include "lua/yaml.h"
 
-static const char *const libs[] = { "policies/lib/words", "policies/lib/params",
-                                    "policies/lib/decide", "policies/lib/points",
-                                    "policies/lib/check" };
-#define LIBS_DECIDE 3
-#define LIBS_CHECK 5
+static const char *const libs[] = { "policies/lib/words",    "policies/lib/results",
+                                    "policies/lib/params",   "policies/lib/decide",
+                                    "policies/lib/contract", "policies/lib/check",
+                                    "policies/lib/time" };
+#define LIBS_DECIDE 4
+#define LIBS_CHECK 6
+#define LIB_TIME 6 /* only where the text speaks of it */
+#define LIBS 7
 #define LIB_MAX ((size_t)256 << 10)
 
 /* Our own files compiled once per process; never bytecode from outside. */
-static struct mh_buf compiled[LIBS_CHECK];
+static struct mh_buf compiled[LIBS];
 
 bool
 mh_policy_point_known(const char *point)
 {
-    return point && (strcmp(point, "failover/v1") == 0 || strcmp(point, "placement/v1") == 0);
+    return mh_point_find(point) != NULL;
 }
 
 /* --- our part of the VM ----------------------------------------------------------------------- */
@@ -74,7 +78,10 @@ static void
 load_libs(lua_State *L, struct mh_policy_run *run, int host)
 {
     int n = run->job->op == MH_POLICY_CHECK ? LIBS_CHECK : LIBS_DECIDE;
-    for (int i = 0; i < n; i++) {
+    bool times = memmem(run->job->script, run->job->script_len, "time", 4) != NULL;
+    for (int i = 0; i < LIBS; i++) {
+        if (i == LIB_TIME ? !times : i >= n)
+            continue;
         load_lib(L, run, i);
         lua_pushvalue(L, host);
         lua_call(L, 1, 0);
@@ -120,9 +127,8 @@ policy_fn(lua_State *L)
     lua_getfield(L, 2, "definition");
     lua_pushvalue(L, 3);
     mh_value_push(L, run->params);
-    if (!check)
-        mh_value_push(L, run->input);
-    lua_call(L, check ? 3 : 4, 0);
+    mh_value_push(L, check ? run->beside : run->input);
+    lua_call(L, 4, 0);
     return 0;
 }
 
@@ -155,6 +161,26 @@ utf8_text(const char *s, size_t n, int *line)
         i += want;
     }
     return true;
+}
+
+/* NAME.cases.yaml: a list of cases. */
+static bool
+read_cases(struct mh_policy_run *run, const struct mh_policy_job *job, struct mh_policy_result *r)
+{
+    int line = 1;
+    struct mh_err err = { .code = MH_OK };
+    size_t stem = strlen(job->name) - (mh_str_ends(job->name, ".lua") ? 4 : 0);
+    if (job->cases_len > MH_POLICY_OUTPUT_MAX)
+        (void)mh_fail(&err, MH_E_LIMIT, "cases are over %zu bytes", MH_POLICY_OUTPUT_MAX);
+    else
+        (void)mh_yaml_parse(run->arena, job->cases, job->cases_len, &run->beside, &line, &err);
+    if (err.code == MH_OK && !yyjson_is_arr(run->beside) && yyjson_get_len(run->beside) > 0)
+        (void)mh_fail(&err, MH_E_INVALID, "want a list of cases");
+    if (err.code == MH_OK)
+        return true;
+    set_error(r, "contract", mh_arena_printf(run->arena, "%.*s.cases.yaml", (int)stem, job->name),
+              line, mh_arena_strdup(run->arena, err.msg));
+    return false;
 }
 
 /* Reads script, parameters and input of the job; false with the error in the result. */
@@ -200,6 +226,8 @@ prepare(struct mh_policy_run *run, struct mh_policy_job *job, struct mh_policy_r
         set_error(r, "contract", run->params_file, line, mh_arena_strdup(run->arena, err.msg));
         return false;
     }
+    if (job->cases && !read_cases(run, job, r))
+        return false;
     if (job->op == MH_POLICY_DECIDE &&
         (job->input_len > MH_POLICY_INPUT_MAX ||
          mh_json_parse(run->arena, job->input, job->input_len, &run->input, &err) != MH_OK ||
@@ -224,6 +252,17 @@ finish(struct mh_policy_run *run, enum mh_code code, struct mh_policy_result *r)
         if (!r->ok)
             set_error(r, "output", run->job->name, 0, "no answer");
     }
+    if (!r->ok)
+        mh_policy_told(run, false, r->error.message);
+    r->steps = run->steps;
+    if (r->ok && run->failed_steps > 0) {
+        const struct mh_policy_step *s = run->steps;
+        while (s->ok)
+            s = s->next;
+        set_error(r, "contract", run->job->name, run->line,
+                  mh_arena_printf(run->arena, "%d of %d cases and fixtures failed, the first: %s",
+                                  run->failed_steps, run->cases, s->name));
+    }
     if (!r->ok && run->step[0])
         r->error.message = mh_arena_printf(run->arena, "%s (in %s)", r->error.message, run->step)
                                ?: r->error.message;
@@ -239,6 +278,18 @@ now_us(void)
     return (int64_t)ts.tv_sec * 1000000 + ts.tv_nsec / 1000;
 }
 
+/* The built-in policy of some decision points always says the same: no VM is needed to hear it. */
+static bool
+answer_constant(const struct mh_policy_job *job, struct mh_policy_result *r)
+{
+    const struct mh_point *p = mh_point_find(job->point);
+    if (job->op != MH_POLICY_DECIDE || job->script || !p || !p->built_in)
+        return false;
+    *r = (struct mh_policy_result){ .ok = true, .point = p->name, .answer = p->built_in };
+    r->answer_len = strlen(p->built_in);
+    return true;
+}
+
 void
 mh_policy_run(struct mh_arena *a, const struct mh_policy_job *given, struct mh_policy_result *r)
 {
@@ -247,6 +298,8 @@ mh_policy_run(struct mh_arena *a, const struct mh_policy_job *given, struct mh_p
     struct mh_policy_run run = { .job = &job, .arena = a };
     *r = (struct mh_policy_result){ .ok = false };
     set_error(r, "memory", NULL, 0, NULL);
+    if (answer_constant(&job, r))
+        return;
     struct mh_vm *vm = mh_vm_new(&mh_limits_policy);
     if (vm && prepare(&run, &job, r)) {
         mh_vm_begin(vm, NULL);

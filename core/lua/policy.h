@@ -29,6 +29,18 @@ struct mh_policy_job {
     size_t params_len;
     const char *input; /* JSON of a decision, without params */
     size_t input_len;
+    /* Of a check in this process only; they do not travel to a worker. */
+    const char *cases; /* text of NAME.cases.yaml, NULL: none */
+    size_t cases_len;
+    bool all; /* every case and fixture runs and is told, not only up to the first mistake */
+};
+
+/* A case or fixture of a check. */
+struct mh_policy_step {
+    struct mh_policy_step *next;
+    const char *name; /* "case 'the zone wins'" */
+    bool ok;
+    const char *message; /* when !ok */
 };
 
 struct mh_policy_result {
@@ -40,6 +52,7 @@ struct mh_policy_result {
     struct mh_script_error error; /* when !ok; kind and message are always set then */
     int64_t fuel;
     int64_t took_us;
+    struct mh_policy_step *steps; /* of a check with `all`, in their order */
 };
 
 /* All texts of the result are on the arena or static. */

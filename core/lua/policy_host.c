@@ -4,8 +4,10 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "lua/embed.h"
 #include "lua/guard.h"
 #include "lua/lib.h"
+#include "lua/shape.h"
 #include "lua/value.h"
 
 static struct mh_policy_run *
@@ -153,19 +155,110 @@ host_copy(lua_State *L)
     return 1;
 }
 
+/* begin(): a new budget within a step, for what is the script's own */
+static int
+host_begin(lua_State *L)
+{
+    struct mh_policy_run *run = run_of(L);
+    struct mh_vm *vm = mh_vm_of(L);
+    const char *kind = vm->kind;
+    run->fuel += vm->fuel;
+    mh_vm_begin(vm, NULL);
+    vm->kind = kind;
+    return 0;
+}
+
+/* is_point(name) */
+static int
+host_is_point(lua_State *L)
+{
+    lua_pushboolean(L, mh_point_find(lua_tostring(L, 1)) != NULL);
+    return 1;
+}
+
+/* check_input(point, input): raises if it is not as the decision point says */
+static int
+host_check_input(lua_State *L)
+{
+    struct mh_policy_run *run = run_of(L);
+    const struct mh_point *p = mh_point_find(luaL_checkstring(L, 1));
+    struct mh_err err;
+    yyjson_val *input;
+    size_t len;
+    const char *text = encode(L, run, 2, "given", MH_POLICY_INPUT_MAX, &len);
+    if (!p)
+        return raise(L, run, "there is no such decision point");
+    if (mh_json_parse(run->arena, text, len, &input, &err) != MH_OK ||
+        mh_shape_input(p, "given", input, &err) != MH_OK)
+        return raise(L, run, err.msg);
+    return 0;
+}
+
+/* load(name): what policies/NAME of ours returns; it gets the host */
+static int
+host_load(lua_State *L)
+{
+    struct mh_policy_run *run = run_of(L);
+    const char *name = lua_pushfstring(L, "policies/%s", luaL_checkstring(L, 1));
+    const struct mh_script *s = mh_script_find(run->arena, name);
+    if (!s)
+        return luaL_error(L, "%s is missing", name);
+    mh_vm_load(L, lua_pushfstring(L, "%s.lua", name), s->text, s->len);
+    lua_pushvalue(L, lua_upvalueindex(2));
+    lua_call(L, 1, 1);
+    return 1;
+}
+
+void
+mh_policy_told(struct mh_policy_run *run, bool ok, const char *message)
+{
+    struct mh_policy_step *s = mh_arena_alloc(run->arena, sizeof(*s));
+    if (!s || !run->job->all || !run->step[0])
+        return;
+    *s = (struct mh_policy_step){ .name = mh_arena_strdup(run->arena, run->step), .ok = ok };
+    s->message = message ? mh_arena_strdup(run->arena, message) : NULL;
+    if (!run->last_step)
+        run->last_step = &run->steps;
+    *run->last_step = s;
+    run->last_step = &s->next;
+    run->failed_steps += !ok;
+    run->step[0] = 0;
+}
+
+/* told(ok, message): how the step ended */
+static int
+host_told(lua_State *L)
+{
+    mh_policy_told(run_of(L), lua_toboolean(L, 1), lua_tostring(L, 2));
+    return 0;
+}
+
 void
 mh_policy_push_host(lua_State *L, struct mh_policy_run *run)
 {
     static const luaL_Reg fns[] = {
-        { "set", host_set },           { "declared", host_declared },
-        { "fail", host_fail },         { "kind", host_kind },
-        { "step", host_step },         { "guard", host_guard },
-        { "remember", host_remember }, { "is_array", host_is_array },
-        { "copy", host_copy },         { NULL, NULL },
+        { "set", host_set },
+        { "declared", host_declared },
+        { "fail", host_fail },
+        { "kind", host_kind },
+        { "step", host_step },
+        { "guard", host_guard },
+        { "remember", host_remember },
+        { "is_array", host_is_array },
+        { "copy", host_copy },
+        { "is_point", host_is_point },
+        { "load", host_load },
+        { "check_input", host_check_input },
+        { "told", host_told },
+        { "begin", host_begin },
+        { NULL, NULL },
     };
-    lua_createtable(L, 0, 24);
+    lua_createtable(L, 0, 40);
     lua_pushlightuserdata(L, run);
-    luaL_setfuncs(L, fns, 1);
+    lua_pushvalue(L, -2);
+    luaL_setfuncs(L, fns, 2);
+    lua_pushboolean(L, run->job->all);
+    lua_setfield(L, -2, "is_test");
     lua_pushstring(L, run->params_file);
     lua_setfield(L, -2, "params_file");
 }

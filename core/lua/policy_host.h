@@ -10,6 +10,7 @@ struct mh_policy_run {
     const struct mh_policy_job *job;
     struct mh_arena *arena;
     yyjson_val *params;
+    yyjson_val *beside;      /* cases of a file; NULL: none */
     yyjson_val *input;       /* of the decision, or of the case that runs */
     const char *params_file; /* "failover.params.yaml" */
     const char *declared;    /* decision point of the script */
@@ -19,7 +20,13 @@ struct mh_policy_run {
     int64_t fuel;   /* of the steps before */
     const char *answer;
     size_t answer_len;
+    struct mh_policy_step *steps; /* of a check with `all` */
+    struct mh_policy_step **last_step;
+    int failed_steps;
 };
+
+/* Notes how the step that runs ended; no memory: it is lost. */
+void mh_policy_told(struct mh_policy_run *run, bool ok, const char *message);
 
 /* Pushes the host table. Raises. */
 void mh_policy_push_host(lua_State *L, struct mh_policy_run *run);

@@ -1,7 +1,9 @@
---- What a text must pass before it may decide: its declaration, its own cases, the fixtures of the core.
+-- luacheck: read globals array
+--- What a text must pass before it may decide: its declaration, its own cases, those of files beside it, the
+--- fixtures of the core.
 local host = ...
 local ipairs, pairs, type, tostring, format = ipairs, pairs, type, tostring, string.format
-local rawlen, rawget, rawequal = rawlen, rawget, rawequal
+local rawlen, rawget, rawequal, match, pcall = rawlen, rawget, rawequal, string.match, pcall
 local fail = host.fail
 
 local KEYS = { params = "table", decide = "function", cases = "table", description = "string" }
@@ -25,7 +27,7 @@ function host.check_definition(definition, returned)
     fail('the script declares nothing: want return policy "failover/v1" { ... }')
   elseif not rawequal(definition, returned) then
     fail("the script must return its policy")
-  elseif not host.points[host.point] then
+  elseif not host.is_point(host.point) then
     fail("there is no decision point '%s'", host.point)
   end
   check_keys("policy", definition, KEYS)
@@ -61,26 +63,17 @@ local function compare(want, got, path)
   end
 end
 
-local function check_given(point, given)
-  for key in pairs(given) do
-    if not point.fields[key] then
-      fail("given: '%s' is no field of %s", tostring(key), host.point)
-    end
-  end
-  for i, item in ipairs(given[point.list] or {}) do
-    for key in pairs(type(item) == "table" and item or {}) do
-      if not point.item[key] then
-        fail("given.%s[%d]: '%s' is no field of %s", point.list, i, tostring(key), host.point)
-      end
-    end
-  end
+local function input_of(point, given, bare)
+  local input = host.fill(point.input, given, bare)
+  host.check_input(host.point, input)
+  host.begin()
+  return input
 end
 
 local function run_case(definition, point, raw, case)
   host.kind("contract")
   check_keys("case", case, CASE)
-  check_given(point, case.given or {})
-  local input = point.defaults(case.given or {})
+  local input = input_of(point, case.given or {})
   local params = host.read_params(definition.params, raw, case.params or {})
   local answer = host.ask(definition, input, params)
   host.kind("contract")
@@ -89,8 +82,18 @@ local function run_case(definition, point, raw, case)
   end
 end
 
-local function run_cases(definition, point, raw)
-  local cases = definition.cases or {}
+--- Runs one step; in a test all of them are told, in a check the first mistake ends it.
+local function step(title, run, ...)
+  host.step(title)
+  if not host.is_test then
+    run(...)
+    return
+  end
+  local ok, why = pcall(run, ...)
+  host.told(ok, not ok and tostring(why) or nil)
+end
+
+local function run_cases(definition, point, raw, cases)
   if rawlen(cases) > CASES_MAX then
     fail("more than %d cases", CASES_MAX)
   end
@@ -98,35 +101,41 @@ local function run_cases(definition, point, raw)
     if type(case) ~= "table" then
       fail("cases[%d]: want a table", i)
     end
-    host.step(format("case '%s'", type(case.name) == "string" and case.name or tostring(i)))
-    run_case(definition, point, raw, case)
+    step(format("case '%s'", type(case.name) == "string" and case.name or tostring(i)), run_case, definition,
+      point, raw, case)
   end
 end
 
-local function run_fixtures(definition, point, raw)
-  for _, fixture in ipairs(point.fixtures) do
-    host.step(format("fixture '%s'", fixture[1]))
-    host.kind("contract")
-    local input = point.defaults(fixture[2])
-    if fixture[2].bare then
-      input.bare = nil
-      for _, item in ipairs(input[point.list]) do
-        item.priority = nil
-      end
-    end
-    host.ask(definition, input, host.read_params(definition.params, raw))
-  end
+local function run_fixture(definition, point, raw, fixture)
+  host.kind("contract")
+  local input = input_of(point, fixture[2], fixture.bare)
+  host.ask(definition, input, host.read_params(definition.params, raw))
 end
 
---- Everything. `raw` are the parameters as they were written.
-function host.check(definition, returned, raw)
+--- Many of something, for fixtures.
+function host.many(count, make)
+  local out = array {}
+  for i = 1, count do
+    out[i] = make(i)
+  end
+  return out
+end
+
+--- Everything. `raw` are the parameters as they were written, `beside` the cases of a file.
+function host.check(definition, returned, raw, beside)
   host.kind("contract")
   host.check_definition(definition, returned)
-  local point = host.points[host.point]
-  run_cases(definition, point, raw)
+  local name = match(host.point, "^(%l+)/")
+  local point = host.contract(host.load("points/" .. name), host.load("points/common"))
+  run_cases(definition, point, raw, definition.cases or {})
+  run_cases(definition, point, raw, beside or {})
   host.step("")
   host.kind("contract")
   host.read_params(definition.params, raw)
-  run_fixtures(definition, point, raw)
+  for _, fixture in ipairs(host.load("fixtures/" .. name)) do
+    step(format("fixture '%s'", fixture[1]), run_fixture, definition, point, raw, fixture)
+  end
   host.step("")
 end
+
+host.array = array

@@ -3,6 +3,18 @@ local host = ...
 local type, rawequal = type, rawequal
 local fail = host.fail
 
+local WAIT_S = 60
+
+--- Times that a script may leave to the core.
+local function finish(answer, now)
+  local is_hold = answer.action == "hold" and host.point == "failover/v1"
+  if is_hold and host.math_type(answer.until_s) == "integer" then
+    answer.at = now + answer.until_s
+  elseif answer.action == "wait" and answer.at == nil then
+    answer.at = now + WAIT_S
+  end
+end
+
 --- Calls decide and passes its answer through the guard of the core.
 function host.ask(definition, input, params)
   local context = host.copy(input)
@@ -14,10 +26,7 @@ function host.ask(definition, input, params)
   if type(answer) ~= "table" then
     fail("decide returned a %s, want a table", type(answer))
   end
-  local is_hold = answer.action == "hold" and host.point == "failover/v1"
-  if is_hold and host.math_type(answer.until_s) == "integer" then
-    answer.at = input.now + answer.until_s
-  end
+  finish(answer, input.now)
   host.guard(host.point, answer)
   return answer
 end
