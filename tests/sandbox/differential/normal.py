@@ -1,0 +1,85 @@
+"""What makes two answers comparable: names for what each server draws by itself.
+
+One Names per server and sequence. Renamed are uids, resourceVersions, times of today, tokens (continue, service
+accounts') and random names; the same value always gets the same name. Nothing else is touched here: differences that
+stay are in rules.py.
+"""
+import re
+
+TIME = re.compile(r"^20[2-9]\d-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z$")
+TIMES = re.compile(r"20[2-9]\d-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z")
+UID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
+NUMBER = re.compile(r"\b\d{2,}\b")
+AGE = re.compile(r"^(\d+[smh])+$")
+MESSAGES = ("message", "note")
+
+
+class Names:
+    def __init__(self):
+        self.uids, self.versions, self.drawn, self.tokens = {}, {}, {}, {}
+
+    def uid(self, value):
+        if value.startswith("11111111"):
+            return value
+        return self.uids.setdefault(value, "<uid%d>" % len(self.uids))
+
+    def version(self, value):
+        """Those that a client gave itself stay as they are."""
+        if len(value) < 2 or not value.isdigit():
+            return value
+        return self.versions.setdefault(value, "<rv%d>" % len(self.versions))
+
+    def learn_name(self, prefix, name):
+        if name not in self.drawn:
+            self.drawn[name] = "%s<name%d>" % (prefix, len(self.drawn))
+
+    def text(self, s, message):
+        if TIME.match(s):
+            return "<microtime>" if "." in s else "<time>"
+        for name in self.drawn:
+            if name in s:
+                s = s.replace(name, self.drawn[name])
+        if "-" in s:
+            s = UID.sub(lambda m: self.uid(m.group(0)), s)
+        if message:
+            s = NUMBER.sub(lambda m: self.versions.get(m.group(0), m.group(0)), s)
+            s = TIMES.sub("<time>", s)
+        return s
+
+    def value(self, v, key=None, listing=False):
+        if isinstance(v, dict):
+            m = v.get("metadata")
+            listed = isinstance(m, dict) and isinstance(v.get("kind"), str) and (v["kind"].endswith("List") or v["kind"] == "Table")
+            if isinstance(m, dict) and m.get("generateName") and m.get("name") and isinstance(m["name"], str):
+                if len(m["name"]) == len(m["generateName"]) + 5 and m["name"].startswith(m["generateName"]):
+                    self.learn_name(m["generateName"], m["name"])
+            out = {}
+            for k in sorted(v):
+                x = v[k]
+                if k == "resourceVersion" and isinstance(x, str):
+                    out[k] = "<list>" if listing and x.isdigit() else self.version(x)
+                elif k == "continue" and isinstance(x, str) and x:
+                    out[k] = "<continue>"
+                elif k == "token" and isinstance(x, str) and x.count(".") == 2:
+                    out[k] = "<token>"
+                elif k == "metadata" and listed:
+                    out[k] = self.value(x, k, True)
+                else:
+                    out[self.text(k, False)] = self.value(x, k)
+            if v.get("kind") == "Table":
+                ages(out)
+            return out
+        if isinstance(v, list):
+            return [self.value(x, key) for x in v]
+        if isinstance(v, str):
+            return self.text(v, key in MESSAGES)
+        return v
+
+
+def ages(table):
+    """Columns that count seconds."""
+    columns = [i for i, c in enumerate(table.get("columnDefinitions") or []) if c["name"] in ("Age", "Last Seen", "Duration", "First Seen", "Last Schedule")]
+    for row in table.get("rows") or []:
+        for i in columns:
+            if i < len(row["cells"]) and isinstance(row["cells"][i], str) and AGE.match(row["cells"][i]):
+                row["cells"][i] = "<age>"
