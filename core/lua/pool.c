@@ -16,12 +16,13 @@
 #define WORKERS_DEFAULT 6
 #define DEADLINE_MS 100
 #define CHECK_FACTOR 10
-#define LEFT_MIN_MS 2    /* less is not worth a worker */
-#define START_MS 5000    /* until a worker says "ready" */
+#define LEFT_MIN_MS 2 /* less is not worth a worker */
+#define START_MS 5000 /* until a worker says "ready" */
+#define START_LATER_MS 2
 #define BACK_OFF_MS 1000 /* after one that did not */
 #define REAP_MS 20
 #define QUEUE_MS 60000
-#define SPARE_MAX 2
+#define SPARE_MAX 3
 #define END_MS 200 /* a killed worker is reaped sooner */
 
 enum state { NONE, STARTING, IDLE, BUSY, DYING };
@@ -60,6 +61,7 @@ struct mh_pool {
     struct job *waiting; /* in order */
     struct mh_turns turns;
     bool in_process;
+    bool used; /* there are scripts: one to run the next and one to go on after a kill are ready */
     struct worker workers[WORKERS_MAX];
 };
 
@@ -363,6 +365,7 @@ give_job(struct worker *w, struct job *j)
         return;
     }
     mh_turn_taken(&p->turns, &j->turn);
+    p->used = true;
     if (!send_job(w, j)) {
         fail_job(j, "memory", "the job does not fit into one message of 1 MiB");
         return;
@@ -374,13 +377,18 @@ give_job(struct worker *w, struct job *j)
     (void)evtimer_add(w->deadline, &tv);
 }
 
-static void
+/* Whether there was one to give. */
+static bool
 give_jobs(struct mh_pool *p)
 {
     struct worker *w;
     struct job *j;
-    while ((w = find_worker(p, IDLE)) && (j = next_job(p)))
+    bool any = false;
+    while ((w = find_worker(p, IDLE)) && (j = next_job(p))) {
         give_job(w, j);
+        any = true;
+    }
+    return any;
 }
 
 /* Without a worker between: one job each turn of the loop. */
@@ -412,10 +420,13 @@ on_pump(evutil_socket_t fd, short what, void *arg)
         run_here(p);
         return;
     }
-    give_jobs(p);
+    if (give_jobs(p)) { /* a start takes as long as a decision, which goes first */
+        wake(p, START_LATER_MS);
+        return;
+    }
     while (count(p, IDLE) > SPARE_MAX)
         (void)drop_worker(find_worker(p, IDLE));
-    if (p->resting || find_worker(p, IDLE) || find_worker(p, STARTING))
+    if (p->resting || count(p, IDLE) + count(p, STARTING) > (p->used ? 1 : 0))
         return;
     struct worker *w = find_worker(p, NONE);
     if (w && !start_worker(w))
