@@ -32,6 +32,16 @@ mh_operator_on_pass(void *arg, const char *kind, const char *result, int64_t ns)
                        (double)ns / 1e9);
 }
 
+/* What a pass said is kept beside its object. */
+void
+mh_operator_on_said(void *arg, const struct mh_pass_said *said)
+{
+    struct mh_operator *op = arg;
+    struct mh_event_ref about = mh_event_ref_of(said->object);
+    if (about.uid)
+        mh_notebook_pass(&op->notebook, &about, said);
+}
+
 void
 mh_operator_on_review(void *arg, const char *path, bool allowed, int64_t ns)
 {

@@ -9,9 +9,10 @@
 #include "operator/notebook_in.h"
 
 #define NOTES_MAX 1000
-#define TEXTS_MAX 8 /* decisions of one cluster that wait */
+#define TEXTS_MAX 16 /* decisions and passes of one cluster that wait */
 #define WRITTEN_MAX 4000
 #define GATHER_NS (5 * MH_NS_PER_S)
+#define GATHER_PASSES_NS (15 * MH_NS_PER_S)
 #define RETRY_NS (30 * MH_NS_PER_S)
 #define READ_AGAIN_NS (1 * MH_NS_PER_S)
 #define TRIES 5
@@ -385,18 +386,14 @@ mh_notebook_policies(struct mh_notebook *nb, const struct mh_policy_news *news)
     arm(nb);
 }
 
-void
-mh_notebook_decision(struct mh_notebook *nb, const struct mh_event_ref *about,
-                     const struct mh_decision *d)
+/* One more text for the record of an object. */
+static void
+note_text(struct mh_notebook *nb, const struct mh_event_ref *about, const char *text,
+          int64_t gather_ns)
 {
-    struct mh_arena a;
-    if (nb->may_write && !nb->may_write(nb->arg))
-        return;
-    mh_arena_init(&a, ARENA);
-    const char *text = mh_notebook_decision_text(&a, d, nb->clock.wall_us(nb->clock.self));
+    int64_t due = nb->clock.mono_ns(nb->clock.self) + gather_ns;
     char *copy = text ? mh_strdup(text) : NULL;
     struct mh_note *n = copy ? note_of(nb, about->name_space, about->name, about) : NULL;
-    mh_arena_release(&a);
     if (!n || (n->ntexts == TEXTS_MAX && n->busy)) {
         mh_free(copy);
         return;
@@ -405,10 +402,36 @@ mh_notebook_decision(struct mh_notebook *nb, const struct mh_event_ref *about,
         mh_free(n->texts[0]);
         memmove(n->texts, n->texts + 1, --n->ntexts * sizeof(n->texts[0]));
     }
-    if (!n->ntexts && !n->busy)
-        n->due_ns = nb->clock.mono_ns(nb->clock.self) + GATHER_NS;
+    if (!n->busy && !n->tries && (!n->ntexts || due < n->due_ns))
+        n->due_ns = due;
     n->texts[n->ntexts++] = copy;
     arm(nb);
+}
+
+void
+mh_notebook_decision(struct mh_notebook *nb, const struct mh_event_ref *about,
+                     const struct mh_decision *d)
+{
+    struct mh_arena a;
+    if (nb->may_write && !nb->may_write(nb->arg))
+        return;
+    mh_arena_init(&a, ARENA);
+    note_text(nb, about, mh_notebook_decision_text(&a, d, nb->clock.wall_us(nb->clock.self)),
+              GATHER_NS);
+    mh_arena_release(&a);
+}
+
+void
+mh_notebook_pass(struct mh_notebook *nb, const struct mh_event_ref *about,
+                 const struct mh_pass_said *said)
+{
+    struct mh_arena a;
+    if (nb->may_write && !nb->may_write(nb->arg))
+        return;
+    mh_arena_init(&a, ARENA);
+    note_text(nb, about, mh_notebook_pass_text(&a, said, nb->clock.wall_us(nb->clock.self)),
+              GATHER_PASSES_NS);
+    mh_arena_release(&a);
 }
 
 /* --- reading ----------------------------------------------------------------------------------- */
@@ -428,9 +451,14 @@ give(struct mh_notebook *nb, yyjson_val *item)
     yyjson_val *policies = mh_json_get(item, "record", "policies", NULL);
     yyjson_val *owner =
         yyjson_arr_get_first(mh_json_get(item, "metadata", "ownerReferences", NULL));
+    yyjson_val *decisions = mh_json_get(item, "record", "decisions", NULL);
     struct mh_record_of of = { .namespace = mh_json_str(item, "metadata", "namespace", NULL),
                                .uid = mh_json_str(owner, "uid", NULL) };
-    if (!of.namespace || !name || !mh_str_starts(name, POLICY_PREFIX) || !yyjson_is_obj(policies))
+    if (!of.namespace || !name)
+        return;
+    if (yyjson_is_arr(decisions) && nb->on_decisions)
+        nb->on_decisions(nb->arg, of.namespace, name, decisions);
+    if (!mh_str_starts(name, POLICY_PREFIX) || !yyjson_is_obj(policies))
         return;
     of.name = name + strlen(POLICY_PREFIX);
     remember(nb, of.namespace, name, policies);
@@ -477,8 +505,7 @@ ask(struct mh_reading *r)
     mh_arena_release(&r->arena);
     mh_arena_init(&r->arena, ARENA);
     const char *path = mh_kube_path(&r->arena, nb->kind, ns, NULL, NULL);
-    path =
-        path ? mh_kube_query(&r->arena, path, "labelSelector", MH_RECORD_LABEL "=policies") : NULL;
+    path = path ? mh_kube_query(&r->arena, path, "labelSelector", MH_RECORD_LABEL) : NULL;
     path = path ? mh_kube_query(&r->arena, path, "limit", PAGE) : NULL;
     if (path && r->more)
         path = mh_kube_query(&r->arena, path, "continue", r->more);

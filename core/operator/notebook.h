@@ -1,8 +1,8 @@
 /* notebook.h - what must outlive the process, in ClusterRecords (moonherd.io/v1alpha1).
  *
  * Two kinds of them, told apart by the label moonherd.io/record. "policies": the versions in charge
- * of one ConfigMap, named policy.CONFIGMAP, read at the start. "decisions": the last decisions for
- * one cluster, with its name. Each is owned by the object that it is about, at most 64 KiB, and
+ * of one ConfigMap, named policy.CONFIGMAP. "decisions": the last decisions for one cluster and what
+ * its last passes said, with its name. Both are read at the start. Each is owned by the object that it is about, at most 64 KiB, and
  * written only when something is new. Only the leader writes. A write that fails is tried again a
  * few times, then it is lost with a warning: nothing waits for a note. */
 #ifndef MH_OPERATOR_NOTEBOOK_H
@@ -12,9 +12,11 @@
 #include "kube/event.h"
 #include "kube/kinds.h"
 #include "lua/policy_store.h"
+#include "operator/pass.h"
 
 #define MH_NOTEBOOK_BYTES ((size_t)64 << 10) /* of one object, without what the server adds */
 #define MH_NOTEBOOK_DECISIONS 20             /* of one cluster */
+#define MH_NOTEBOOK_PASSES 20                /* of one cluster */
 
 struct mh_note;
 struct mh_reading;
@@ -27,6 +29,8 @@ struct mh_notebook {
     const char *const *namespaces; /* to read; empty: all */
     bool (*may_write)(void *arg);  /* NULL: always */
     void (*on_policies)(void *arg, const struct mh_record_of *of, yyjson_val *policies);
+    /* A cluster's decisions, oldest first; may be NULL. */
+    void (*on_decisions)(void *arg, const char *ns, const char *cluster, yyjson_val *decisions);
     void (*on_read)(void *arg); /* all records were given */
     void *arg;
     /* private */
@@ -39,7 +43,7 @@ struct mh_notebook {
 void mh_notebook_init(struct mh_notebook *nb);
 /* What is not written yet is lost. */
 void mh_notebook_release(struct mh_notebook *nb);
-/* Reads the policies' records; on_policies for each, then on_read once, also where there are none.
+/* Reads the records; on_policies or on_decisions for each, then on_read once, also where none is.
  * As long as the API server gives no answer it is asked again. */
 void mh_notebook_read(struct mh_notebook *nb);
 /* Keeps the versions in charge of a ConfigMap (news->record). */
@@ -47,5 +51,8 @@ void mh_notebook_policies(struct mh_notebook *nb, const struct mh_policy_news *n
 /* Notes a decision about an object; several are written together some seconds later. */
 void mh_notebook_decision(struct mh_notebook *nb, const struct mh_event_ref *about,
                           const struct mh_decision *d);
+/* Notes what a pass said; these wait longer. */
+void mh_notebook_pass(struct mh_notebook *nb, const struct mh_event_ref *about,
+                      const struct mh_pass_said *said);
 
 #endif

@@ -16,9 +16,11 @@ struct mh_notebook_page {
 
 /* One decision as JSON text on the arena; its input only where it is short. NULL: no memory. */
 char *mh_notebook_decision_text(struct mh_arena *a, const struct mh_decision *d, int64_t wall_us);
-/* The decisions of the record as it is (NULL: there is none) and those of texts behind them, the
- * oldest left out where they are too many. NULL when none of texts says something new about its
- * decision point, or without memory. */
+/* What a pass said, likewise. */
+char *mh_notebook_pass_text(struct mh_arena *a, const struct mh_pass_said *said, int64_t wall_us);
+/* The decisions and passes of the record as it is (NULL: there is none) and those of texts behind them, the
+ * oldest left out where they are too many. NULL when none of texts says something new, or without
+ * memory. */
 yyjson_mut_val *mh_notebook_decisions(struct mh_arena *a, yyjson_mut_doc *doc, yyjson_val *record,
                                       char *const *texts, size_t n);
 /* The body of an apply patch; record becomes part of it. NULL: no memory or too large. */

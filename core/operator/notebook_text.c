@@ -5,10 +5,12 @@
 #include "net/crypto.h"
 #include "operator/notebook_in.h"
 
-#define INPUT_SHOWN ((size_t)2 << 10)
+#define INPUT_SHOWN ((size_t)6 << 10)
 #define ANSWER_SHOWN ((size_t)8 << 10)
 #define HASH_LEN 12
 #define ROOM ((size_t)4 << 10) /* for metadata */
+#define PASSES_BYTES ((size_t)16 << 10)
+#define SAID_SHOWN ((size_t)500)
 
 char *
 mh_notebook_decision_text(struct mh_arena *a, const struct mh_decision *d, int64_t wall_us)
@@ -37,11 +39,33 @@ mh_notebook_decision_text(struct mh_arena *a, const struct mh_decision *d, int64
     return out;
 }
 
-/* The last decision of the same point says the same. */
+char *
+mh_notebook_pass_text(struct mh_arena *a, const struct mh_pass_said *said, int64_t wall_us)
+{
+    char at[MH_TIME_TEXT], again[MH_TIME_TEXT];
+    struct mh_buf b;
+    mh_time_rfc3339_micro(at, wall_us);
+    mh_time_rfc3339(again, (wall_us / 1000 + said->again_ms) / 1000);
+    mh_buf_init(&b, (size_t)16 << 10);
+    mh_buf_printf(&b, "{\"at\":\"%s\",\"reason\":", at);
+    mh_json_quote(&b, said->reason, strnlen(said->reason, SAID_SHOWN));
+    mh_buf_str(&b, ",\"result\":");
+    mh_json_quote(&b, said->result, strnlen(said->result, SAID_SHOWN));
+    if (said->again_ms)
+        mh_buf_printf(&b, ",\"again\":\"%s\"", again);
+    if (strlen(said->actions) <= 4 * SAID_SHOWN)
+        mh_buf_printf(&b, ",\"actions\":%s", said->actions);
+    mh_buf_char(&b, '}');
+    char *out = b.failed ? NULL : mh_arena_strndup(a, mh_buf_text(&b), b.len);
+    mh_buf_release(&b);
+    return out;
+}
+
+/* The last of the same decision point says the same; passes have none, and are all of one kind. */
 static bool
 is_known(yyjson_mut_val *list, yyjson_mut_val *one)
 {
-    static const char *const parts[] = { "by", "answer", "error" };
+    static const char *const parts[] = { "by", "answer", "error", "reason", "result" };
     const char *point = yyjson_mut_get_str(yyjson_mut_obj_get(one, "point"));
     yyjson_mut_val *last = NULL, *v;
     yyjson_mut_arr_iter i = yyjson_mut_arr_iter_with(list);
@@ -59,41 +83,53 @@ is_known(yyjson_mut_val *list, yyjson_mut_val *one)
 
 /* Drops the oldest until it is short enough. */
 static void
-shorten(struct mh_arena *a, yyjson_mut_val *list)
+shorten(struct mh_arena *a, yyjson_mut_val *list, size_t most, size_t bytes)
 {
     size_t len = 0;
-    while (yyjson_mut_arr_size(list) > MH_NOTEBOOK_DECISIONS)
+    while (yyjson_mut_arr_size(list) > most)
         yyjson_mut_arr_remove_first(list);
-    while (yyjson_mut_arr_size(list) > 1 &&
-           (!mh_json_mut_text(a, list, &len) || len > MH_NOTEBOOK_BYTES - ROOM))
+    while (yyjson_mut_arr_size(list) > 1 && (!mh_json_mut_text(a, list, &len) || len > bytes))
         yyjson_mut_arr_remove_first(list);
+}
+
+static yyjson_mut_val *
+list_of(yyjson_mut_doc *doc, yyjson_val *old)
+{
+    yyjson_mut_val *list = yyjson_mut_arr(doc);
+    yyjson_arr_iter i = yyjson_arr_iter_with(old);
+    yyjson_val *v;
+    while ((v = yyjson_arr_iter_next(&i)))
+        if (yyjson_is_obj(v))
+            yyjson_mut_arr_append(list, yyjson_val_mut_copy(doc, v));
+    return list;
 }
 
 yyjson_mut_val *
 mh_notebook_decisions(struct mh_arena *a, yyjson_mut_doc *doc, yyjson_val *record,
                       char *const *texts, size_t n)
 {
-    yyjson_val *old = mh_json_get(record, "record", "decisions", NULL);
-    yyjson_mut_val *out = yyjson_mut_obj(doc), *list = yyjson_mut_arr(doc);
+    yyjson_mut_val *out = yyjson_mut_obj(doc);
+    yyjson_mut_val *decisions = list_of(doc, mh_json_get(record, "record", "decisions", NULL));
+    yyjson_mut_val *passes = list_of(doc, mh_json_get(record, "record", "passes", NULL));
     bool any = false;
-    yyjson_arr_iter i = yyjson_arr_iter_with(old);
-    yyjson_val *v;
-    while ((v = yyjson_arr_iter_next(&i)))
-        if (yyjson_is_obj(v))
-            yyjson_mut_arr_append(list, yyjson_val_mut_copy(doc, v));
     for (size_t k = 0; k < n; k++) {
-        v = NULL;
+        yyjson_val *v = NULL;
         if (mh_json_parse(a, texts[k], strlen(texts[k]), &v, NULL) != MH_OK)
             return NULL;
         yyjson_mut_val *one = yyjson_val_mut_copy(doc, v);
+        yyjson_mut_val *list = yyjson_obj_get(v, "point") ? decisions : passes;
         if (!one || is_known(list, one))
             continue;
         any = yyjson_mut_arr_append(list, one) || any;
     }
-    if (!any || !out || !list)
+    if (!any || !out || !decisions || !passes)
         return NULL;
-    shorten(a, list);
-    return yyjson_mut_obj_add_val(doc, out, "decisions", list) ? out : NULL;
+    shorten(a, passes, MH_NOTEBOOK_PASSES, PASSES_BYTES);
+    shorten(a, decisions, MH_NOTEBOOK_DECISIONS, MH_NOTEBOOK_BYTES - PASSES_BYTES - ROOM);
+    bool ok = yyjson_mut_obj_add_val(doc, out, "decisions", decisions);
+    if (yyjson_mut_arr_size(passes))
+        ok = yyjson_mut_obj_add_val(doc, out, "passes", passes) && ok;
+    return ok ? out : NULL;
 }
 
 char *

@@ -34,6 +34,7 @@ begin_work(struct mh_operator *op)
                                      .planner = mh_scripts_planner(&op->scripts),
                                      .records = &op->records,
                                      .on_done = mh_operator_on_pass,
+                                     .on_said = mh_operator_on_said,
                                      .arg = op,
                                      .limit = (unsigned)op->config.workers };
     mh_passes_init(&op->passes);
@@ -117,6 +118,31 @@ on_kept_policies(void *arg, const struct mh_record_of *of, yyjson_val *policies)
     if (mh_policies_restore(op->policies, of, policies, &err) != MH_OK)
         mh_warn("operator", "policies of a record are not taken", "namespace", of->namespace,
                 "name", of->name, "error", err.msg);
+}
+
+/* They are replayed against edits, like those of this life. */
+static void
+on_kept_decisions(void *arg, const char *ns, const char *cluster, yyjson_val *decisions)
+{
+    struct mh_operator *op = arg;
+    struct mh_arena a;
+    yyjson_arr_iter i = yyjson_arr_iter_with(decisions);
+    yyjson_val *d;
+    mh_arena_init(&a, (size_t)4 << 20);
+    while ((d = yyjson_arr_iter_next(&i))) {
+        yyjson_val *input = yyjson_obj_get(d, "input"), *answer = yyjson_obj_get(d, "answer");
+        const char *at = mh_json_str(d, "at", NULL);
+        struct mh_taken like = { .ns = ns,
+                                 .cluster = cluster,
+                                 .point = mh_json_str(d, "point", NULL),
+                                 .by = mh_json_str(d, "by", NULL),
+                                 .error = mh_json_str(d, "error", NULL),
+                                 .input = input ? mh_json_canonical(&a, input, NULL) : NULL,
+                                 .answer = answer ? mh_json_canonical(&a, answer, NULL) : NULL };
+        if (at && mh_time_parse(at, &like.at_us))
+            mh_ring_add(mh_policies_ring(op->policies), &like);
+    }
+    mh_arena_release(&a);
 }
 
 static void
@@ -351,6 +377,7 @@ start(struct mh_operator *op, struct mh_err *err)
                                          .namespaces = op->config.namespaces,
                                          .may_write = may_write,
                                          .on_policies = on_kept_policies,
+                                         .on_decisions = on_kept_decisions,
                                          .on_read = on_notebook_read,
                                          .arg = op };
     mh_notebook_init(&op->notebook);

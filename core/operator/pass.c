@@ -107,7 +107,8 @@ reason_is_new(struct mh_pass *p, const char *line)
     return true;
 }
 
-static void
+/* Whether it said something new. */
+static bool
 log_end(struct mh_pass *p, const char *result, const char *lines)
 {
     char ms[24];
@@ -130,6 +131,22 @@ log_end(struct mh_pass *p, const char *result, const char *lines)
         mh_log(level, "pass", "pass over", "kind", i->kind, "namespace", i->ns, "name", i->name,
                "reason", reason, "result", result, "=actions", lines, "=urgent",
                p->urgent ? "true" : "false", "=ms", ms);
+    return fresh;
+}
+
+static void
+say(struct mh_pass *p, const char *result, const char *lines, int64_t again_ms)
+{
+    bool failed = p->err.code != MH_OK;
+    struct mh_pass_said said = { .object = p->object,
+                                 .reason = p->reason ? p->reason : "",
+                                 .result = result,
+                                 .actions = lines,
+                                 .again_ms = again_ms };
+    if (failed)
+        said.result = mh_arena_printf(&p->arena, "%s: %s", result, p->err.msg);
+    if (p->all->on_said && said.result)
+        p->all->on_said(p->all->arg, &said);
 }
 
 static void
@@ -175,7 +192,8 @@ end(struct mh_pass *p)
     int64_t again_ms = p->err.code == MH_OK && !p->preempted ? requeue_ms(p) : 0;
     if (p->object) {
         const char *lines = action_lines(p);
-        log_end(p, result, lines);
+        if (log_end(p, result, lines))
+            say(p, result, lines, again_ms);
         if (all->records)
             keep_record(p, result, lines);
     }

@@ -16,6 +16,15 @@
 
 struct mh_pass;
 
+/* What a pass said that the one before it did not. */
+struct mh_pass_said {
+    yyjson_val *object;
+    const char *reason;
+    const char *result;  /* "done", "retry: ..." */
+    const char *actions; /* JSON array of lines */
+    int64_t again_ms;    /* it looks again then; 0: when something changes */
+};
+
 struct mh_passes {
     /* set by the caller */
     struct mh_act_env *env;
@@ -24,6 +33,7 @@ struct mh_passes {
     /* A pass is over, for metrics; may be NULL. result: "done" "reread" "retry" "stopped"
      * "preempted" "gone". */
     void (*on_done)(void *arg, const char *kind, const char *result, int64_t ns);
+    void (*on_said)(void *arg, const struct mh_pass_said *said); /* may be NULL */
     void *arg;
     unsigned limit; /* routine passes at a time */
     /* private */
