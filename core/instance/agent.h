@@ -156,6 +156,8 @@ struct mh_primary {
     bool preferred;                /* dataDurability: preferred */
     bool strict_health;            /* only who streams now counts (preferred) */
     int64_t wait_ns;               /* since when the gate waits for standbys */
+    int swap_failures;             /* of writing the Lease, in a row */
+    int64_t next_swap_ns;
     int sync_step;                 /* of a change: sync.c */
     int sync_back;                 /* the step before the Lease was written */
     int64_t sync_since_ns;         /* when the set in force was loaded */
@@ -389,6 +391,8 @@ void mh_primary_tick(struct mh_agent *g);
  * configurations (n < 0: as they are). done(g, ok) follows. False: one is under way already. */
 bool mh_primary_swap(struct mh_agent *g, const struct mh_ha_config *configs, int n,
                      void (*done)(struct mh_agent *g, bool ok));
+/* Not while the API server, away a moment ago, is given time. */
+bool mh_primary_may_swap(const struct mh_agent *g);
 /* Reads pg_stat_replication if the last answer is older than max_age_ns. */
 void mh_replication_look(struct mh_agent *g, int64_t max_age_ns);
 /* How many of c's standbys report that they have flushed `lsn`; read after since_ns. */

@@ -239,7 +239,7 @@ mh_gate_tick(struct mh_agent *g)
             relax(g);
             return;
         }
-        if (!reachable)
+        if (!reachable || !mh_primary_may_swap(g))
             return;
         p->wait_ns = 0;
         p->gate = MH_GATE_READ;

@@ -9,6 +9,10 @@
 
 #define RENEW_NS (2 * MH_NS_PER_S)
 #define RENEW_TIMEOUT_MS 1000
+/* After a write that nobody answered, doubled each time: an API server that is away is not asked all
+ * the time, whoever wants to write. */
+#define SWAP_NS (20 * MH_NS_PER_MS)
+#define SWAP_DOUBLINGS 5
 /* A gate that has waited for so long needs standbys that have yet to be rewound. */
 #define GATE_PATIENCE_NS (200 * MH_NS_PER_MS)
 
@@ -62,15 +66,32 @@ read_back(struct swap *s)
 }
 
 static void
+wait_for_api(struct mh_agent *g)
+{
+    struct mh_primary *p = &g->primary;
+    p->next_swap_ns = mh_agent_now(g) + (SWAP_NS << p->swap_failures);
+    p->swap_failures += p->swap_failures < SWAP_DOUBLINGS;
+}
+
+bool
+mh_primary_may_swap(const struct mh_agent *g)
+{
+    return mh_agent_now(g) >= g->primary.next_swap_ns;
+}
+
+static void
 on_swapped(struct mh_api_call *call)
 {
     struct swap *s = call->arg;
     struct mh_agent *g = s->g;
     if (call->err.code != MH_OK) {
         mh_log_err(MH_LOG_WARNING, "lease", "not renewed", &call->err);
+        if (mh_class_of(call->err.code) == MH_RETRY)
+            wait_for_api(g);
         read_back(s);
         return;
     }
+    g->primary.swap_failures = 0;
     bool taken = mh_know_lease(g, call->reply, true);
     const struct mh_ha_lease *l = &g->know.lease;
     bool ours = taken && g->know.lease_known && mh_str_eq(l->holder, g->id.name) &&
@@ -129,7 +150,8 @@ static bool
 swap_to(struct mh_agent *g, uint64_t term, const struct mh_ha_config *configs, int n,
         void (*done)(struct mh_agent *g, bool ok))
 {
-    if (g->primary.renewing || !g->know.lease.exists || !g->know.lease.resource_version)
+    if (g->primary.renewing || !mh_primary_may_swap(g) || !g->know.lease.exists ||
+        !g->know.lease.resource_version)
         return false;
     struct swap *s = mh_calloc(1, sizeof(*s));
     if (!s)
@@ -216,6 +238,10 @@ on_confirmed(struct mh_api_call *call)
     struct swap *s = call->arg;
     struct mh_agent *g = s->g;
     bool read = call->err.code == MH_OK && mh_know_lease(g, call->reply, true);
+    if (read)
+        g->primary.swap_failures = 0;
+    else
+        wait_for_api(g);
     mh_arena_release(&s->arena);
     mh_free(s);
     const struct mh_ha_lease *l = &g->know.lease;
@@ -243,7 +269,7 @@ promote(struct mh_agent *g)
 {
     struct mh_err err;
     bool changed = false;
-    if (g->primary.promoting)
+    if (g->primary.promoting || !mh_primary_may_swap(g))
         return;
     struct swap *s = mh_calloc(1, sizeof(*s));
     if (!s)
