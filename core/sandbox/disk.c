@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stddef.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
@@ -10,16 +11,25 @@
 #include <zlib.h>
 
 #include "base/log.h"
+#include "base/str.h"
 
 #define PENDING_MAX ((size_t)256 << 20)
 #define LOG_MIN ((uint64_t)16 << 20)
 
-/* magic, length of what follows, its CRC-32; then op, version, resource\0, key\0, text */
+/* magic, length of what follows, its CRC-32, CRC-32 of these three; then op, version, resource\0,
+ * key\0, text */
 struct head {
     uint32_t magic;
     uint32_t len;
     uint32_t sum;
+    uint32_t own;
 };
+
+static uint32_t
+sum_of(const void *text, size_t len)
+{
+    return (uint32_t)crc32(0, text, (unsigned)len);
+}
 
 bool
 mh_sb_record_put(struct mh_buf *b, const struct mh_sb_record *r)
@@ -35,39 +45,51 @@ mh_sb_record_put(struct mh_buf *b, const struct mh_sb_record *r)
         !mh_buf_add(b, r->key, strlen(r->key) + 1) ||
         !mh_buf_add(b, r->text ? r->text : "", r->len))
         return false;
-    const unsigned char *body = (const unsigned char *)b->data + start + sizeof(h);
-    h.sum = (uint32_t)crc32(0, body, h.len);
+    h.sum = sum_of(b->data + start + sizeof(h), h.len);
+    h.own = sum_of(&h, offsetof(struct head, own));
     memcpy(b->data + start, &h, sizeof(h));
     return true;
 }
 
-bool
+static bool
+only_zeros(const char *text, size_t len)
+{
+    return len == 0 || (!text[0] && memcmp(text, text + 1, len - 1) == 0);
+}
+
+enum mh_sb_record_state
 mh_sb_record_get(const char *text, size_t len, size_t *at, struct mh_sb_record *r)
 {
     struct head h;
-    if (len - *at < sizeof(h))
-        return false;
+    size_t left = len - *at;
+    if (only_zeros(text + *at, left))
+        return MH_SB_RECORD_CUT;
+    if (left < sizeof(h)) /* nobody can tell what these few bytes were */
+        return MH_SB_RECORD_CUT;
     memcpy(&h, text + *at, sizeof(h));
     const char *body = text + *at + sizeof(h);
-    if (h.magic != MH_SB_DISK_MAGIC || h.len > MH_SB_RECORD_MAX + 64 || h.len < 11 ||
-        h.len > len - *at - sizeof(h) ||
-        (uint32_t)crc32(0, (const unsigned char *)body, h.len) != h.sum)
-        return false;
+    if (h.magic != MH_SB_DISK_MAGIC || h.own != sum_of(&h, offsetof(struct head, own)) ||
+        h.len > MH_SB_RECORD_MAX + 64 || h.len < 11)
+        return MH_SB_RECORD_BAD;
+    if (h.len > left - sizeof(h))
+        return MH_SB_RECORD_CUT;
+    if (h.sum != sum_of(body, h.len))
+        return MH_SB_RECORD_BAD;
     const char *end = body + h.len;
     r->op = (enum mh_sb_record_op)(unsigned char)body[0];
     memcpy(&r->version, body + 1, sizeof(r->version));
     r->resource = body + 1 + sizeof(r->version);
     const char *nul = memchr(r->resource, '\0', (size_t)(end - r->resource));
     if (!nul)
-        return false;
+        return MH_SB_RECORD_BAD;
     r->key = nul + 1;
     nul = memchr(r->key, '\0', (size_t)(end - r->key));
     if (!nul)
-        return false;
+        return MH_SB_RECORD_BAD;
     r->text = nul + 1;
     r->len = (size_t)(end - r->text);
     *at += sizeof(h) + h.len;
-    return true;
+    return MH_SB_RECORD_WHOLE;
 }
 
 /* --- opening --------------------------------------------------------------------------------- */
@@ -121,8 +143,9 @@ open_log(struct mh_sb_disk *d, struct mh_arena *a, uint64_t keep, struct mh_err 
 }
 
 enum mh_code
-mh_sb_disk_open(struct mh_sb_api *api, const char *dir, struct mh_err *err)
+mh_sb_disk_open(struct mh_sb_api *api, const struct mh_sb_config *config, struct mh_err *err)
 {
+    const char *dir = config->data_dir;
     struct mh_arena a;
     uint64_t keep = 0;
     struct mh_sb_disk *d = mh_calloc(1, sizeof(*d));
@@ -134,6 +157,9 @@ mh_sb_disk_open(struct mh_sb_api *api, const char *dir, struct mh_err *err)
     }
     d->dir = own;
     d->lock = d->log = -1;
+    d->snapshot_at = LOG_MIN;
+    d->on_broken = config->on_broken;
+    d->arg = config->arg;
     mh_buf_init(&d->pending, PENDING_MAX);
     mh_arena_init(&a, (size_t)1 << 20);
     enum mh_code code = MH_OK;
@@ -146,8 +172,10 @@ mh_sb_disk_open(struct mh_sb_api *api, const char *dir, struct mh_err *err)
         code = mh_sb_disk_load(api, dir, &keep, err);
     if (code == MH_OK)
         code = open_log(d, &a, keep, err);
-    if (code == MH_OK)
+    if (code == MH_OK) {
         note_all(api);
+        mh_sb_wake(api); /* CRDs that were not established */
+    }
     d->synced = d->logged = api->store.version;
     mh_arena_release(&a);
     return code;
@@ -159,8 +187,7 @@ mh_sb_disk_free(struct mh_sb_api *api)
     struct mh_sb_disk *d = api->disk;
     if (!d)
         return;
-    if (d->log >= 0 && !d->broken)
-        mh_sb_disk_flush(api);
+    (void)mh_sb_disk_sync(api);
     if (d->log >= 0)
         close(d->log);
     if (d->lock >= 0)
@@ -172,6 +199,20 @@ mh_sb_disk_free(struct mh_sb_api *api)
 }
 
 /* --- writing --------------------------------------------------------------------------------- */
+
+/* What was not acknowledged yet will not be. */
+static void
+fail(struct mh_sb_disk *d, const char *why)
+{
+    struct mh_err err = { 0 };
+    (void)mh_fail(&err, MH_E_IO,
+                  "%s/log cannot be written at byte %llu: %s. HINT: make room and start again with "
+                  "the same directory: all that was acknowledged is there",
+                  d->dir, (unsigned long long)d->log_size, why);
+    mh_str_copy(d->why, sizeof(d->why), err.msg);
+    d->broken = true;
+    mh_error("sandbox", "the data directory cannot be written", "dir", d->dir, "error", why);
+}
 
 void
 mh_sb_disk_log(struct mh_sb_api *api, const struct mh_sb_resource *r, const struct mh_sb_obj *o,
@@ -190,10 +231,8 @@ mh_sb_disk_log(struct mh_sb_api *api, const struct mh_sb_resource *r, const stru
                                 .key = o->key,
                                 .text = o->text,
                                 .len = o->len };
-    if (!mh_sb_record_put(&d->pending, &rec)) {
-        d->broken = true;
-        mh_error("sandbox", "no memory for the log on disk", "dir", d->dir);
-    }
+    if (!mh_sb_record_put(&d->pending, &rec))
+        fail(d, "no memory");
     d->logged = o->version;
 }
 
@@ -203,8 +242,8 @@ mh_sb_disk_synced(const struct mh_sb_api *api, uint64_t version)
     return !api->disk || version <= api->disk->synced;
 }
 
-static bool
-write_all(int fd, const char *text, size_t len)
+bool
+mh_sb_disk_write(int fd, const char *text, size_t len)
 {
     while (len) {
         ssize_t n = write(fd, text, len);
@@ -216,6 +255,41 @@ write_all(int fd, const char *text, size_t len)
         len -= (size_t)n;
     }
     return true;
+}
+
+bool
+mh_sb_disk_sync(struct mh_sb_api *api)
+{
+    struct mh_sb_disk *d = api->disk;
+    if (!d || d->log < 0 || (!d->pending.len && !d->broken))
+        return true;
+    if (d->broken)
+        return false;
+    if (!mh_sb_disk_write(d->log, d->pending.data, d->pending.len) || fdatasync(d->log) != 0) {
+        fail(d, strerror(errno));
+        if (ftruncate(d->log, (off_t)d->log_size) != 0)
+            mh_warn("sandbox", "the next start cuts the log", "dir", d->dir);
+    } else {
+        d->log_size += d->pending.len;
+        d->synced = d->logged;
+    }
+    mh_buf_reset(&d->pending);
+    return !d->broken;
+}
+
+/* --- answers --------------------------------------------------------------------------------- */
+
+void
+mh_sb_answered(struct mh_sb_op *op)
+{
+    struct mh_sb_api *api = op->api;
+    if (op->req->at_once || !api->disk || api->store.version <= api->disk->synced) {
+        op->req->done(op->req);
+        return;
+    }
+    op->next = api->waiting;
+    api->waiting = op;
+    mh_sb_wake(api);
 }
 
 /* All that waited gets its answer, in the order in which it came. */
@@ -234,8 +308,9 @@ answer_waiting(struct mh_sb_api *api)
     while (first) {
         struct mh_sb_op *next = first->next;
         if (api->disk && api->disk->broken)
-            mh_sb_refuse(first->req, 500, "InternalError",
-                         "Internal error occurred: the data directory cannot be written");
+            mh_sb_refuse(
+                first->req, 500, "InternalError",
+                mh_arena_printf(first->arena, "Internal error occurred: %s", api->disk->why));
         first->req->done(first->req);
         first = next;
     }
@@ -248,19 +323,17 @@ mh_sb_disk_flush(struct mh_sb_api *api)
     struct mh_err err;
     if (!d)
         return;
-    if (d->pending.len && !d->broken) {
-        if (!write_all(d->log, d->pending.data, d->pending.len) || fdatasync(d->log) != 0) {
-            d->broken = true;
-            mh_error("sandbox", "the data directory cannot be written", "dir", d->dir, "error",
-                     strerror(errno));
-        } else {
-            d->log_size += d->pending.len;
-            d->synced = d->logged;
-        }
-        mh_buf_reset(&d->pending);
+    (void)mh_sb_disk_sync(api);
+    if (!d->broken && d->log_size > d->snapshot_at && d->log_size > 2 * api->store.bytes) {
+        bool done = mh_sb_disk_snapshot(api, &err) == MH_OK;
+        if (!done)
+            mh_warn("sandbox", "no snapshot was written", "error", err.msg);
+        d->snapshot_at = done ? LOG_MIN : d->log_size + LOG_MIN;
     }
-    if (d->log_size > LOG_MIN && d->log_size > 2 * api->store.bytes &&
-        mh_sb_disk_snapshot(api, &err) != MH_OK)
-        mh_warn("sandbox", "no snapshot was written", "error", err.msg);
     answer_waiting(api);
+    if (d->broken && !d->told) {
+        d->told = true;
+        if (d->on_broken)
+            d->on_broken(d->arg, d->why);
+    }
 }

@@ -1,16 +1,21 @@
 /* disk.h - inside of the log on disk.
  *
  * DIR/snapshot and DIR/log hold records; each write of the API is one record, which is on disk
- * (fdatasync, once for all writes of one turn of the loop) before its answer is given and before any
- * watch is told. The snapshot is all objects at one resourceVersion; records of the log that are
- * older do not count. A torn record at the end of the log is dropped; a bad one before good ones is
- * damage, and the start is refused. DIR/lock keeps a second process out. */
+ * (fdatasync, once for all writes of one turn of the loop) before any answer that tells of it is
+ * given and before any watch is told. The snapshot is all objects at one resourceVersion; records of
+ * the log that are older do not count. DIR/lock keeps a second process out.
+ *
+ * What a killed process leaves at the end of the log, a record cut short or zeros, is dropped.
+ * Anything else that is not whole is damage, also in the last record (a record's head has a sum of
+ * its own, so a changed length is no cut), and so is a resourceVersion that does not follow the one
+ * before: the start is refused with the file, the byte and what can be done. When the log cannot be
+ * written, nothing is acknowledged any more and on_broken is called, once. */
 #ifndef MH_SANDBOX_DISK_H
 #define MH_SANDBOX_DISK_H
 
 #include "sandbox/rest_in.h"
 
-#define MH_SB_DISK_MAGIC 0x6d685231u
+#define MH_SB_DISK_MAGIC 0x6d685232u
 #define MH_SB_RECORD_MAX ((uint32_t)16 << 20)
 
 enum mh_sb_record_op {
@@ -34,16 +39,29 @@ struct mh_sb_disk {
     int log;
     uint64_t log_size; /* written */
     struct mh_buf pending;
-    uint64_t synced; /* resourceVersion that is on disk */
-    uint64_t logged; /* the last one that was put into pending */
-    bool broken;     /* a write failed: nothing is acknowledged any more */
+    uint64_t snapshot_at; /* when the log is longer */
+    uint64_t synced;      /* resourceVersion that is on disk */
+    uint64_t logged;      /* the last one that was put into pending */
+    bool broken;          /* a write failed: nothing is acknowledged any more */
+    bool told;            /* on_broken was called */
+    char why[MH_ERR_MSG_MAX];
+    void (*on_broken)(void *arg, const char *why);
+    void *arg;
+};
+
+enum mh_sb_record_state {
+    MH_SB_RECORD_WHOLE,
+    MH_SB_RECORD_CUT, /* the text ends inside of it, or is zeros from here on */
+    MH_SB_RECORD_BAD
 };
 
 /* Appends one record, with its sum. False: no memory. */
 bool mh_sb_record_put(struct mh_buf *b, const struct mh_sb_record *r);
-/* Reads the record at text[*at], moves *at behind it. False: none that is whole. Texts point into
- * text. */
-bool mh_sb_record_get(const char *text, size_t len, size_t *at, struct mh_sb_record *r);
+/* Reads the record at text[*at]; a whole one moves *at behind it. Texts point into text. */
+enum mh_sb_record_state mh_sb_record_get(const char *text, size_t len, size_t *at,
+                                         struct mh_sb_record *r);
+/* Writes all of it; false: errno says why. */
+bool mh_sb_disk_write(int fd, const char *text, size_t len);
 
 /* --- disk_read.c --- */
 /* "plural.group" */

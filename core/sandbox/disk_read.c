@@ -86,7 +86,45 @@ take(struct mh_sb_api *api, const struct mh_sb_record *r)
     return mh_sb_restore(api, res, r->key, r->version, r->text, r->len);
 }
 
-/* Is there a whole record anywhere behind? Then what is before it is no torn end. */
+static enum mh_code
+damaged(const char *dir, const char *name, size_t at, const char *what, struct mh_err *err)
+{
+    if (strcmp(name, "snapshot") == 0)
+        return mh_fail(err, MH_E_INVALID,
+                       "%s/snapshot is damaged at byte %zu: %s. HINT: put a copy of it back, or "
+                       "begin with an empty directory",
+                       dir, at, what);
+    return mh_fail(err, MH_E_INVALID,
+                   "%s/%s is damaged at byte %zu: %s. HINT: put a copy of it back, begin with an "
+                   "empty directory, or give up all that was written later: truncate -s %zu %s/%s",
+                   dir, name, at, what, at, dir, name);
+}
+
+static const char no_record[] = "there is no whole record";
+
+static enum mh_code
+read_snapshot(struct mh_sb_api *api, const char *dir, const struct mapped *m, struct mh_err *err)
+{
+    struct mh_sb_record r = { .op = MH_SB_RECORD_PUT };
+    size_t at = 0;
+    unsigned long long count = 0;
+    while (m->len && r.op != MH_SB_RECORD_END) {
+        if (mh_sb_record_get(m->text, m->len, &at, &r) != MH_SB_RECORD_WHOLE)
+            return damaged(dir, "snapshot", at, no_record, err);
+        if (r.op == MH_SB_RECORD_END)
+            break;
+        count++;
+        if (!take(api, &r))
+            return mh_fail(err, MH_E_NOMEM, "cannot load %s/snapshot", dir);
+    }
+    if (m->len && strtoull(r.key, NULL, 10) != count)
+        return damaged(dir, "snapshot", at, "the number of objects is another", err);
+    if (m->len)
+        api->store.version = r.version;
+    return MH_OK;
+}
+
+/* Is there a whole record anywhere behind? Then what is before it was not cut short. */
 static bool
 good_behind(const char *text, size_t len, size_t at)
 {
@@ -98,34 +136,18 @@ good_behind(const char *text, size_t len, size_t at)
             return false;
         at = (size_t)(hit - text);
         size_t end = at;
-        if (mh_sb_record_get(text, len, &end, &r))
+        if (mh_sb_record_get(text, len, &end, &r) == MH_SB_RECORD_WHOLE)
             return true;
     }
     return false;
 }
 
-static enum mh_code
-read_snapshot(struct mh_sb_api *api, const char *dir, const struct mapped *m, struct mh_err *err)
+/* Is it only the end that is not there? No record ends with a zero: one at the very end is of a page
+ * that never came to the disk. */
+static bool
+is_cut(enum mh_sb_record_state state, const struct mapped *m, size_t at)
 {
-    struct mh_sb_record r = { .op = MH_SB_RECORD_PUT };
-    size_t at = 0;
-    unsigned long long count = 0;
-    while (m->len && r.op != MH_SB_RECORD_END) {
-        if (!mh_sb_record_get(m->text, m->len, &at, &r))
-            return mh_fail(
-                err, MH_E_INVALID,
-                "%s/snapshot is damaged at byte %zu. HINT: begin with an empty directory", dir, at);
-        if (r.op == MH_SB_RECORD_END)
-            break;
-        count++;
-        if (!take(api, &r))
-            return mh_fail(err, MH_E_NOMEM, "cannot load %s/snapshot", dir);
-    }
-    if (m->len && strtoull(r.key, NULL, 10) != count)
-        return mh_fail(err, MH_E_INVALID, "%s/snapshot is not whole", dir);
-    if (m->len)
-        api->store.version = r.version;
-    return MH_OK;
+    return (state == MH_SB_RECORD_CUT || !m->text[m->len - 1]) && !good_behind(m->text, m->len, at);
 }
 
 static enum mh_code
@@ -135,15 +157,19 @@ read_log(struct mh_sb_api *api, const char *dir, const struct mapped *m, uint64_
     struct mh_sb_record r;
     size_t at = 0;
     uint64_t base = api->store.version;
+    uint64_t last = 0;
     while (at < m->len) {
-        if (!mh_sb_record_get(m->text, m->len, &at, &r)) {
-            if (good_behind(m->text, m->len, at))
-                return mh_fail(err, MH_E_INVALID,
-                               "%s/log is damaged at byte %zu. HINT: begin with an empty directory",
-                               dir, at);
-            mh_warn("sandbox", "a torn end of the log is left out", "dir", dir);
+        size_t start = at;
+        enum mh_sb_record_state state = mh_sb_record_get(m->text, m->len, &at, &r);
+        if (state != MH_SB_RECORD_WHOLE && !is_cut(state, m, at))
+            return damaged(dir, "log", at, no_record, err);
+        if (state != MH_SB_RECORD_WHOLE) {
+            mh_warn("sandbox", "an end of the log that was cut short is left out", "dir", dir);
             break;
         }
+        if ((last && r.version != last + 1) || (!last && r.version > base + 1))
+            return damaged(dir, "log", start, "records or a snapshot before it are missing", err);
+        last = r.version;
         if (r.version <= base)
             continue;
         if (!take(api, &r))

@@ -12,19 +12,9 @@
 static bool
 write_out(int fd, struct mh_buf *b)
 {
-    const char *text = b->data;
-    size_t len = b->len;
-    while (len) {
-        ssize_t n = write(fd, text, len);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n <= 0)
-            return false;
-        text += n;
-        len -= (size_t)n;
-    }
+    bool ok = mh_sb_disk_write(fd, b->data, b->len);
     mh_buf_reset(b);
-    return true;
+    return ok;
 }
 
 static bool
@@ -90,9 +80,12 @@ mh_sb_disk_snapshot(struct mh_sb_api *api, struct mh_err *err)
         close(fd);
     ok = ok && rename(temporary, path) == 0 && sync_dir(d->dir);
     enum mh_code code = MH_OK;
-    if (!ok)
+    if (!ok) {
         code = mh_fail(err, MH_E_IO, "cannot write %s/snapshot: %s", d->dir, strerror(errno));
-    else if (ftruncate(d->log, 0) == 0 && fsync(d->log) == 0)
+        if (fd >= 0)
+            (void)unlink(temporary); /* its place may be wanted by the log */
+    }
+    if (ok && ftruncate(d->log, 0) == 0 && fsync(d->log) == 0)
         d->log_size = 0;
     mh_buf_release(&b);
     mh_arena_release(&a);

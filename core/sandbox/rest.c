@@ -28,9 +28,10 @@ on_tick(void *arg)
 {
     struct mh_sb_api *api = arg;
     api->tick = NULL;
-    mh_sb_disk_flush(api);
     mh_sb_crd_run(api);
-    mh_sb_watches_tell(api);
+    mh_sb_disk_flush(api);
+    if (mh_sb_disk_sync(api)) /* again: who was answered may have gone on at once */
+        mh_sb_watches_tell(api);
     mh_sb_gc_run(api);
     mh_sb_direct_tell(api);
 }
@@ -40,7 +41,8 @@ on_slow(void *arg)
 {
     struct mh_sb_api *api = arg;
     api->slow = api->clock.after(api->clock.self, SLOW_NS, on_slow, api);
-    mh_sb_watches_slow(api);
+    if (mh_sb_disk_sync(api))
+        mh_sb_watches_slow(api);
     mh_sb_gc_slow(api);
 }
 
@@ -81,7 +83,7 @@ start(struct mh_sb_api *api, const struct mh_sb_config *config, struct mh_err *e
         return err->code;
     if (!mh_sb_gc_init(api))
         return mh_fail(err, MH_E_NOMEM, "no memory for the garbage collector");
-    if (config->data_dir && mh_sb_disk_open(api, config->data_dir, err) != MH_OK)
+    if (config->data_dir && mh_sb_disk_open(api, config, err) != MH_OK)
         return err->code;
     for (size_t i = 0; i < sizeof(first_namespaces) / sizeof(first_namespaces[0]); i++) {
         if (!make_namespace(api, first_namespaces[i]))
@@ -337,7 +339,7 @@ serve_resource(struct mh_sb_api *api, struct mh_sb_req *req, struct mh_sb_place 
     } else {
         mh_sb_list(api, req, t);
     }
-    req->done(req);
+    mh_sb_answered(op);
 }
 
 void
@@ -409,7 +411,8 @@ mh_sb_changed(struct mh_sb_api *api, const char *group, const char *resource)
 void
 mh_sb_compact(struct mh_sb_api *api)
 {
-    mh_sb_watches_tell(api);
+    if (mh_sb_disk_sync(api))
+        mh_sb_watches_tell(api);
     for (int i = 0; i < api->kinds.len; i++)
         mh_sb_table_compact(api->kinds.items[i]->table, &api->store);
 }

@@ -124,6 +124,9 @@ struct mh_sb_config {
     const char *data_dir; /* NULL: in memory only */
     const char *address;  /* "127.7.0.1:6443", for discovery; NULL: "" */
     int changes;          /* a kind remembers this many for watches; 0: MH_SB_CHANGES */
+    /* The data directory cannot be written: nothing is acknowledged any more. May be NULL. */
+    void (*on_broken)(void *arg, const char *why);
+    void *arg;
 };
 
 /* With the namespaces default, kube-system, kube-public and kube-node-lease. NULL: *err says why

@@ -155,15 +155,8 @@ mh_sb_restore_removal(struct mh_sb_api *api, struct mh_sb_resource *r, const cha
 void
 mh_sb_finish(struct mh_sb_op *op)
 {
-    struct mh_sb_api *api = op->api;
     mh_sb_obj_unref(op->live);
     op->live = NULL;
     op->t.r->busy--;
-    if (op->req->at_once || mh_sb_disk_synced(api, op->synced)) {
-        op->req->done(op->req);
-        return;
-    }
-    op->next = api->waiting;
-    api->waiting = op;
-    mh_sb_wake(api);
+    mh_sb_answered(op);
 }

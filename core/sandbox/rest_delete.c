@@ -428,7 +428,7 @@ mh_sb_delete(struct mh_sb_op *op)
             admitted(&op->admit);
         return;
     }
-    op->req->done(op->req);
+    mh_sb_answered(op);
 }
 
 /* --- deletecollection ------------------------------------------------------------------------ */
@@ -477,7 +477,7 @@ one_done(struct mh_sb_req *req)
     c->running = false;
     if (c->go_on) {
         mh_arena_release(&c->arena);
-        op->req->done(op->req);
+        mh_sb_answered(op);
     }
 }
 

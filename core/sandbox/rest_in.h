@@ -317,12 +317,19 @@ bool mh_sb_namespace_open(struct mh_sb_api *api, struct mh_sb_req *req,
                           const struct mh_sb_resource *r, const char *ns, const char *name);
 
 /* --- disk.c --- */
-enum mh_code mh_sb_disk_open(struct mh_sb_api *api, const char *dir, struct mh_err *err);
+enum mh_code mh_sb_disk_open(struct mh_sb_api *api, const struct mh_sb_config *config,
+                             struct mh_err *err);
 void mh_sb_disk_free(struct mh_sb_api *api);
 void mh_sb_disk_log(struct mh_sb_api *api, const struct mh_sb_resource *r,
                     const struct mh_sb_obj *o, bool removed);
 /* Is everything up to here durable? */
 bool mh_sb_disk_synced(const struct mh_sb_api *api, uint64_t version);
+/* Puts on disk what was committed. False: it cannot be written, nobody may hear of it. */
+bool mh_sb_disk_sync(struct mh_sb_api *api);
+/* The same, and answers who waited for it. */
 void mh_sb_disk_flush(struct mh_sb_api *api);
+/* Calls req->done, as soon as all that is committed now is on disk: no answer, also none of a read,
+ * tells of what could be lost. */
+void mh_sb_answered(struct mh_sb_op *op);
 
 #endif

@@ -67,7 +67,7 @@ connect_to(struct mh_sb_op *op)
     }
     if (object)
         mh_sb_refuse(op->req, 501, "NotImplemented", "there are no nodes to connect to");
-    op->req->done(op->req);
+    mh_sb_answered(op);
 }
 
 void
@@ -85,7 +85,7 @@ mh_sb_review(struct mh_sb_op *op)
     } else {
         mh_sb_refuse(op->req, 501, "NotImplemented", "nobody answers reviews here");
     }
-    op->req->done(op->req);
+    mh_sb_answered(op);
 }
 
 static void
@@ -97,7 +97,7 @@ token(struct mh_sb_op *op)
         mh_sb_review(op);
         return;
     }
-    op->req->done(op->req);
+    mh_sb_answered(op);
 }
 
 /* --- scale ----------------------------------------------------------------------------------- */
@@ -272,7 +272,7 @@ scale(struct mh_sb_op *op)
         mh_sb_write(op);
         return;
     }
-    op->req->done(op->req);
+    mh_sb_answered(op);
 }
 
 /* --- pods/binding ---------------------------------------------------------------------------- */
@@ -340,7 +340,7 @@ binding(struct mh_sb_op *op)
         mh_sb_write(op);
         return;
     }
-    op->req->done(op->req);
+    mh_sb_answered(op);
 }
 
 /* --- pods/eviction --------------------------------------------------------------------------- */
@@ -359,7 +359,7 @@ eviction(struct mh_sb_op *op)
         mh_sb_delete(op);
         return;
     }
-    op->req->done(op->req);
+    mh_sb_answered(op);
 }
 
 /* --- namespaces/finalize --------------------------------------------------------------------- */
@@ -392,7 +392,7 @@ finalize(struct mh_sb_op *op)
         mh_sb_write(op);
         return;
     }
-    op->req->done(op->req);
+    mh_sb_answered(op);
 }
 
 /* Ephemeral containers and resize: the whole pod comes, only that part counts. */
@@ -409,7 +409,7 @@ pod_part(struct mh_sb_op *op)
         mh_sb_write(op);
         return;
     }
-    op->req->done(op->req);
+    mh_sb_answered(op);
 }
 
 bool

@@ -126,6 +126,20 @@ on_hosts(void *arg)
         mh_sb_node_hosts_changed(up->nodes);
 }
 
+/* --- the end of the disk ---------------------------------------------------------------------------- */
+
+static void
+on_broken(void *arg, const char *why)
+{
+    struct mh_sb_up *up = arg;
+    struct timeval soon = { .tv_usec = 200000 }; /* those who wait hear of it */
+    (void)fprintf(stderr, "moonherd sandbox: %s\n", why);
+    up->stopping = true;
+    up->exit_code = 1;
+    if (event_base_loopexit(up->base, &soon) != 0)
+        event_base_loopbreak(up->base);
+}
+
 /* --- start ------------------------------------------------------------------------------------------- */
 
 static enum mh_code
@@ -164,7 +178,9 @@ start_api(struct mh_sb_up *up, struct mh_err *err)
     struct mh_sb_config config = { .clock = up->clock,
                                    .rand = up->rand,
                                    .data_dir = up->options.data ? store : NULL,
-                                   .address = up->place.server + strlen("https://") };
+                                   .address = up->place.server + strlen("https://"),
+                                   .on_broken = on_broken,
+                                   .arg = up };
     up->api = mh_sb_api_new(&config, err);
     if (!up->api)
         return err->code;
