@@ -54,6 +54,8 @@ struct mh_know {
     bool lease_known;       /* a watch or read has told, since the start */
     bool lease_bad;         /* unreadable: nobody decides */
     int64_t lease_at_ns;    /* when */
+    bool lease_asked;       /* a GET is under way */
+    int64_t lease_asked_ns; /* when the last one began */
     char secrets_seen[256]; /* digest of status.secretsResourceVersion that was fetched */
     bool certs_ready;       /* all files are written */
     int certs_version;      /* counts changes */
@@ -151,12 +153,12 @@ struct mh_primary {
     int64_t opened_ns;
     struct mh_ha_config sync; /* written into the configuration now; names in sync_arena */
     struct mh_arena sync_arena;
-    char sync_text[4096];          /* its synchronous_standby_names */
-    char sync_meta[2048];          /* what cnpg.synchronous_standby_names_metadata says of it */
-    bool preferred;                /* dataDurability: preferred */
-    bool strict_health;            /* only who streams now counts (preferred) */
-    int64_t wait_ns;               /* since when the gate waits for standbys */
-    int swap_failures;             /* of writing the Lease, in a row */
+    char sync_text[4096]; /* its synchronous_standby_names */
+    char sync_meta[2048]; /* what cnpg.synchronous_standby_names_metadata says of it */
+    bool preferred;       /* dataDurability: preferred */
+    bool strict_health;   /* only who streams now counts (preferred) */
+    int64_t wait_ns;      /* since when the gate waits for standbys */
+    int swap_failures;    /* of writing the Lease, in a row */
     int64_t next_swap_ns;
     int sync_step;                 /* of a change: sync.c */
     int sync_back;                 /* the step before the Lease was written */
@@ -329,6 +331,8 @@ bool mh_know_start(struct mh_agent *g);
 /* A Lease that somebody handed to us, or a reply of our own write. False: there was no memory for it, and
  * what is known is older. */
 bool mh_know_lease(struct mh_agent *g, yyjson_val *object, bool authoritative);
+/* At each look: reads the Lease when it is waited for and the watch has been silent. */
+void mh_know_lease_tick(struct mh_agent *g);
 const char *mh_know_spec_str(const struct mh_agent *g, const char *key);
 int mh_know_major(const struct mh_agent *g);
 

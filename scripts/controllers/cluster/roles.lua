@@ -99,14 +99,27 @@ local function restraint(p)
   return nil
 end
 
+--- What the policy was asked about, in short; all of it is in the log.
+local function candidates_text(list)
+  local out = {}
+  for i, c in ipairs(list or {}) do
+    local facts = { c.zone }
+    facts[#facts + 1] = c.sync and "sync" or nil
+    facts[#facts + 1] = c.replay_lag and ("%s bytes behind"):format(c.replay_lag)
+    out[i] = #facts > 0 and ("%s (%s)"):format(c.name, table.concat(facts, ", ")) or c.name
+  end
+  return out[1] and "; of " .. table.concat(out, ", ") or ""
+end
+
 local function announce_policy(p)
   local policy = p.seen.failover_policy
   if policy and policy.error then
-    p:event("Warning", "PolicyFailed", ("failover/v1 by %s: %s; the built-in order decides")
-      :format(policy.by or "?", pass.text_of(policy.error)))
+    p:event("Warning", "PolicyFailed", ("failover/v1 by %s: %s; the built-in order decides%s")
+      :format(policy.by or "?", pass.text_of(policy.error), candidates_text(policy.candidates)))
   elseif policy then
-    p:event("Normal", "FailoverDecision", ("failover/v1 by %s: %s"):format(policy.by or "built-in",
-      policy.order and table.concat(policy.order, ", ") or policy.reason or "no order"))
+    p:event("Normal", "FailoverDecision", ("failover/v1 by %s: %s%s"):format(policy.by or "built-in",
+      policy.order and table.concat(policy.order, ", ") or policy.reason or "no order",
+      candidates_text(policy.candidates)))
   end
 end
 

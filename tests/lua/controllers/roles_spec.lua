@@ -147,7 +147,8 @@ describe("a failover", function()
     w.ha = function(facts)
       calls[#calls + 1] = facts.order and table.concat(facts.order, " ") or "none"
       return { state = "deciding", reason = "r", steps = facts.order and array { STEP } or array {},
-        candidates = array { { name = "website-2", zone = "zone2" }, { name = "website-3", zone = "zone3" } } }
+        candidates = array { { name = "website-2", zone = "zone2", sync = true, replay_lag = 16 },
+          { name = "website-3", zone = "zone3" } } }
     end
     w.policy = function(point)
       return point == "failover/v1" and { by = "shop/who-first", answer = { action = "promote",
@@ -162,7 +163,8 @@ describe("a failover", function()
     for _, action in ipairs(plan.actions) do
       found = action.reason == "FailoverDecision" and action.note or found
     end
-    assert.equal("failover/v1 by shop/who-first: website-3, website-2", found)
+    assert.equal("failover/v1 by shop/who-first: website-3, website-2; of website-2 (zone2, sync, 16 bytes behind),"
+      .. " website-3 (zone3)", found)
   end)
 
   it("waits when the policy holds, and tells when it fails", function()
