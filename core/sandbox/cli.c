@@ -274,7 +274,8 @@ show(struct mh_sb_client *c, const struct given *g, bool clear)
     if (text && as_json(g)) {
         (void)puts(text);
     } else if (text && mh_json_parse(&a, text, n, &frozen, &err) == MH_OK) {
-        mh_sb_live_print(frozen, width_of(), &b);
+        struct mh_sb_look look = { width_of(), isatty(1) && !getenv("NO_COLOR") };
+        mh_sb_live_print(frozen, &look, &b);
         if (clear && isatty(1))
             (void)fputs("\033[H\033[2J", stdout);
         (void)fputs(mh_buf_text(&b), stdout);

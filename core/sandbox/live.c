@@ -11,7 +11,7 @@
 #define GROUP "postgresql.cnpg.io"
 #define LABEL "cnpg.io/cluster"
 
-enum { CLUSTERS, PODS, LEASES, EVENTS, NLISTS };
+enum { CLUSTERS, PODS, LEASES, EVENTS, NODES, NLISTS };
 
 struct gather {
     struct mh_sb_client *c;
@@ -42,6 +42,60 @@ ns_of(yyjson_val *o)
 {
     const char *s = mh_json_str(o, "metadata", "namespace", NULL);
     return s ? s : "";
+}
+
+/* --- nodes ------------------------------------------------------------------------------------------------ */
+
+/* The status of a condition; NULL: there is none. */
+static const char *
+condition(yyjson_val *o, const char *type)
+{
+    size_t i, n;
+    yyjson_val *c;
+    yyjson_arr_foreach(mh_json_get(o, "status", "conditions", NULL), i, n, c)
+    {
+        if (mh_str_eq(mh_json_str(c, "type", NULL), type))
+            return mh_json_str(c, "status", NULL);
+    }
+    return NULL;
+}
+
+/* What one should know of a node; NULL: all is well. */
+static const char *
+trouble_of(struct gather *g, yyjson_val *sandbox, yyjson_val *node)
+{
+    char off[300];
+    size_t i, n;
+    yyjson_val *f;
+    (void)snprintf(off, sizeof(off), "off %s", name_of(node));
+    yyjson_arr_foreach(yyjson_obj_get(sandbox, "faults"), i, n, f)
+    {
+        if (mh_str_eq(yyjson_get_str(f), off))
+            return "off";
+    }
+    if (!mh_str_eq(condition(node, "Ready"), "True"))
+        return "not ready";
+    if (mh_json_bool(node, false, "spec", "unschedulable", NULL))
+        return "cordoned";
+    yyjson_val *taint = yyjson_arr_get_first(mh_json_get(node, "spec", "taints", NULL));
+    const char *key = mh_json_str(taint, "key", NULL);
+    return key ? mh_arena_printf(g->a, "tainted %s", key) : NULL;
+}
+
+static void
+add_nodes(struct gather *g, yyjson_mut_val *root, yyjson_val *sandbox)
+{
+    yyjson_mut_val *list = yyjson_mut_obj_add_arr(g->d, root, "nodes");
+    size_t i, n;
+    yyjson_val *node;
+    yyjson_arr_foreach(yyjson_obj_get(g->lists[NODES], "items"), i, n, node)
+    {
+        yyjson_mut_val *o = yyjson_mut_arr_add_obj(g->d, list);
+        put(g, o, "name", name_of(node));
+        put(g, o, "zone",
+            mh_json_str(node, "metadata", "labels", "topology.kubernetes.io/zone", NULL));
+        put(g, o, "trouble", trouble_of(g, sandbox, node));
+    }
 }
 
 /* --- instances -------------------------------------------------------------------------------------------- */
@@ -98,19 +152,6 @@ primary_lsn(struct gather *g, yyjson_val *cluster)
     return NULL;
 }
 
-static bool
-is_ready(yyjson_val *pod)
-{
-    size_t i, n;
-    yyjson_val *c;
-    yyjson_arr_foreach(mh_json_get(pod, "status", "conditions", NULL), i, n, c)
-    {
-        if (mh_str_eq(mh_json_str(c, "type", NULL), "Ready"))
-            return mh_str_eq(mh_json_str(c, "status", NULL), "True");
-    }
-    return false;
-}
-
 static void
 add_instance(struct gather *g, yyjson_mut_val *list, yyjson_val *cluster, yyjson_val *pod,
              yyjson_val *status)
@@ -128,7 +169,7 @@ add_instance(struct gather *g, yyjson_mut_val *list, yyjson_val *cluster, yyjson
         mh_json_str(pod, "metadata", "deletionTimestamp", NULL)
             ? "Terminating"
             : mh_json_str(pod, "status", "phase", NULL));
-    (void)yyjson_mut_obj_add_bool(g->d, o, "ready", is_ready(pod));
+    (void)yyjson_mut_obj_add_bool(g->d, o, "ready", mh_str_eq(condition(pod, "Ready"), "True"));
     (void)yyjson_mut_obj_add_bool(g->d, o, "answers", status != NULL);
     put(g, o, "role", role ? role : "unknown");
     put(g, o, "phase", mh_json_str(mine, "phase", NULL));
@@ -167,6 +208,14 @@ newest_first(const void *a, const void *b)
     return x < y ? 1 : x > y ? -1 : 0;
 }
 
+bool
+mh_sb_live_is_decision(yyjson_val *event)
+{
+    const char *what = mh_json_str(event, "reason", NULL);
+    return mh_str_eq(mh_json_str(event, "involvedObject", "kind", NULL), "Cluster") && what &&
+           (!mh_str_starts(what, "Creating") || mh_str_eq(what, "CreatingInstance"));
+}
+
 static void
 add_decisions(struct gather *g, yyjson_mut_val *to, yyjson_val *cluster)
 {
@@ -180,7 +229,7 @@ add_decisions(struct gather *g, yyjson_mut_val *to, yyjson_val *cluster)
     yyjson_arr_foreach(items, i, n, e)
     {
         yyjson_val *about = yyjson_obj_get(e, "involvedObject");
-        if (mh_str_eq(mh_json_str(about, "kind", NULL), "Cluster") &&
+        if (mh_sb_live_is_decision(e) &&
             mh_str_eq(mh_json_str(about, "name", NULL), name_of(cluster)) &&
             mh_str_eq(ns_of(e), ns_of(cluster)))
             mine[k++] = e;
@@ -272,7 +321,7 @@ mh_sb_live_gather(struct mh_sb_client *c, const struct mh_sb_live *live, struct 
     static const char *const paths[NLISTS] = { "/apis/" GROUP "/v1/clusters",
                                                ("/api/v1/pods?labelSelector=" LABEL),
                                                "/apis/coordination.k8s.io/v1/leases",
-                                               "/api/v1/events" };
+                                               "/api/v1/events", "/api/v1/nodes" };
     yyjson_val *sandbox;
     g.now_s = (int64_t)time(NULL);
     enum mh_code code = mh_sb_client_ask(c, a, "/moonherd/v1/sandbox/status", NULL, &sandbox, err);
@@ -287,6 +336,7 @@ mh_sb_live_gather(struct mh_sb_client *c, const struct mh_sb_live *live, struct 
         return mh_fail(err, MH_E_NOMEM, "no memory");
     (void)yyjson_mut_obj_add_val(g.d, root, "sandbox", yyjson_val_mut_copy(g.d, sandbox));
     yyjson_mut_val *list = yyjson_mut_obj_add_arr(g.d, root, "clusters");
+    add_nodes(&g, root, sandbox);
     size_t i, n;
     yyjson_val *cluster;
     yyjson_arr_foreach(yyjson_obj_get(g.lists[CLUSTERS], "items"), i, n, cluster)

@@ -66,8 +66,9 @@ struct mh_sb_up {
     struct mh_sb_apply apply;
     int phase;
     bool applying;
-    struct mh_watch *watches[2]; /* for progress */
+    struct mh_watch *watches[3]; /* for progress */
     struct mh_map told;          /* Cluster -> the line that was printed last */
+    bool told_events;            /* those of before are old */
     bool operator_ready;
     bool stopping;
     int exit_code;

@@ -10,6 +10,7 @@
 #include "io/file.h"
 #include "kube/yaml.h"
 #include "sandbox/install.h"
+#include "sandbox/live.h"
 #include "sandbox/up.h"
 
 #define FILE_MAX ((size_t)16 << 20)
@@ -211,6 +212,20 @@ on_cluster(void *arg, enum mh_watch_kind kind, yyjson_val *o)
     mh_sb_say(up, "%s: %s", key, line);
 }
 
+/* What the operator decided for a cluster, and why. */
+static void
+on_event(void *arg, enum mh_watch_kind kind, yyjson_val *o)
+{
+    struct mh_sb_up *up = arg;
+    if (kind != MH_WATCH_ADDED || !o || !up->told_events || !mh_sb_live_is_decision(o)) {
+        up->told_events = up->told_events || kind == MH_WATCH_SYNCED;
+        return;
+    }
+    const char *what = mh_json_str(o, "reason", NULL), *why = mh_json_str(o, "message", NULL);
+    mh_sb_say(up, "%s/%s: %s: %s", mh_json_str(o, "involvedObject", "namespace", NULL),
+              mh_json_str(o, "involvedObject", "name", NULL), what, why ? why : "");
+}
+
 static void
 tell_next(struct mh_sb_up *up)
 {
@@ -261,8 +276,10 @@ go_on(struct mh_sb_up *up)
         watch(up, 0, "/apis/apps/v1/namespaces/" OPERATOR_NS "/deployments", on_deployment);
         break;
     case FILES:
-        if (!up->options.bare)
+        if (!up->options.bare) {
             watch(up, 1, CLUSTERS, on_cluster);
+            watch(up, 2, "/api/v1/events", on_event);
+        }
         if (user_files(up, &objects, &n, &err) == MH_OK)
             apply(up, objects, n, false);
         break;

@@ -2,13 +2,17 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <ftw.h>
+#include <glob.h>
+#include <mntent.h>
 #include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/mount.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/str.h"
@@ -18,6 +22,72 @@
 
 #define N_FIRST 10
 #define N_LAST 250
+
+/* --- taking away -------------------------------------------------------------------------------------- */
+
+static int
+remove_one(const char *path, const struct stat *st, int flag, struct FTW *ftw)
+{
+    (void)st, (void)flag, (void)ftw;
+    (void)remove(path);
+    return 0;
+}
+
+/* Memory volumes are mounts of this process: they keep their directories from being removed. */
+static void
+unmount_below(const char *dir)
+{
+    size_t n = strlen(dir);
+    bool again = true;
+    for (int turn = 0; again && turn < 4; turn++) {
+        FILE *f = setmntent("/proc/self/mounts", "r");
+        const struct mntent *m;
+        again = false;
+        while (f && (m = getmntent(f))) {
+            if (strncmp(m->mnt_dir, dir, n) == 0 && m->mnt_dir[n] == '/')
+                again = umount2(m->mnt_dir, MNT_DETACH) == 0 || again;
+        }
+        if (f)
+            (void)endmntent(f);
+    }
+}
+
+static void
+remove_tree(const char *dir)
+{
+    struct timespec pause = { 0, 50000000 };
+    unmount_below(dir);
+    /* again if somebody who is about to end has just written something */
+    for (int i = 0; i < 20 && access(dir, F_OK) == 0; i++) {
+        if (i > 0)
+            (void)nanosleep(&pause, NULL);
+        (void)nftw(dir, remove_one, 32, FTW_DEPTH | FTW_PHYS | FTW_MOUNT);
+    }
+}
+
+/* What sandboxes of ours left that were killed: nobody holds their lock. */
+static void
+remove_stale(const char *tmp)
+{
+    char pattern[MH_SB_PATH_MAX];
+    glob_t found = { 0 };
+    struct stat st;
+    (void)snprintf(pattern, sizeof(pattern), "%s/moonherd-sandbox-*/lock", tmp);
+    if (glob(pattern, GLOB_NOSORT, NULL, &found) == 0) {
+        for (size_t i = 0; i < found.gl_pathc; i++) {
+            char *path = found.gl_pathv[i];
+            int fd = open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
+            bool mine = fd >= 0 && fstat(fd, &st) == 0 && st.st_uid == geteuid() &&
+                        time(NULL) - st.st_mtime > 60 && flock(fd, LOCK_EX | LOCK_NB) == 0;
+            path[strlen(path) - strlen("/lock")] = '\0';
+            if (mine)
+                remove_tree(path);
+            if (fd >= 0)
+                (void)close(fd);
+        }
+        globfree(&found);
+    }
+}
 
 /* --- the directory ----------------------------------------------------------------------------------- */
 
@@ -55,8 +125,10 @@ choose_dir(struct mh_sb_place *p, const char *data, struct mh_err *err)
         return fits ? MH_OK : mh_fail(err, MH_E_INVALID, "%s: the path is too long", data);
     }
     const char *tmp = getenv("TMPDIR");
-    (void)snprintf(p->dir, sizeof(p->dir), "%s/moonherd-sandbox-XXXXXX",
-                   tmp && *tmp == '/' && strlen(tmp) < MH_SB_PATH_MAX - 128 ? tmp : "/tmp");
+    if (!tmp || *tmp != '/' || strlen(tmp) >= MH_SB_PATH_MAX - 128)
+        tmp = "/tmp";
+    remove_stale(tmp);
+    (void)snprintf(p->dir, sizeof(p->dir), "%s/moonherd-sandbox-XXXXXX", tmp);
     if (!mkdtemp(p->dir))
         return mh_fail(err, MH_E_IO, "cannot make %s: %s", p->dir, strerror(errno));
     p->temporary = true;
@@ -172,6 +244,10 @@ mh_sb_place_announce(struct mh_sb_place *p, const char *kubeconfig, struct mh_er
     char cache[MH_SB_PATH_MAX], path[MH_SB_PATH_MAX + 16];
     enum mh_code code =
         fs.write(fs.self, p->kubeconfig, kubeconfig, strlen(kubeconfig), 0600, false, NULL, err);
+    if (code == MH_OK && !p->temporary) { /* so that --data alone names it too */
+        (void)snprintf(path, sizeof(path), "%s/kubeconfig", p->dir);
+        code = fs.write(fs.self, path, kubeconfig, strlen(kubeconfig), 0600, false, NULL, err);
+    }
     if (code != MH_OK || !cache_dir(cache) || make_dir(cache, NULL) != MH_OK)
         return code;
     (void)snprintf(path, sizeof(path), "%s/current", cache);
@@ -210,19 +286,11 @@ mh_sb_place_current(const char *kubeconfig, const char *data, char out[MH_SB_PAT
 
 /* --- the end -------------------------------------------------------------------------------------------- */
 
-static int
-remove_one(const char *path, const struct stat *st, int flag, struct FTW *ftw)
-{
-    (void)st, (void)flag, (void)ftw;
-    (void)remove(path);
-    return 0;
-}
-
 void
 mh_sb_place_leave(struct mh_sb_place *p)
 {
     if (p->temporary) {
-        (void)nftw(p->dir, remove_one, 32, FTW_DEPTH | FTW_PHYS | FTW_MOUNT);
+        remove_tree(p->dir);
         if (p->kubeconfig[0])
             (void)unlink(p->kubeconfig);
     }
