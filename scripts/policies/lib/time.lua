@@ -49,7 +49,7 @@ end
 
 --- Fields of a time: year, month, day, hour, min, sec, weekday (1 is Monday, 7 Sunday), yearday, and the week
 --- of ISO 8601 with its year.
-local function date(seconds, zone)
+local function fields(seconds, zone)
   local at = whole(seconds) + offset(zone)
   local days, rest = at // DAY, at % DAY
   local year, month, day = civil(days)
@@ -61,6 +61,16 @@ local function date(seconds, zone)
     weekday = weekday, yearday = days - days_of(year, 1, 1) + 1,
     week_year = week_year, week = (thursday - days_of(week_year, 1, 1)) // 7 + 1,
   }
+end
+
+-- One time is often asked for several texts in a row.
+local newest, newest_at, newest_zone
+
+local function kept(seconds, zone)
+  if seconds ~= newest_at or zone ~= newest_zone then
+    newest, newest_at, newest_zone = fields(seconds, zone), seconds, zone
+  end
+  return newest
 end
 
 local FORMATS = {
@@ -78,7 +88,7 @@ local FORMATS = {
 }
 
 local function text(seconds, pattern, zone)
-  local d = date(seconds, zone)
+  local d = kept(seconds, zone)
   return (gsub(pattern, "%%(.)", function(letter)
     if not FORMATS[letter] then
       error(format("%%%s is not known: want %%Y %%m %%d %%H %%M %%S %%j %%u %%G %%V", letter), 0)
@@ -188,4 +198,4 @@ local function in_window(now, cron, seconds, zone)
   return false
 end
 
-host.set("time", { date = date, format = text, next = next_of, in_window = in_window })
+host.set("time", { date = fields, format = text, next = next_of, in_window = in_window })

@@ -5,7 +5,7 @@ return {
       { "name", "text", "its name", default = "pg" },
       { "namespace", "text", "its namespace", default = "default" },
       { "instances", "int", "how many instances it shall have", default = 3, min = 0, max = 1000 },
-      { "labels", "map", "its labels", of = "text", default = {} },
+      { "labels", "map", "its labels", of = "label", default = {} },
     },
     place = {
       { "name", "text", "name of the instance" },

@@ -22,7 +22,7 @@ return {
       { "zone", "text", "its zone, where that is known", optional = true },
       { "ready", "flag", "", default = true },
       { "schedulable", "flag", "it is not being drained", default = true },
-      { "labels", "map", "its labels, where they are known", of = "text", optional = true, default = {} },
+      { "labels", "map", "its labels, where they are known", of = "label", optional = true, default = {} },
     },
     place = {
       { "node_selector", "map", "labels that the node must have", of = "label", optional = true, max = 32 },
