@@ -38,6 +38,7 @@ const struct mh_vm_limits mh_limits_controller = {
 };
 
 static const struct mh_vm_module *modules;
+static int64_t patience = 1;
 static char kill_key;      /* its address is the error value of a kill */
 static char globals_key;   /* registry: what scripts may read */
 static char env_key;       /* registry: their _ENV, empty, read-only */
@@ -47,6 +48,12 @@ void
 mh_vm_set_modules(const struct mh_vm_module *list)
 {
     modules = list;
+}
+
+void
+mh_vm_set_patience(int n)
+{
+    patience = n;
 }
 
 struct mh_vm *
@@ -70,7 +77,7 @@ now_ns(void)
 static bool
 is_late(const struct mh_vm *vm)
 {
-    return vm->began_ns && now_ns() - vm->began_ns > vm->limits.wall_ns;
+    return vm->began_ns && now_ns() - vm->began_ns > vm->limits.wall_ns * patience;
 }
 
 /* May the heap grow? A heap that is full again and again is a script that only collects. */
@@ -144,7 +151,7 @@ spend(lua_State *L, int64_t n)
         vm->fuel += n;
         if (vm->fuel > vm->limits.fuel)
             vm->dead = MH_KILL_FUEL;
-        else if (now_ns() - vm->began_ns > vm->limits.wall_ns)
+        else if (is_late(vm))
             vm->dead = MH_KILL_WALL;
         else
             return;

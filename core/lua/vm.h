@@ -65,6 +65,10 @@ struct mh_vm_module {
 /* The list ends with a NULL name and is kept by reference. Called once, at the start. */
 void mh_vm_set_modules(const struct mh_vm_module *list);
 
+/* For replays, whose result must not depend on how busy the machine is: from now on all wall times
+ * of this process count n-fold. Fuel ends what does not end. */
+void mh_vm_set_patience(int n);
+
 /* The VM of a state. */
 struct mh_vm *mh_vm_of(lua_State *L);
 /* Libraries are in place, no script is loaded. NULL: no memory. */
