@@ -311,6 +311,7 @@ look(struct mh_agent *g)
     if (g->standby.rewinding || g->standby.joining)
         return;
     decide(g);
+    mh_know_lease_tick(g);
     mh_limits_tick(g);
     mh_ldap_tick(g);
     if (g->conf_dirty && g->has_data && g->know.certs_ready) {

@@ -4,10 +4,12 @@
 
 #include "base/log.h"
 #include "base/str.h"
+#include "base/time.h"
 #include "instance/agent.h"
 #include "net/crypto.h"
 
 #define CLUSTER_MAX ((size_t)4 << 20)
+#define LEASE_ASK_NS MH_NS_PER_S
 #define SECRET_MAX ((size_t)1 << 20)
 #define FAILED_RETRY_NS (1000LL * 1000000LL)
 
@@ -279,6 +281,60 @@ on_lease(void *arg, enum mh_watch_kind kind, yyjson_val *object)
         (void)mh_know_lease(g, object, false);
     else if (kind == MH_WATCH_DELETED)
         (void)mh_know_lease(g, NULL, false);
+}
+
+/* --- without the watch ------------------------------------------------------------------------- */
+
+struct lease_read {
+    struct mh_api_call call;
+    struct mh_arena arena;
+    struct mh_agent *g;
+};
+
+static void
+on_lease_read(struct mh_api_call *call)
+{
+    struct lease_read *r = call->arg;
+    r->g->know.lease_asked = false;
+    if (call->err.code == MH_OK && call->reply)
+        (void)mh_know_lease(r->g, call->reply, false);
+    mh_arena_release(&r->arena);
+    mh_free(r);
+}
+
+/* A8: a watch may lose an event, and nothing says so. Who waits for a word of the Lease asks. */
+void
+mh_know_lease_tick(struct mh_agent *g)
+{
+    struct mh_know *k = &g->know;
+    int64_t now = mh_agent_now(g);
+    bool waits = g->order.order == MH_HA_FENCE ||
+                 (g->order.order == MH_HA_FOLLOW && mh_agent_pg_up(g) && !g->pg.receiving);
+    if (!waits || k->lease_asked || now - k->lease_at_ns < LEASE_ASK_NS ||
+        now - k->lease_asked_ns < LEASE_ASK_NS)
+        return;
+    struct lease_read *r = mh_calloc(1, sizeof(*r));
+    if (!r)
+        return;
+    mh_arena_init(&r->arena, SECRET_MAX);
+    r->g = g;
+    r->call = (struct mh_api_call){
+        .method = "GET",
+        .path = mh_arena_printf(&r->arena, "/apis/coordination.k8s.io/v1/namespaces/%s/leases/%s",
+                                g->id.ns, g->id.cluster),
+        .timeout_ms = 1000,
+        .arena = &r->arena,
+        .done = on_lease_read,
+        .arg = r
+    };
+    if (!r->call.path) {
+        mh_arena_release(&r->arena);
+        mh_free(r);
+        return;
+    }
+    k->lease_asked = true;
+    k->lease_asked_ns = now;
+    g->api_urgent.start(g->api_urgent.self, &r->call);
 }
 
 bool

@@ -133,6 +133,8 @@ int tw_objects(struct tw *tw, const char *prefix);
 void tw_watch_event(struct tw *tw, const char *path, enum mh_watch_kind kind, const char *json);
 /* Every watch gets LOST, then RELIST and the list again after ns. */
 void tw_watch_break(struct tw *tw, int64_t ns);
+/* Changes of the store are told to no watch, until it is taken back; they are not told later. */
+void tw_watch_mute(struct tw *tw, bool mute);
 
 /* Requests so far with this method (NULL: any) whose path contains part (NULL: any). */
 int tw_api_count(const struct tw *tw, const char *method, const char *part);

@@ -371,7 +371,7 @@ tw_watch_object(struct tw *tw, const char *object_path, enum mh_watch_kind kind,
 {
     struct tw_path o;
     struct tw_path c;
-    if (!tw_path_parse(object_path, &o))
+    if (tw->state->mute || !tw_path_parse(object_path, &o))
         return;
     for (int i = 0; i < tw->state->watches.len; i++) {
         struct mh_watch *w = tw->state->watches.items[i];
@@ -392,6 +392,12 @@ tw_watch_event(struct tw *tw, const char *path, enum mh_watch_kind kind, const c
         if (mh_str_starts(w->path, path))
             schedule(tw, w, 0, kind, json ? tw_dup(json) : NULL);
     }
+}
+
+void
+tw_watch_mute(struct tw *tw, bool mute)
+{
+    tw->state->mute = mute;
 }
 
 void

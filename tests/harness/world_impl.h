@@ -37,6 +37,7 @@ struct tw_state {
     struct tw_list requests;
     struct tw_list objects;
     struct tw_list watches;
+    bool mute; /* they are told nothing */
     bool store;
     uint64_t version;
     uint64_t serial;

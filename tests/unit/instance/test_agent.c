@@ -158,6 +158,23 @@ TEST(a_primary_that_is_deposed_while_it_waits_to_start_again_has_no_gate_as_a_st
     ta_end(t);
 }
 
+/* A8: the event that names the winner never comes. */
+TEST(an_election_whose_outcome_the_watch_lost_is_read_from_the_lease)
+{
+    struct ta *t = ta_new("db-2", 2, "required");
+    ta_data(t, true);
+    ta_term(t, 1, 1, "vol-2");
+    ta_lease(t, "db-1", 2, "fencing", "vol-1", TA_SET_OF_1);
+    ta_start(t);
+    tw_advance(t->tw, MH_NS_PER_S);
+    CHECK_STR(mh_json_str(ta_status(t), "order", NULL), "fence");
+    tw_watch_mute(t->tw, true);
+    ta_lease(t, "db-2", 2, "promoting", "vol-2", TA_SET_OF_1);
+    tw_advance(t->tw, 2500 * MH_NS_PER_MS);
+    CHECK_STR(mh_json_str(ta_status(t), "order", NULL), "serve");
+    ta_end(t);
+}
+
 /* --- rule 5: who confirmed keeps its word ------------------------------------------------------ */
 
 static struct ta *
