@@ -98,14 +98,16 @@ reap(struct mh_chaos *c)
     }
 }
 
-/* {"fiber": id} and, for the first one, all that the caller gave. */
+/* {"fiber": id}; what the caller gave is there for the first one, and for the last: its VM may be new. */
 static yyjson_val *
 object_of(struct mh_chaos_fiber *f, int64_t id, struct mh_err *err)
 {
     yyjson_val *v = NULL;
-    const char *text = id == MAIN_FIBER
-                           ? f->c->input
-                           : mh_arena_printf(&f->arena, "{\"fiber\":%lld}", (long long)id);
+    const char *text = f->c->input;
+    if (id == CLEANING_FIBER)
+        text = mh_arena_printf(&f->arena, "{\"fiber\":%d,\"given\":%s}", CLEANING_FIBER, text);
+    else if (id != MAIN_FIBER)
+        text = mh_arena_printf(&f->arena, "{\"fiber\":%lld}", (long long)id);
     if (!text)
         (void)mh_fail(err, MH_E_NOMEM, "no memory for a fiber");
     else

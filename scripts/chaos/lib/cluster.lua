@@ -1,4 +1,5 @@
 --- One Cluster, as a scenario sees it from outside: through the API and as a client of its database.
+local faults = require "chaos.lib.faults"
 local kube = require "chaos.lib.kube"
 local ledger = require "chaos.lib.ledger"
 local state = require "chaos.lib.state"
@@ -136,12 +137,20 @@ function cluster:healthy()
     and o.status.readyInstances == o.spec.instances and self:primary() ~= nil
 end
 
+--- Is replication as synchronous as the Cluster wants it?
+local function as_wanted(self, primary)
+  local o = self:object()
+  local postgresql = o and o.spec.postgresql or {}
+  local rows = self:ask(primary, "SHOW synchronous_standby_names")
+  return rows ~= nil and rows[1] ~= nil and (rows[1][1] ~= "") == (postgresql.synchronous ~= nil)
+end
+
 --- Is the cluster healthy, and does a row that is written now arrive at every standby?
 function cluster:all_streaming()
   if not self:healthy() then return false end
   local primary = self:primary()
   local rows = primary and self:ask(primary, "UPDATE public.chaos_probe SET n = n + 1 RETURNING n", 2)
-  if not rows or not rows[1] then return false end
+  if not rows or not rows[1] or not as_wanted(self, primary) then return false end
   local want = tonumber(rows[1][1])
   local till = state.clock() + 3
   for _, name in ipairs(self:standbys()) do
@@ -166,19 +175,76 @@ end
 --- options: rate = 50, table_ = "chaos_ledger".
 function cluster:writer(options) return ledger.start(self, options or {}) end
 
---- Numbers that were acknowledged and are not there (20 at most).
+--- Numbers that were acknowledged and are not there (the first 1000 of each 20000).
 function cluster:missing_rows(name, of)
   local out, at = array {}, 1
   while at <= #of.acked do
     local till = math.min(at + 19999, #of.acked)
     local rows = self:through_rw(
       ("SELECT a.n FROM unnest($1::bigint[]) AS a(n) WHERE NOT EXISTS (SELECT 1 FROM public.%s b WHERE b.n = a.n)"
-       .. " ORDER BY 1 LIMIT 20"):format(name),
+       .. " ORDER BY 1 LIMIT 1000"):format(name),
       array { "{" .. table.concat(of.acked, ",", at, till) .. "}" }, 60)
     for _, row in ipairs(rows) do out:add(tonumber(row[1])) end
     at = till + 1
   end
   return out
+end
+
+-- --- what a scenario switches off, and makes ---------------------------------------------------
+
+--- Of the values that this change overwrites; null where there was none.
+local function former(now, change)
+  local out = {}
+  for key, value in pairs(change) do
+    local old = type(now) == "table" and now[key] or nil
+    if type(value) == "table" and type(old) == "table" then
+      out[key] = former(old, value)
+    else
+      out[key] = old == nil and null or old
+    end
+  end
+  return out
+end
+
+--- Changes the spec (a merge patch) until the scenario ends.
+function cluster:change(spec)
+  local o, why = self:object()
+  if not o then error(("cluster %s: %s"):format(self.name, why), 0) end
+  local before = former(o.spec, spec)
+  faults.on_end("the spec of " .. self.name, function()
+    local _, bad = kube.patch("clusters", self.name, { spec = before })
+    if bad then error(bad, 0) end
+  end)
+  local _, bad = kube.patch("clusters", self.name, { spec = spec })
+  if bad then error(("cluster %s: %s"):format(self.name, bad), 0) end
+end
+
+--- Without synchronous replication until the scenario ends; returns once that is in force.
+function cluster:asynchronous()
+  self:change { postgresql = { synchronous = null } }
+  local till = state.clock() + 30
+  while not self:all_streaming() do
+    if state.clock() > till then error("replication stays synchronous", 0) end
+    state.sleep(0.2)
+  end
+  state.say("  replication is asynchronous now")
+end
+
+--- Makes a cluster of one's own that goes at the end; spec as in its manifest.
+function cluster.make(name, spec)
+  faults.on_end("cluster " .. name, function() kube.delete("clusters", name, {}) end)
+  local _, why = kube.create("clusters", {
+    apiVersion = "postgresql.cnpg.io/v1", kind = "Cluster", metadata = { name = name }, spec = spec,
+  })
+  if why then error(("cluster %s: %s"):format(name, why), 0) end
+  local self = cluster.new(name)
+  local till = state.clock() + 120
+  while not self:healthy() do
+    if state.clock() > till then error(("cluster %s does not become healthy"):format(name), 0) end
+    state.sleep(0.3)
+  end
+  self:make_probe()
+  return self
 end
 
 --- Asks for another primary, as `kubectl cnpg promote` does.

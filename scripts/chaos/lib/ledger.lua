@@ -60,13 +60,13 @@ local function write(self, n)
 end
 
 --- Begins to write. options: rate (rows a second), table_, sessions, timeout (of a statement),
---- pod (writes to this one, not through -rw), settings ("-c synchronous_commit=off").
+--- pod (writes to this one, not through -rw), unflushed (commits are answered before they are on a disk).
 function ledger.start(cluster, options)
   local self = setmetatable({
     cluster = cluster, name = options.table_ or "chaos_ledger", rate = options.rate or 50,
     sessions = options.sessions or 2, timeout = options.timeout or 4, acked = array {}, number = 0, unknown = 0,
     refused = 0, pauses = {}, last_began = 0, host = cluster:rw(), stopping = false, pod = options.pod,
-    settings = options.settings,
+    settings = options.unflushed and "-c synchronous_commit=off" or nil,
   }, ledger)
   cluster:make_table(self.name)
   self.last_ack = state.clock()

@@ -15,7 +15,11 @@ local CONVERT = {
     local known = { ["true"] = true, yes = true, ["1"] = true, ["false"] = false, no = false, ["0"] = false }
     return known[v]
   end,
-  duration = state.seconds,
+  duration = function(v)
+    local ok, seconds = pcall(state.seconds, v)
+    if not ok then state.refuse("%s", seconds) end
+    return seconds
+  end,
 }
 
 --- Values of the declared parameters; anything else is refused.

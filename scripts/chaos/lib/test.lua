@@ -29,6 +29,12 @@ function t.cluster(name)
   return clusters[name]
 end
 
+--- A cluster of the scenario's own; it goes at the end.
+function t.make_cluster(name, spec)
+  clusters[name] = cluster.make(name, spec)
+  return clusters[name]
+end
+
 function t.clock() return state.clock() end
 function t.sleep(time) state.sleep(state.seconds(time)) end
 
@@ -93,6 +99,41 @@ function t.always(duration, fn, text)
   until state.clock() > till
   checked(true, ("never in %d looks: %s"):format(looks, text or "it is false"))
 end
+
+-- --- what nearly every scenario says -----------------------------------------------------------
+
+--- All instances stream.
+function t.settled(c, timeout)
+  t.eventually(timeout or "90s", function() return c:all_streaming() end, "all instances stream")
+end
+
+--- Rows that are sent half a second after `since`, or later, are acknowledged.
+function t.writes_go_on(load, since, timeout)
+  t.eventually(timeout, function() return load:acked_since(since + 0.5) end, "writes go on")
+  t.record("seconds without writes", load:pause_since(since))
+end
+
+--- Another instance than `old` is primary and takes writes.
+function t.another_primary(c, old, timeout)
+  return t.eventually(timeout, function()
+    local p = c:primary()
+    return p and p ~= old and c:writable(p) and p
+  end, "another primary than " .. old)
+end
+
+function t.one_primary(c, duration)
+  t.always(duration, function() return #c:writable_instances() <= 1 end, "two primaries acknowledge writes")
+end
+
+--- Ends a writer; every row it had an answer for is there.
+function t.none_missing(c, load)
+  local missing = c:missing_rows(load.name, load:stop())
+  t.check(#missing == 0, "%d of %d acknowledged rows are missing%s", #missing, load:count(),
+    #missing > 0 and ", the first is " .. missing[1] or "")
+end
+
+--- Half a second of load, and some more that the dice say.
+function t.warm_up() t.sleep(0.5 + t.rand(20) / 20) end
 
 --- A handle: :stop() asks it to end and gives what it returned, :join(timeout) waits.
 local fiber = {}

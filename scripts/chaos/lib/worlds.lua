@@ -12,7 +12,7 @@ local LABEL, VALUE = "moonherd.io/chaos", "allowed"
 local function may_break(input)
   local ns, why = kube.get("namespaces", input.namespace)
   if not ns then state.refuse("namespace %s: %s", input.namespace, why) end
-  local label = (ns.metadata.labels or {})[LABEL]
+  local label = ((ns.metadata or {}).labels or {})[LABEL]
   if label ~= VALUE then
     state.refuse("namespace %s may not be broken. HINT: kubectl label namespace %s %s=%s", input.namespace,
       input.namespace, LABEL, VALUE)

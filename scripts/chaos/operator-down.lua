@@ -1,0 +1,42 @@
+--- Nobody operates while a primary crashes and another machine is lost.
+return scenario "operator-down" {
+  about = "without an operator a crashed primary serves again by itself; a lost node waits for the operator, and loses nothing",
+  covers = array { "B1", "B2", "F1", "I21" },
+  params = { cluster = str, rto = duration "15s", operator = str "moonherd-operator",
+             operator_namespace = str "moonherd-system" },
+  needs = array { "chaos:scale:Deployment", "chaos:kill:Pod", "pg:query" },
+  defence = { flush = "a commit is answered before it is on a disk (synchronous_commit = off)" },
+  run = function(t)
+    local c, ns, name = t.cluster(t.params.cluster), t.params.operator_namespace, t.params.operator
+    t.settled(c)
+    local deployment = t.kube.get("deployments", name, ns)
+    t.check(deployment, "there is a Deployment %s/%s", ns, name)
+    local function scale(n) t.kube.patch("deployments", name, { spec = { replicas = n } }, ns) end
+    local load = c:writer { rate = 200, sessions = 4, unflushed = t.without "flush" }
+    t.step("the operator is scaled to nothing")
+    scale(0)
+    local back = t.fault("scale to 0", name, function()
+      local d = t.kube.get("deployments", name, ns)
+      return d and (d.status.replicas or 0) == 0 and "its Deployment has no pods"
+    end, function() scale(deployment.spec.replicas or 1) end)
+    t.eventually("30s", function()
+      local d = t.kube.get("deployments", name, ns)
+      return d and (d.status.replicas or 0) == 0
+    end, "no operator runs")
+    t.warm_up()
+    local old, began = c:primary(), t.clock()
+    t.step("the postmaster of %s is killed", old)
+    t.kill(old, "postmaster")
+    t.writes_go_on(load, began, t.params.rto)
+    t.check(c:primary() == old, "%s serves again, without anybody's help", old)
+    began = t.clock()
+    t.step("pod %s is deleted by force", old)
+    t.delete_pod(old)
+    t.one_primary(c, "3s")
+    back()
+    t.step("the operator is back")
+    t.writes_go_on(load, began, "60s")
+    t.settled(c)
+    t.none_missing(c, load)
+  end,
+}
