@@ -49,9 +49,11 @@ local NOW = 1767225600
 local WORDS = { "a", "Zürich", "日本", "x-y", "with space", "10", "9", "true", "null", "ÄÖÜ", "q\"q", "pg-1" }
 local ZONES = { "zone1", "zone2", "zone3", "zone10" }
 
+local NAMED = { name = true, id = true, primary = true, instance = true, target = true }
+
 --- A text that fits the name of its field; n is the place in a list.
 local function text_for(name, n, default)
-  if name == "name" or name == "id" or name == "primary" or name == "instance" or name == "target" then
+  if NAMED[name] then
     return ("pg-%d"):format(n)
   elseif name == "zone" or name == "node" then
     return (name == "node" and "node-" or "") .. pick(ZONES)
@@ -94,33 +96,27 @@ local function many(row, records, kind)
   return out
 end
 
-function value_of(row, records, n)
-  local kind, name = row[2], row[1]
-  if kind == "record" then
-    return record(records[row.of], records, n)
-  elseif kind == "list" or kind == "map" then
-    return many(row, records, kind)
-  elseif kind == "flag" then
-    return random(2) == 1
-  elseif kind == "choice" then
-    return pick(row.of)
-  elseif kind == "time" then
-    return NOW - random(40000000) + 20000000
-  elseif kind == "int" then
+local MAKE = {
+  flag = function() return random(2) == 1 end,
+  choice = function(row) return pick(row.of) end,
+  time = function() return NOW - random(40000000) + 20000000 end,
+  int = function(row)
     local min = row.min or -1000
     return math.max(min, math.min(row.max or MASK, min + random(pick { 3, 100, 1 << 30 }) - 1))
-  elseif kind == "number" then
-    return (random(1 << 20) - 1) / pick { 1.0, 3.0, 7.0, 1e5 }
-  elseif kind == "quantity" then
-    return pick { "1Gi", "500m", "2", "1.5" }
-  elseif kind == "label" then
-    return pick { "a", "b.c", "" }
-  elseif kind == "scalar" then
-    return pick { "text", 1, 2.5, true }
-  elseif kind == "reason" then
-    return pick { "Failed", "Upgrade", "Spec" }
-  end
-  return text_for(name, n, row.default or "x")
+  end,
+  number = function() return (random(1 << 20) - 1) / pick { 1.0, 3.0, 7.0, 1e5 } end,
+  quantity = function() return pick { "1Gi", "500m", "2", "1.5" } end,
+  label = function() return pick { "a", "b.c", "" } end,
+  scalar = function() return pick { "text", 1, 2.5, true } end,
+  reason = function() return pick { "Failed", "Upgrade", "Spec" } end,
+  list = function(row, records) return many(row, records, "list") end,
+  map = function(row, records) return many(row, records, "map") end,
+  record = function(row, records, n) return record(records[row.of], records, n) end,
+}
+
+function value_of(row, records, n)
+  local make = MAKE[row[2]]
+  return make and make(row, records, n) or not make and text_for(row[1], n, row.default or "x") or false
 end
 
 local function files(pattern)

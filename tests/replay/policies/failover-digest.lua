@@ -1,3 +1,4 @@
+-- luacheck: read globals policy hold null
 -- Everything whose result could depend on the machine goes into one number: the order of tables, texts of numbers,
 -- rounding, formats, sorting of equal keys, patterns.
 local function digest(sum, text)
