@@ -32,6 +32,22 @@ mh_operator_on_pass(void *arg, const char *kind, const char *result, int64_t ns)
                        (double)ns / 1e9);
 }
 
+void
+mh_operator_foresee(void *arg, struct mh_foresee *f)
+{
+    struct mh_operator *op = arg;
+    const struct mh_kind *kind = mh_kind_of(&op->kinds, f->object);
+    f->planner = mh_scripts_planner(&op->scripts);
+    f->clock = op->clock;
+    f->kind = kind ? kind->key : "?";
+    if (op->working && kind) {
+        mh_foresee_start(f);
+        return;
+    }
+    mh_fail(&f->err, MH_E_UNAVAILABLE, "this operator does not lead, or has only just begun");
+    f->done(f);
+}
+
 /* What a pass said is kept beside its object. */
 void
 mh_operator_on_said(void *arg, const struct mh_pass_said *said)

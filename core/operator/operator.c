@@ -274,6 +274,7 @@ load_scripts(struct mh_operator *op, struct mh_err *err)
                                      .names = reviewed,
                                      .env = op->settings,
                                      .policies = op->policies,
+                                     .foresee = mh_operator_foresee,
                                      .on_review = mh_operator_on_review,
                                      .mono_ns = op->clock.mono_ns,
                                      .clock = op->clock.self,

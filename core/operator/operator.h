@@ -75,6 +75,8 @@ enum mh_code mh_operator_listen(struct mh_operator *op, struct mh_err *err);
 /* Counters from what the parts report. */
 void mh_operator_on_call(void *arg, const char *method, int status);
 void mh_operator_on_pass(void *arg, const char *kind, const char *result, int64_t ns);
+/* For the webhooks: what an edit would do. */
+void mh_operator_foresee(void *arg, struct mh_foresee *f);
 void mh_operator_on_said(void *arg, const struct mh_pass_said *said);
 void mh_operator_on_review(void *arg, const char *path, bool allowed, int64_t ns);
 void mh_operator_on_active(void *writer, int64_t us);

@@ -2,6 +2,8 @@
 #ifndef MH_OPERATOR_PLANNER_H
 #define MH_OPERATOR_PLANNER_H
 
+#include <stdbool.h>
+
 #include "base/json.h"
 
 struct mh_planner_call {
@@ -11,6 +13,7 @@ struct mh_planner_call {
     const char *name;
     yyjson_val *object;
     struct mh_arena *arena;
+    bool dry; /* only asked: nothing of it is remembered */
     void (*done)(struct mh_planner_call *call);
     void *arg;
     /* set before done */

@@ -181,9 +181,12 @@ on_decided(struct mh_decision *d)
     struct mh_scripts_env *env = env_of(e);
     const struct plan_run *run = e->observe->self;
     e->cancel = NULL;
-    if (env->on_decision)
+    if (env->on_decision && !run->call->dry)
         env->on_decision(env->arg, d, mh_kind_find(env->kinds, run->call->kind), run->call->name);
     e->text = mh_decision_json(d, &e->text_len);
+    if (e->text && mh_policies_pending(env->policies, d->point, d->namespace) &&
+        (e->text = mh_arena_printf(e->arena, "{\"pending\":true,%s", e->text + 1)))
+        e->text_len = strlen(e->text);
     if (!e->text)
         refuse(e, MH_E_NOMEM, "no memory");
     mh_effect_finish(e);
@@ -210,13 +213,19 @@ effect_policy(struct mh_effect_call *e)
         return refuse(e, MH_E_NOMEM, "no memory");
     *d = (struct mh_decision){ .point = point,
                                .namespace = run->call->ns,
-                               .cluster = run->call->name,
+                               .cluster = run->call->dry ? NULL : run->call->name,
                                .object = run->call->object,
                                .input = input,
                                .input_len = len,
                                .arena = e->arena,
                                .done = on_decided,
                                .arg = e };
+    if (mh_point_constant(point) && mh_policies_unclaimed(env->policies, point, d->namespace)) {
+        e->text = mh_arena_printf(e->arena, "{\"by\":\"built-in\",\"answer\":%s}",
+                                  mh_point_constant(point));
+        e->text_len = e->text ? strlen(e->text) : 0;
+        return e->text ? MH_EFFECT_DONE : refuse(e, MH_E_NOMEM, "no memory");
+    }
     e->impl = d;
     e->cancel = cancel_decision;
     mh_policies_decide(env->policies, d);

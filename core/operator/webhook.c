@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "base/str.h"
 #include "net/crypto.h"
+#include "operator/webhook_plan.h"
 #include "operator/webhook_policy.h"
 
 #define NAMES_MAX 8
@@ -44,6 +45,8 @@ mh_review_parse(struct mh_arena *a, const char *text, size_t len, struct mh_revi
     out->operation = mh_json_str(request, "operation", NULL);
     out->object = yyjson_obj_get(request, "object");
     out->old = yyjson_obj_get(request, "oldObject");
+    out->by = yyjson_obj_get(request, "userInfo");
+    out->dry_run = mh_json_bool(request, false, "dryRun", NULL);
     if (!yyjson_is_obj(out->object))
         out->object = NULL;
     if (!yyjson_is_obj(out->old))
@@ -208,6 +211,13 @@ on_request(struct mh_request *req, void *arg)
     int64_t began = w->conf.mono_ns(w->conf.clock);
     if (mh_review_parse(req->arena, req->body, req->body_len, &review, &err) != MH_OK) {
         mh_reply_text(req, 400, err.msg);
+        return;
+    }
+    if (r->mutate && mh_webhook_plans(&w->conf, &review)) {
+        struct mh_review_verdict verdict = { .message = NULL };
+        if (ask(w, req->arena, r, &review, &verdict, &err) != MH_OK)
+            verdict = (struct mh_review_verdict){ .warnings = warning_of(req->arena, &err) };
+        mh_webhook_plan(&w->conf, req, &review, &verdict);
         return;
     }
     char *text = review_by(w, req->arena, r, &review, &allowed);

@@ -4,6 +4,8 @@
  * /validate-policy has every script of a labelled ConfigMap checked. No review has a side effect.
  * Where a script fails the object is let through with a warning: passes check again. So is one
  * whose spec and annotations stay as they are. A body that is no AdmissionReview gets 400.
+ * A dry run of a Cluster whose annotation moonherd.io/plan is "requested" is answered with what the
+ * edit would do, in that annotation.
  * The pure part (bytes in, bytes out) is apart from the server, for tests. */
 #ifndef MH_OPERATOR_WEBHOOK_H
 #define MH_OPERATOR_WEBHOOK_H
@@ -12,7 +14,9 @@
 #include "lua/policy_store.h"
 #include "lua/task.h"
 #include "net/http_server.h"
+#include "operator/foresee.h"
 
+#define MH_PLAN_ANNOTATION "moonherd.io/plan"
 #define MH_WEBHOOK_BODY_MAX ((size_t)3 << 20) /* as the API server's own limit on objects */
 
 struct mh_webhook_conf {
@@ -20,6 +24,8 @@ struct mh_webhook_conf {
     const char *const *names;     /* kinds in lower case, NULL-ended: "cluster" */
     const char *env;              /* JSON object for the scripts */
     struct mh_policies *policies; /* NULL: policies are let through */
+    /* Foresees what a dry run of an edit would do (it sets planner, clock, kind); NULL: nobody does. */
+    void (*foresee)(void *arg, struct mh_foresee *f);
     void (*on_review)(void *arg, const char *path, bool allowed, int64_t ns); /* may be NULL */
     int64_t (*mono_ns)(void *self);
     void *clock;
@@ -41,6 +47,8 @@ struct mh_review {
     const char *operation; /* CREATE UPDATE ... */
     yyjson_val *object;    /* NULL where absent */
     yyjson_val *old;
+    yyjson_val *by; /* userInfo: who asks */
+    bool dry_run;
 };
 
 /* INVALID with a message if text is no AdmissionReview of v1. */
