@@ -2,6 +2,7 @@
 local cluster = require("cluster")
 local kube = require("kube")
 local operator = require("operator")
+local sh = require("sh")
 local tap = require("tap")
 
 local READY_LIMIT = 10
@@ -15,6 +16,42 @@ tap.must("the operator is ready in under 10 s after its manifest was applied", f
   local took = operator.install(60)
   tap.note("ready after %.1f s", took)
   return took < READY_LIMIT, ("%.1f s"):format(took)
+end)
+
+tap.test("another lab cannot start beside this one, and says who has it", function()
+  local beside = { "env", "LAB_WAIT=0", "LAB_DIR=" .. sh.lab_dir .. "-beside", sh.lab, "up", "1" }
+  local out, ok, code = sh.try(beside, nil, 30)
+  return not ok and code == 3 and out:find("another lab runs on this machine", 1, true) ~= nil, out
+end)
+
+--- What curl gets beside the API server; and whether it got anything.
+local function curl(...)
+  return sh.try({ sh.lab, "exec", "curl", "-sS", "-m", "5", ... }, nil, 10)
+end
+
+tap.test("the operator answers on 9443, with TLS 1.3 only, and has metrics on 8080", function()
+  local ip = operator.pods()[1].status.podIP
+  local health = curl("-k", "https://" .. ip .. ":9443/readyz")
+  local old, ok = curl("-k", "--tls-max", "1.2", "https://" .. ip .. ":9443/readyz")
+  local metrics = curl("http://" .. ip .. ":8080/metrics")
+  assert(health == "ok", health)
+  assert(not ok, "TLS 1.2 was accepted: " .. old)
+  return metrics:find("\nleader_election_master_status{[^}]*} 1\n") ~= nil, metrics:sub(1, 300)
+end)
+
+tap.test("the webhooks trust the certificate that the operator made and keeps in its secret", function()
+  local secret = assert(kube.get("/api/v1/namespaces/" .. operator.namespace .. "/secrets/cnpg-webhook-cert"))
+  local seen = 0
+  for _, kind in ipairs({ "mutating", "validating" }) do
+    local list = kube.list("/apis/admissionregistration.k8s.io/v1/" .. kind .. "webhookconfigurations")
+    for _, configuration in ipairs(list) do
+      for _, hook in ipairs(configuration.webhooks) do
+        assert(hook.clientConfig.caBundle == secret.data["tls.crt"], hook.name)
+        seen = seen + 1
+      end
+    end
+  end
+  return seen == 3, seen .. " webhooks"
 end)
 
 local ns = kube.namespace("install")
@@ -57,6 +94,29 @@ tap.test("replication uses the client certificate of streaming_replica", functio
   local out = c:admin("SELECT DISTINCT usename || ' ' || client_dn FROM pg_stat_ssl "
     .. "JOIN pg_stat_replication USING (pid)")
   return out == "streaming_replica /CN=streaming_replica", out
+end)
+
+tap.test("instances answer on 8000, with TLS 1.3 only, and have metrics on 9187", function()
+  for _, pod in ipairs(c:pods()) do
+    local ip = pod.status.podIP
+    assert(curl("-k", "https://" .. ip .. ":8000/failsafe"):find("^OK"), "failsafe of " .. pod.metadata.name)
+    local out, ok = curl("-k", "--tls-max", "1.2", "https://" .. ip .. ":8000/healthz")
+    assert(not ok, "TLS 1.2 was accepted: " .. out)
+    local metrics = curl("http://" .. ip .. ":9187/metrics")
+    assert(metrics:find('\ncnpg_collector_up{cluster="first"} 1\n', 1, true), metrics:sub(1, 300))
+  end
+end)
+
+tap.test("/pg/status through the API server is what kubectl plugins read", function()
+  local status = kube.get(c:core("pods/https:first-1:8000/proxy/pg/status"))
+  local standbys = {}
+  for _, r in ipairs(status.replicationInfo) do
+    assert(r.state == "streaming" and type(r.syncPriority) == "string" and r.replayLag, "replicationInfo")
+    standbys[#standbys + 1] = r.applicationName
+  end
+  assert(status.isPrimary and status.pod.metadata.name == "first-1" and #status.currentWAL == 24, "primary")
+  assert(#status.replicationSlotsInfo == 2 and status.readyWalFiles >= 0, "slots")
+  return table.concat(standbys, " ") == "first-2 first-3", table.concat(standbys, " ")
 end)
 
 tap.must("the operator that serves both groups comes up", function()
