@@ -22,7 +22,9 @@ files["scripts/policies/points"] = { max_line_length = 120 } -- tables
 files["scripts/policies"] = { not_globals = pure }
 files["scripts/admission"] = { not_globals = pure }
 -- Scenarios run in the VM that controllers have.
-files["scripts/chaos"] = { max_line_length = 120, read_globals = { "array", "null", "controller", "scenario" } }
+files["scripts/chaos"] = { max_line_length = 120, read_globals = {
+  "array", "null", "controller", "scenario", "str", "int", "num", "flag", "duration",
+} }
 for _, name in ipairs { "failover", "placement", "instance", "rollout", "sync", "heal", "backup", "retention",
   "notify" } do
   files["scripts/policies/" .. name .. ".lua"] = { std = "lua54+policy" }

@@ -1,6 +1,6 @@
 --- Nobody answers at the API server, and one standby is away meanwhile.
 return scenario "api-down" {
-  about = "the API server is down and one standby stands still; synchronous clusters go on writing, nothing else happens",
+  about = "the API server is down and one standby stands still; a synchronous cluster goes on writing",
   covers = array { "A1", "A7", "C5", "I21" },
   params = { cluster = str, for_ = duration "14s", pause = duration "5s" },
   needs = array { "chaos:api", "chaos:freeze:Pod", "pg:query" },

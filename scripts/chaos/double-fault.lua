@@ -19,7 +19,8 @@ return scenario "double-fault" {
     t.step("%s (%s) and %s (%s) lose their power", first, old, second, lost)
     t.node_off(first)
     t.node_off(second)
-    t.always(t.params.for_, function() return not c:writable(left) end, left .. " takes writes, though it may not know all")
+    t.always(t.params.for_, function() return not c:writable(left) end,
+      left .. " takes writes, though it may not know all")
     t.node_on(second)
     t.step("%s is on again", second)
     t.writes_go_on(load, began + t.params.for_, t.params.rto)

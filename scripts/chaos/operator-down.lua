@@ -1,6 +1,6 @@
 --- Nobody operates while a primary crashes and another machine is lost.
 return scenario "operator-down" {
-  about = "without an operator a crashed primary serves again by itself; a lost node waits for the operator, and loses nothing",
+  about = "without an operator a crashed primary serves again by itself, and a pod that is lost loses nothing",
   covers = array { "B1", "B2", "F1", "I21" },
   params = { cluster = str, rto = duration "15s", operator = str "moonherd-operator",
              operator_namespace = str "moonherd-system" },

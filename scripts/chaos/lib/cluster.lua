@@ -24,7 +24,7 @@ function cluster:pods()
   return kube.list("pods", "cnpg.io/cluster=" .. self.name .. ",cnpg.io/podRole=instance") or {}
 end
 
-function cluster:pod(name) return kube.get("pods", name) end
+function cluster.pod(_, name) return kube.get("pods", name) end
 
 --- Names of all instances but the primary.
 function cluster:standbys()
@@ -145,22 +145,25 @@ local function as_wanted(self, primary)
   return rows ~= nil and rows[1] ~= nil and (rows[1][1] ~= "") == (postgresql.synchronous ~= nil)
 end
 
+--- Does the probe's row come to this standby in time?
+local function arrives(self, name, want, till)
+  while true do
+    local got = self:ask(name, "SELECT n FROM public.chaos_probe", 1)
+    if got and got[1] and tonumber(got[1][1]) >= want then return true end
+    if state.clock() > till then return false end
+    state.sleep(0.1)
+  end
+end
+
 --- Is the cluster healthy, and does a row that is written now arrive at every standby?
 function cluster:all_streaming()
   if not self:healthy() then return false end
   local primary = self:primary()
   local rows = primary and self:ask(primary, "UPDATE public.chaos_probe SET n = n + 1 RETURNING n", 2)
   if not rows or not rows[1] or not as_wanted(self, primary) then return false end
-  local want = tonumber(rows[1][1])
-  local till = state.clock() + 3
+  local want, till = tonumber(rows[1][1]), state.clock() + 3
   for _, name in ipairs(self:standbys()) do
-    local seen
-    repeat
-      local got = self:ask(name, "SELECT n FROM public.chaos_probe", 1)
-      seen = got and got[1] and tonumber(got[1][1]) or -1
-      if seen < want then state.sleep(0.1) end
-    until seen >= want or state.clock() > till
-    if seen < want then return false end
+    if not arrives(self, name, want, till) then return false end
   end
   return true
 end

@@ -98,26 +98,31 @@ local function began(c, pod)
   return nil, a.error
 end
 
+--- Has the container been started again, or has the pod's name gone to another?
+local function is_new(pod, old, old_pod)
+  local now, p = container_of(pod)
+  if p and old_pod and p.metadata.uid ~= old_pod.metadata.uid then
+    return "another pod has its name: " .. p.metadata.uid
+  end
+  if now and old and now.restartCount > old.restartCount then
+    local last = now.lastState and now.lastState.terminated or {}
+    return ("container postgres of %s ended with %s, started %d times again"):format(pod,
+      tostring(last.exitCode), now.restartCount)
+  end
+end
+
 --- kill(cluster, pod, what): what is "postmaster", "manager" or a signal for the first process.
 function faults.kill(c, pod, what)
   local process = what == "postmaster" and "postgres" or nil
   local signal = (what == "postmaster" or what == "manager" or not what) and "KILL" or what
-  local before = process and began(c, pod) or nil
+  local before = process and began(c, pod)
   local old, old_pod = container_of(pod)
   world().kill(pod, signal, process)
   note("kill", pod .. " " .. (what or "KILL"), function()
-    if process then
-      local now = began(c, pod)
-      return now and before and now ~= before
-        and ("PostgreSQL of %s ran since %s, now since %s"):format(pod, before, now)
-    end
-    local now, p = container_of(pod)
-    if p and old_pod and p.metadata.uid ~= old_pod.metadata.uid then return "another pod has its name: " .. p.metadata.uid end
-    if now and old and now.restartCount > old.restartCount then
-      local last = now.lastState and now.lastState.terminated or {}
-      return ("container postgres of %s ended with %s, started %d times again"):format(pod,
-        tostring(last.exitCode), now.restartCount)
-    end
+    if not process then return is_new(pod, old, old_pod) end
+    local now = began(c, pod)
+    return now and before and now ~= before
+      and ("PostgreSQL of %s ran since %s, now since %s"):format(pod, before, now)
   end)
 end
 

@@ -125,23 +125,26 @@ local function verdict(failure)
   if not state.ended then return { kind = "error", text = "the scenario did not come to its end" } end
 end
 
-local function lines_of(def, failed)
-  local out = { "" }
-  local function line(fmt, ...) out[#out + 1] = fmt:format(...) end
-  line("scenario %s, seed %d, %.1f s", def.kind, state.input and state.input.seed or 0, state.seconds_taken or 0)
+local function what_happened(line)
   for _, f in ipairs(state.faults) do
     line("  fault    %7.1f s  %s %s: %s", f.at, f.verb, f.target, f.evidence or "NO EVIDENCE")
   end
   for _, r in ipairs(state.records) do line("  record   %7.1f s  %s = %s", r.at, r.name, tostring(r.value)) end
-  for _, c in ipairs(state.checks) do
-    line("  %-8s %7.1f s  %s", c.ok and "ok" or "NOT OK", c.at, c.text)
-  end
-  if not failed then
-    line("PASSED")
-  else
+  for _, c in ipairs(state.checks) do line("  %-8s %7.1f s  %s", c.ok and "ok" or "NOT OK", c.at, c.text) end
+end
+
+local function lines_of(def, failed)
+  local out = { "" }
+  local seed = state.input and state.input.seed or 0
+  local function line(fmt, ...) out[#out + 1] = fmt:format(...) end
+  line("scenario %s, seed %d, %.1f s", def.kind, seed, state.seconds_taken or 0)
+  what_happened(line)
+  if failed then
     line("%s: %s", failed.kind == "check" and "FAILED" or failed.kind:upper(), failed.text)
     if failed.traceback and failed.kind == "error" then line("%s", failed.traceback) end
-    if state.input then line("again: --seed %d", state.input.seed) end
+    line("again: --seed %d", seed)
+  else
+    line("PASSED")
   end
   return table.concat(out, "\n")
 end

@@ -161,8 +161,9 @@ end
 function t.kill(pod, what) faults.kill(of(pod), pod, what) end
 function t.freeze(pod) faults.freeze(of(pod), pod) end
 function t.node_off(node)
-  for _, c in pairs(clusters) do return faults.node_off(c, node) end
-  error("t.cluster first", 0)
+  local _, c = next(clusters)
+  if not c then error("t.cluster first", 0) end
+  faults.node_off(c, node)
 end
 
 t.delete_pod, t.thaw, t.cut, t.heal, t.slow = faults.delete, faults.thaw, faults.cut, faults.heal, faults.slow
