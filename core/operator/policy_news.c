@@ -7,7 +7,7 @@
 #include "base/str.h"
 
 #define DECIDED_MAX 20000
-#define INPUT_LOG_MAX 4096
+#define INPUT_LOG_MAX ((size_t)16 << 10) /* as long as a value of the log may be */
 
 /* One patch under way. */
 struct mh_annotation {

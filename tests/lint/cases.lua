@@ -16,7 +16,7 @@ local function lock(line)
   local out = { "suite trixie" }
   for i, name in ipairs { "musl", "zlib", "libzstd", "lz4", "openssl", "nghttp2", "curl", "libevent", "libyaml",
     "libseccomp", "postgresql-17", "yyjson", "lua5.4" } do
-    out[#out + 1] = ("deb %s 1.%d %s%02x"):format(name, i, sum:sub(1, 62), i)
+    out[#out + 1] = ("deb %s 99.%d %s%02x"):format(name, i, sum:sub(1, 62), i)
   end
   out[#out + 1] = line
   return table.concat(out, "\n") .. "\n"
@@ -54,9 +54,10 @@ local CASES = {
   { "duplicates", "core/base/a.c", block },
   { "paths", "docs/a.md", "see /ho" .. "me/somebody/x\n", "a path of one machine" },
   { "paths", "docs/a.md", "see /usr/share/x and /tmp/y\n" },
-  { "pins", "deploy/deps.lock", lock("deb curl 2.0 " .. sum) },
-  { "pins", "deploy/deps.lock", lock("deb curl 2.0 " .. sum:sub(1, 62) .. "07"), "the sum is that of curl 1.7" },
-  { "pins", "deploy/deps.lock", lock("deb curl 1.7 " .. sum), "version 1.7 is pinned twice" },
+  { "pins", "deploy/deps.lock", lock("deb curl 8.10.0-1 " .. sum) },
+  { "pins", "deploy/deps.lock", lock("deb curl 1:8.9.9-1 " .. sum), "8.10 or later is needed" },
+  { "pins", "deploy/deps.lock", lock("deb curl 2.0 " .. sum:sub(1, 62) .. "07"), "the sum is that of curl 99.7" },
+  { "pins", "deploy/deps.lock", lock("deb curl 99.7 " .. sum), "version 99.7 is pinned twice" },
   { "pins", "deploy/deps.lock", lock("deb curl 2.0 0123"), "64 lower-case" },
   { "pins", "deploy/deps.lock", lock("tar x 2.0 " .. sum), "has 5 words" },
   { "pins", "deploy/deps.lock", lock("rpm x 2.0 " .. sum), "neither suite" },

@@ -6,6 +6,27 @@ local FIELDS = { deb = 4, tar = 5, crate = 5 }
 local NEEDED = { "musl", "zlib", "libzstd", "lz4", "openssl", "nghttp2", "curl", "libevent", "libyaml", "libseccomp",
   "postgresql-17", "yyjson", "lua5.4" }
 
+-- Older ones have faults that we cannot live with, or lack what we use.
+local MINIMUM = { ["lua5.4"] = "5.4.8", curl = "8.10", openssl = "3", ["postgresql-17"] = "17" }
+
+--- Whether the upstream part of a Debian version is at least `least`.
+local function at_least(version, least)
+  local have = version:gsub("^%d+:", "")
+  local numbers = {}
+  for n in have:match("^[%d.]*"):gmatch("%d+") do
+    numbers[#numbers + 1] = tonumber(n)
+  end
+  local i = 0
+  for n in least:gmatch("%d+") do
+    i = i + 1
+    local mine = numbers[i] or 0
+    if mine ~= tonumber(n) then
+      return mine > tonumber(n)
+    end
+  end
+  return true
+end
+
 local function words_of(line)
   local words = {}
   for word in line:gmatch("%S+") do
@@ -32,6 +53,9 @@ local function pin(report, words)
   end
   if seen.kinds[name] and seen.kinds[name] ~= kind then
     report(("%s: pinned as %s and as %s"):format(name, seen.kinds[name], kind))
+  end
+  if MINIMUM[name] and not at_least(version, MINIMUM[name]) then
+    report(("%s: %s or later is needed"):format(name, MINIMUM[name]))
   end
   seen.sums[sum], seen.versions[kind .. name .. version] = name .. " " .. version, true
   seen.names[name], seen.kinds[name] = true, kind

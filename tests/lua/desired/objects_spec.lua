@@ -65,6 +65,19 @@ describe("jobs", function()
       "--pg-wal", "/var/lib/postgresql/wal/pg_wal", "--log-level=info" }, plain(words))
   end)
 
+  it("pass every setting of initdb on", function()
+    local function flags(initdb, level)
+      return plain(job.initdb_flags { logLevel = level, bootstrap = { initdb = initdb } })
+    end
+    assert.same({ "-k", "--encoding=UTF8", "--lc-collate=de_DE", "--lc-ctype=de_DE", "--locale=C",
+      "--locale-provider=icu", "--icu-locale=und", "--icu-rules=&a < b", "--builtin-locale=C.UTF-8", "--wal-segsize=64" },
+      flags { dataChecksums = true, encoding = "UTF8", localeCollate = "de_DE", localeCType = "de_DE", locale = "C",
+        localeProvider = "icu", icuLocale = "und", icuRules = "&a < b", builtinLocale = "C.UTF-8",
+        walSegmentSize = 64 })
+    assert.same({ "-d" }, flags({}, "debug"))
+    assert.same({ "--no-locale" }, flags({ options = array { "--no-locale" }, encoding = "UTF8" }, "debug"))
+  end)
+
   it("tell the manager the API group when it is not the first one", function()
     local function last(change)
       local env = job.join(context(change), "website-3", 3).spec.template.spec.containers[1].env
