@@ -69,11 +69,11 @@ describe("jobs", function()
     local function flags(initdb, level)
       return plain(job.initdb_flags { logLevel = level, bootstrap = { initdb = initdb } })
     end
+    local all = { dataChecksums = true, encoding = "UTF8", localeCollate = "de_DE", localeCType = "de_DE", locale = "C",
+      localeProvider = "icu", icuLocale = "und", icuRules = "&a < b", builtinLocale = "C.UTF-8", walSegmentSize = 64 }
     assert.same({ "-k", "--encoding=UTF8", "--lc-collate=de_DE", "--lc-ctype=de_DE", "--locale=C",
-      "--locale-provider=icu", "--icu-locale=und", "--icu-rules=&a < b", "--builtin-locale=C.UTF-8", "--wal-segsize=64" },
-      flags { dataChecksums = true, encoding = "UTF8", localeCollate = "de_DE", localeCType = "de_DE", locale = "C",
-        localeProvider = "icu", icuLocale = "und", icuRules = "&a < b", builtinLocale = "C.UTF-8",
-        walSegmentSize = 64 })
+      "--locale-provider=icu", "--icu-locale=und", "--icu-rules=&a < b", "--builtin-locale=C.UTF-8",
+      "--wal-segsize=64" }, flags(all))
     assert.same({ "-d" }, flags({}, "debug"))
     assert.same({ "--no-locale" }, flags({ options = array { "--no-locale" }, encoding = "UTF8" }, "debug"))
   end)

@@ -121,11 +121,39 @@ TEST(parameters_are_checked_and_typed)
               "contract: failover.lua:1: params.zone is not declared by the policy");
     CHECK_STR(decide(script, "a: &x 1\nb: *x"),
               "contract: failover.params.yaml:1: anchors, aliases and tags are not allowed");
+    CHECK_STR(decide(script, "n: !!int 1"),
+              "contract: failover.params.yaml:1: anchors, aliases and tags are not allowed");
     CHECK_STR(decide(script, "n: 1\nn: 2"),
               "contract: failover.params.yaml:2: key 'n' is there twice");
     CHECK_STR(decide(script, "- 1"),
               "contract: failover.params.yaml:1: want names and values, as in 'zone: zone3'");
     CHECK(strstr(decide(script, "n: [1"), "failover.params.yaml:") != NULL);
+}
+
+/* A comment as long as it takes. */
+static char *
+of_length(const char *before, const char *begin, size_t n)
+{
+    char *text = mh_calloc(1, n + 1);
+    CHECK(text && strlen(before) + strlen(begin) < n);
+    (void)snprintf(text, n + 1, "%s%s", before, begin);
+    memset(text + strlen(text), 'x', n - strlen(text));
+    return text;
+}
+
+TEST(scripts_and_parameters_have_a_length)
+{
+    static const char script[] = "return policy 'failover/v1' { params = { n = int(1) }, decide = "
+                                 "function(ctx) return hold('P') end }\n";
+    char *longest = of_length("n: 2\n", "#", MH_POLICY_PARAMS_MAX);
+    char *too_long = of_length("n: 2\n", "#", MH_POLICY_PARAMS_MAX + 1);
+    CHECK_STR(check(script, longest), "ok");
+    CHECK(strstr(check(script, too_long), "parameters are over 16384 bytes") != NULL);
+    mh_free(longest);
+    mh_free(too_long);
+    too_long = of_length(script, "--", 300000);
+    CHECK(strstr(check(too_long, NULL), "failover.lua:1: script of 300000 bytes is over") != NULL);
+    mh_free(too_long);
 }
 
 TEST(mistakes_are_named_with_file_and_line)
