@@ -100,19 +100,24 @@ is_write(const struct mh_api_call *call)
     return strcmp(call->method, "GET") != 0;
 }
 
+/* A5: its outcome is unknown. A4, A8: the object is another one than we know, and the watch may have
+ * lost the event that would say so: without a look the same write would be refused for ever. */
 static bool
 must_read_back(const struct mh_act *act)
 {
-    return act->call.err.code == MH_E_TIMEOUT && is_write(&act->call) && act->kind && act->name &&
+    enum mh_code code = act->call.err.code;
+    bool is_other =
+        code == MH_E_CONFLICT || (code == MH_E_NOTFOUND && strcmp(act->call.method, "PATCH") == 0);
+    return (code == MH_E_TIMEOUT || is_other) && is_write(&act->call) && act->kind && act->name &&
            !act->dropped;
 }
 
-/* The outcome of a write is unknown: asks for the object; the action fails all the same. */
+/* Asks for the object; the action fails all the same. */
 static void
 read_back(struct mh_act *act)
 {
     act->err = act->call.err;
-    if (act->env->cache)
+    if (act->env->cache && act->err.code == MH_E_TIMEOUT)
         mh_cache_unknown(act->env->cache, act->kind, act->ns, act->name);
     const char *path = mh_kube_path(act->arena, act->kind, act->ns, act->name, NULL);
     act->reading_back = true;

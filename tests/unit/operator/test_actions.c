@@ -269,6 +269,29 @@ TEST(status_is_written_only_when_it_changes_and_never_over_another_writer)
     finish();
 }
 
+/* A4, A8: else the next pass would do the same, and the next. */
+TEST(what_a_watch_lost_is_read_when_a_write_is_refused_for_it)
+{
+    const struct mh_kind *pod;
+    begin();
+    pod = mh_kind_find(&q.kinds, "Pod");
+    CHECK_INT(carry_out(CREATE_POD), MH_OK);
+    tw_settle(q.tw);
+    tw_watch_mute(q.tw, true);
+    tw_put(q.tw, CLUSTER,
+           "{\"apiVersion\":\"postgresql.cnpg.io/v1\",\"kind\":\"Cluster\",\"metadata\":"
+           "{\"name\":\"c\",\"namespace\":\"ns\",\"uid\":\"U\"},\"spec\":{\"n\":2}}");
+    CHECK_INT(carry_out("[{'op':'status','status':{'phase':'x'}}]"), MH_E_CONFLICT);
+    CHECK_INT(carry_out("[{'op':'status','status':{'phase':'x'}}]"), MH_OK);
+    tw_remove(q.tw, PODS "/p");
+    CHECK(mh_cache_get(q.cache, &q.arena, pod, "ns", "p", NULL) != NULL);
+    CHECK_INT(carry_out("[{'op':'label','kind':'Pod','namespace':'ns','name':'p','labels':{'a':"
+                        "'b'}}]"),
+              MH_E_NOTFOUND);
+    CHECK(mh_cache_get(q.cache, &q.arena, pod, "ns", "p", NULL) == NULL);
+    finish();
+}
+
 TEST(a_status_after_a_write_to_the_object_uses_its_new_version)
 {
     begin();
