@@ -1,0 +1,76 @@
+--- Scenarios of scripts/chaos, as they are: those that pass on the sandbox pass in a cluster too. Two of them, others
+--- each day; E2E_CHAOS="name name" runs those.
+local cjson = require("cjson")
+local cluster = require("cluster")
+local kube = require("kube")
+local operator = require("operator")
+local sh = require("sh")
+local tap = require("tap")
+
+local LIMIT_S = 170
+
+-- What needs no slow network, and what the lab's program can break.
+local names = { "postmaster-kill", "cut-primary", "manager-kill", "double-fault", "freeze-primary", "pod-delete",
+  "cut-standbys", "node-off", "api-down", "operator-down", "cut-primary-from-api", "switchover-storm" }
+
+local function chosen()
+  local out, wanted = {}, os.getenv("E2E_CHAOS")
+  if wanted then
+    for name in wanted:gmatch("%S+") do
+      out[#out + 1] = name
+    end
+    return out
+  end
+  local day = os.time() // 86400
+  return { names[day * 2 % #names + 1], names[(day * 2 + 1) % #names + 1] }
+end
+
+operator.install()
+local ns = kube.namespace("chaos")
+local c = cluster.new(ns, "first")
+local moonherd = sh.root .. "/build/moonherd"
+local base = { sh.lab, "exec", moonherd, "chaos", "run" }
+local more = { "--world", "cluster", "-n", ns, "--limit", tostring(LIMIT_S), "--faults",
+  sh.root .. "/tests/lab/faults", "-o", "json" }
+
+local function run(name)
+  local words = { table.unpack(base) }
+  words[#words + 1] = name
+  table.move(more, 1, #more, #words + 1, words)
+  local out, ok, code = sh.try(words, nil, LIMIT_S + 70)
+  sh.write(sh.logs .. "/chaos-" .. name .. ".txt", out)
+  return out, ok, code
+end
+
+tap.must("three instances with synchronous replication are ready", function()
+  c:create("sync")
+  c:wait_healthy(3, 120)
+end)
+
+tap.test("a namespace without the label is left alone", function()
+  local out, _, code = run("postmaster-kill")
+  return code == 2 and out:find("moonherd.io/chaos=allowed", 1, true) ~= nil, out
+end)
+kube.kubectl("label", "namespace", ns, "moonherd.io/chaos=allowed")
+
+local began = sh.now()
+for i, name in ipairs(chosen()) do
+  if i > 1 and not os.getenv("E2E_CHAOS") and sh.now() - began > 90000 then
+    tap.note("%s: not today, the time is used up", name)
+  else
+    tap.test(name .. " passes, unchanged", function()
+      local out, ok = run(name)
+      local line = out:match("\n({\"about.*)$") or out:match("^({\"about.*)$")
+      local report = line and cjson.decode(line)
+      for _, f in ipairs(report and report.faults or {}) do
+        tap.note("%s %s: %s", f.verb, f.target, tostring(f.evidence))
+      end
+      for _, r in ipairs(report and report.records or {}) do
+        tap.note("%s = %s", r.name, tostring(r.value))
+      end
+      return ok, out:sub(-3000)
+    end)
+  end
+end
+
+tap.finish()
