@@ -3,6 +3,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/log.h"
 #include "harness/test.h"
 #include "instance/cli.h"
 #include "instance/run.h"
@@ -68,4 +69,14 @@ TEST(flags_of_run_stand_for_the_environment)
     CHECK(!call((const char *[]){ "--cluster-name", NULL }, mh_cli_run_args));
     CHECK(!call((const char *[]){ "--pg-dat=/x", NULL }, mh_cli_run_args));
     CHECK(!call((const char *[]){ "surplus", NULL }, mh_cli_run_args));
+}
+
+TEST(without_an_object_store_archiving_succeeds_and_restoring_finds_nothing)
+{
+    char *archive[] = { "wal-archive", "pg_wal/000000010000000000000001", NULL };
+    char *restore[] = { "wal-restore", "000000010000000000000001", "pg_wal/RECOVERYXLOG", NULL };
+    CHECK_INT(mh_wal_main(2, archive), 0);
+    CHECK_INT(mh_wal_main(3, restore), 1);
+    CHECK_INT(mh_wal_main(1, archive), 2);
+    mh_log_set_fd(-1);
 }
