@@ -73,8 +73,11 @@ TEST(flags_of_run_stand_for_the_environment)
 
 TEST(without_an_object_store_archiving_succeeds_and_restoring_finds_nothing)
 {
-    char *archive[] = { "wal-archive", "pg_wal/000000010000000000000001", NULL };
-    char *restore[] = { "wal-restore", "000000010000000000000001", "pg_wal/RECOVERYXLOG", NULL };
+    char verbs[2][16] = { "wal-archive", "wal-restore" };
+    char segment[] = "000000010000000000000001";
+    char to[] = "pg_wal/RECOVERYXLOG";
+    char *archive[] = { verbs[0], segment, NULL };
+    char *restore[] = { verbs[1], segment, to, NULL };
     CHECK_INT(mh_wal_main(2, archive), 0);
     CHECK_INT(mh_wal_main(3, restore), 1);
     CHECK_INT(mh_wal_main(1, archive), 2);
