@@ -74,6 +74,7 @@ mh_conf_write(struct mh_agent *g, bool *changed, struct mh_err *err)
     if (!serves)
         (void)mh_conf_sync_wanted(g, &wanted, &as_primary, &names);
     struct mh_params_in in = { .cluster = g->know.cluster,
+                               .instance = g->id.name,
                                .major = major,
                                .sync_names = serves ? g->primary.sync_text : names,
                                .sync_metadata =

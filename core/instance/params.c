@@ -116,6 +116,7 @@ mh_params_effective(struct mh_arena *a, const struct mh_params_in *in, struct mh
     add_users(&b);
     add_rules(&b, MH_PARAM_MANDATORY);
     mh_params_of_cluster(&b);
+    mh_params_of_instance(&b);
     mh_params_set(&b, "synchronous_standby_names", in->sync_names ? in->sync_names : "");
     for (int i = 0; i < in->nextra; i++)
         mh_params_set(&b, in->extra[i].name, in->extra[i].value);

@@ -45,7 +45,8 @@ struct mh_param {
 };
 
 struct mh_params_in {
-    yyjson_val *cluster; /* the Cluster */
+    yyjson_val *cluster;  /* the Cluster */
+    const char *instance; /* whose own parameters count too; NULL: nobody's */
     int major;
     const char *sync_names;    /* synchronous_standby_names; NULL or "": none */
     const char *sync_metadata; /* JSON of syncnames.h; NULL: none */

@@ -114,6 +114,13 @@ struct mh_decision {
  * never from inside. */
 void mh_policies_decide(struct mh_policies *s, struct mh_decision *d);
 void mh_policies_cancel(struct mh_policies *s, struct mh_decision *d);
+/* Whether a text that could decide this point for clusters of ns is still being checked, so that the
+ * built-in answer may not be the last word. */
+bool mh_policies_pending(const struct mh_policies *s, const char *point, const char *ns);
+/* Whether only the built-in policy can answer, now and in the shadow. */
+bool mh_policies_unclaimed(const struct mh_policies *s, const char *point, const char *ns);
+/* The answer of a built-in policy that always says the same; NULL: it has to be asked. */
+const char *mh_point_constant(const char *point);
 /* {"answer":...,"by":"...","error":"one line","error_record":{...}} for a script's ctx.policy, on
  * the decision's arena. NULL: no memory. */
 char *mh_decision_json(const struct mh_decision *d, size_t *len);

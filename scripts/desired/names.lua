@@ -31,6 +31,7 @@ names.PPROF = "alpha.cnpg.io/enableInstancePprof"
 names.APPARMOR = "container.apparmor.security.beta.kubernetes.io/"
 names.PLACEMENT = "moonherd.io/placement"
 names.LEASE_PHASE = "moonherd.io/phase"
+names.INSTANCE_POLICY = "moonherd.io/instance-policy"
 
 --- The release whose objects ours are like; tools that know the peer read it.
 names.COMPATIBLE = "1.30.0"

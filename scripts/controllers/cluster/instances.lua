@@ -9,6 +9,7 @@ local names = require("desired.names")
 local pass = require("controllers.cluster.pass")
 local pod = require("desired.pod")
 local pvc = require("desired.pvc")
+local shapes = require("controllers.cluster.shapes")
 
 local instances = {}
 
@@ -177,7 +178,8 @@ local function fulfil(p, intent)
   end
   if intent.kind == "pod" then
     create_volumes(p, intent)
-    p:act { op = "create", object = pod.build(p.c, intent.name, intent.serial, where) }
+    p:act { op = "create", object = pod.build(shapes.context(p, intent.name), intent.name, intent.serial,
+      where) }
     p:say(p:is_initialized() and pass.WAITING or pass.SETTING_UP, "Starting instance " .. intent.name, 5)
     return
   end

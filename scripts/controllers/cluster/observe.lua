@@ -8,6 +8,7 @@ local names = require("desired.names")
 local pass = require("controllers.cluster.pass")
 local roles = require("controllers.cluster.roles")
 local seen = require("controllers.cluster.seen")
+local shapes = require("controllers.cluster.shapes")
 local secret = require("desired.secret")
 local sorted = require("desired.sorted")
 local time = require("desired.time")
@@ -231,10 +232,12 @@ end
 local function placements(ctx, out, cluster, all)
   out.placement = {}
   local p = pass.new(out, cluster)
-  for _, intent in ipairs(instances.intents(p)) do
+  local intents = instances.intents(p)
+  for _, intent in ipairs(intents) do
     local result = ctx.policy("placement/v1", placement_input(cluster, intent, all, out.now))
     out.placement[intent.name] = { answer = result.answer, by = result.by, error = result.error }
   end
+  shapes.observe(ctx, out, cluster, intents, all)
 end
 
 local function objects(ctx, obj, out)

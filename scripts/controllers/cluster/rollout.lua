@@ -7,6 +7,7 @@ local names = require("desired.names")
 local pass = require("controllers.cluster.pass")
 local pod = require("desired.pod")
 local roles = require("controllers.cluster.roles")
+local shapes = require("controllers.cluster.shapes")
 
 local rollout = {}
 
@@ -28,7 +29,7 @@ local function stale_pod(p, instance)
     return nil
   end
   local placement = decode(actual.annotations[names.PLACEMENT])
-  local wanted = pod.build(p.c, instance.name, instance.serial, placement)
+  local wanted = pod.build(shapes.context(p, instance.name), instance.name, instance.serial, placement)
   if actual.spec_hash and hash.of(wanted.metadata.annotations[names.POD_SPEC]) ~= actual.spec_hash then
     return "the specification of the pod changed"
   end

@@ -73,7 +73,7 @@ local function sorted_values(map)
   return out
 end
 
---- What observe is given. `ha` and `policy` may be replaced.
+--- What observe is given. `ha`, `policy` and `shape` (instance/v1) may be replaced.
 function world:ctx()
   local ctx = { now = self.now, operator = self.operator }
   function ctx.list(kind, by)
@@ -97,6 +97,9 @@ function world:ctx()
     return self.ha and self.ha(facts) or self:default_verdict(facts)
   end
   function ctx.policy(point, input)
+    if point == "instance/v1" then
+      return self.shape and self.shape(input) or { answer = {}, by = "built-in" }
+    end
     self.asked[#self.asked + 1] = { point = point, input = access.copy(input) }
     return self.policy and self.policy(point, input) or { answer = {}, by = "built-in" }
   end
@@ -146,7 +149,8 @@ function ACTS.apply(self, action)
 end
 
 function ACTS.label(self, action)
-  local object = assert(self:get(action.kind, action.name), "label of what is not there: " .. action.name)
+  local object = action.kind == "Cluster" and self.obj
+    or assert(self:get(action.kind, action.name), "label of what is not there: " .. action.name)
   object.metadata.labels, object.metadata.annotations = object.metadata.labels or {}, object.metadata.annotations or {}
   merge_map(object.metadata.labels, action.labels)
   merge_map(object.metadata.annotations, action.annotations)
