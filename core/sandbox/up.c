@@ -217,7 +217,7 @@ open_door(struct mh_sb_up *up, struct mh_err *err)
                                       .auth = &up->auth,
                                       .faults = &up->faults,
                                       .address = address,
-                                      .port = MH_SB_API_PORT,
+                                      .port = up->place.port,
                                       .control = mh_sb_up_control,
                                       .arg = up };
     if (!address)
@@ -236,6 +236,7 @@ start_control(struct mh_sb_up *up, struct mh_err *err)
 {
     struct mh_sb_control_config config = { .n = up->place.n,
                                            .data = up->place.dir,
+                                           .api_port = up->place.port,
                                            .ca_pem = up->auth.ca_pem,
                                            .on_hosts = on_hosts,
                                            .arg = up };
@@ -266,6 +267,7 @@ start_nodes(struct mh_sb_up *up, struct mh_err *err)
                                      .api = mh_sb_direct(up->api, "system:node"),
                                      .n = up->place.n,
                                      .nodes = up->options.nodes,
+                                     .api_port = up->place.port,
                                      .dir = dir,
                                      .binary = binary,
                                      .operator_image = "localhost/moonherd:dev",
@@ -313,6 +315,7 @@ start_loop(struct mh_sb_up *up, struct mh_err *err)
 static enum mh_code
 start(struct mh_sb_up *up, struct mh_err *err)
 {
+    char taken[64];
     enum mh_code code = up->options.bare ? MH_OK : mh_sb_node_enter(err);
     if (code == MH_OK)
         code = mh_sb_place_take(&up->place, &up->options, err);
@@ -329,6 +332,11 @@ start(struct mh_sb_up *up, struct mh_err *err)
     if (code != MH_OK)
         return code;
     mh_sb_say(up, "API server on %s", up->place.server);
+    if (!up->options.bare && mh_sb_place_taken(&up->place, taken, sizeof(taken)))
+        mh_sb_say(up,
+                  "somebody listens on all addresses of this machine at port %s: pods that want to "
+                  "listen there cannot. HINT: end it, or let it listen on 127.0.0.1 only",
+                  taken);
     if (!up->options.bare && up->options.nodes > 0)
         code = start_nodes(up, err);
     return code;
@@ -379,7 +387,7 @@ mh_sb_up_main(const struct mh_sb_up_options *options)
         return 1;
     }
     up->options = *options;
-    up->place.lock = -1;
+    up->place.lock = up->place.number = -1;
     mh_arena_init(&up->arena, (size_t)256 << 20);
     mh_map_init(&up->told, 65536);
     (void)puts(

@@ -37,8 +37,10 @@ struct mh_sb_place {
     char kubeconfig[MH_SB_PATH_MAX];
     char server[64]; /* "https://127.7.0.1:6443" */
     bool temporary;
-    int lock; /* held open; -1 */
-    int n;    /* addresses 127.N.x.y */
+    int lock;   /* held open; -1 */
+    int number; /* held open: N is ours; -1 */
+    int n;      /* addresses 127.N.x.y */
+    int port;   /* of the API server */
 };
 
 struct mh_sb_up {
@@ -85,6 +87,8 @@ enum mh_code mh_sb_place_take(struct mh_sb_place *p, const struct mh_sb_up_optio
 /* Writes the kubeconfig (0600) and notes it as the one that status, fault and down mean. */
 enum mh_code mh_sb_place_announce(struct mh_sb_place *p, const char *kubeconfig,
                                   struct mh_err *err);
+/* Ports that pods use and somebody outside listens on at all addresses: "5432, 8000". */
+bool mh_sb_place_taken(const struct mh_sb_place *p, char *out, size_t size);
 /* Removes what is not to stay. */
 void mh_sb_place_leave(struct mh_sb_place *p);
 /* The kubeconfig that a command without arguments means; false: there is none. */

@@ -5,6 +5,7 @@
 #include <glob.h>
 #include <mntent.h>
 #include <netinet/in.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,6 +13,7 @@
 #include <sys/mount.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -159,11 +161,12 @@ take_lock(struct mh_sb_place *p, struct mh_err *err)
 
 /* --- the addresses ------------------------------------------------------------------------------------ */
 
+/* Can 127.n.x.y:port be listened on? */
 static bool
-is_free(int n)
+is_free(int n, unsigned xy, int port)
 {
-    struct sockaddr_in sa = { .sin_family = AF_INET, .sin_port = htons(MH_SB_API_PORT) };
-    sa.sin_addr.s_addr = htonl(127u << 24 | (unsigned)n << 16 | 1u);
+    struct sockaddr_in sa = { .sin_family = AF_INET, .sin_port = htons((uint16_t)port) };
+    sa.sin_addr.s_addr = htonl(127u << 24 | (unsigned)n << 16 | xy);
     int one = 1;
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     if (fd < 0)
@@ -172,6 +175,48 @@ is_free(int n)
     bool ok = bind(fd, (struct sockaddr *)&sa, sizeof(sa)) == 0 && listen(fd, 1) == 0;
     (void)close(fd);
     return ok;
+}
+
+/* The port of the API server: another one where somebody listens on all addresses. */
+static int
+choose_port(void)
+{
+    static const int ports[] = { MH_SB_API_PORT, 16443, 26443, 36443 };
+    for (size_t i = 0; i < sizeof(ports) / sizeof(ports[0]); i++)
+        if (is_free(N_LAST + 1, 1, ports[i]))
+            return ports[i];
+    return MH_SB_API_PORT;
+}
+
+bool
+mh_sb_place_taken(const struct mh_sb_place *p, char *out, size_t size)
+{
+    static const int ports[] = { 5432, 8000, 8080, 9187, 9443 };
+    size_t n = 0;
+    *out = '\0';
+    for (size_t i = 0; i < sizeof(ports) / sizeof(ports[0]) && n + 16 < size; i++)
+        if (!is_free(p->n, 0xfffe, ports[i]))
+            n += (size_t)snprintf(out + n, size - n, "%s%d", n ? ", " : "", ports[i]);
+    return n > 0;
+}
+
+/* Takes N for us, as long as `number` is open: two that start at once must not choose the same. */
+static bool
+take_n(struct mh_sb_place *p, int n)
+{
+    struct sockaddr_un un = { .sun_family = AF_UNIX };
+    int len = snprintf(un.sun_path + 1, sizeof(un.sun_path) - 1, "moonherd-sandbox-%d", n);
+    if (!is_free(n, 1, p->port))
+        return false;
+    p->number = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (p->number >= 0 &&
+        bind(p->number, (const struct sockaddr *)&un,
+             (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + (size_t)len)) == 0)
+        return true;
+    if (p->number >= 0)
+        (void)close(p->number);
+    p->number = -1;
+    return false;
 }
 
 /* The N of last time if it is free, so that addresses stay. */
@@ -184,24 +229,24 @@ choose_n(struct mh_sb_place *p, struct mh_err *err)
     char *text = NULL;
     int64_t last = 0;
     (void)snprintf(path, sizeof(path), "%s/address", p->dir);
+    p->port = choose_port();
     mh_arena_init(&a, 4096);
     if (fs.read(fs.self, &a, path, 64, &text, NULL, NULL) == MH_OK) {
         text[strcspn(text, "\n")] = '\0';
-        if (!mh_str_int(text, N_FIRST, N_LAST, &last) || !is_free((int)last))
+        if (!mh_str_int(text, N_FIRST, N_LAST, &last) || !take_n(p, (int)last))
             last = 0;
     }
     mh_arena_release(&a);
     for (int n = N_FIRST; n <= N_LAST && !last; n++)
-        last = is_free(n) ? n : 0;
+        last = take_n(p, n) ? n : 0;
     if (!last)
         return mh_fail(err, MH_E_IO,
-                       "no free address: 127.N.0.1:%d is taken for every N from %d to "
-                       "%d",
-                       MH_SB_API_PORT, N_FIRST, N_LAST);
+                       "no free address: 127.N.0.1:%d is taken for every N from %d to %d", p->port,
+                       N_FIRST, N_LAST);
     char out[24];
     int len = snprintf(out, sizeof(out), "%d\n", (int)last);
     p->n = (int)last;
-    (void)snprintf(p->server, sizeof(p->server), "https://127.%d.0.1:%d", p->n, MH_SB_API_PORT);
+    (void)snprintf(p->server, sizeof(p->server), "https://127.%d.0.1:%d", p->n, p->port);
     return fs.write(fs.self, path, out, (size_t)len, 0600, false, NULL, err);
 }
 
@@ -209,7 +254,7 @@ enum mh_code
 mh_sb_place_take(struct mh_sb_place *p, const struct mh_sb_up_options *options, struct mh_err *err)
 {
     char cache[MH_SB_PATH_MAX];
-    *p = (struct mh_sb_place){ .lock = -1 };
+    *p = (struct mh_sb_place){ .lock = -1, .number = -1 };
     enum mh_code code = choose_dir(p, options->data, err);
     if (code == MH_OK)
         code = take_lock(p, err);
@@ -296,5 +341,7 @@ mh_sb_place_leave(struct mh_sb_place *p)
     }
     if (p->lock >= 0)
         (void)close(p->lock);
-    p->lock = -1;
+    if (p->number >= 0)
+        (void)close(p->number);
+    p->lock = p->number = -1;
 }
