@@ -1,0 +1,206 @@
+/* Reviews as they come over HTTP: paths of each group, policies checked by a worker, with file and line. */
+#include <event2/event.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "harness/test.h"
+#include "io/loop.h"
+#include "net/http_client.h"
+#include "operator/webhook.h"
+
+static struct event_base *base;
+static struct mh_arena arena;
+static struct mh_http *http;
+static struct mh_server *server;
+static struct mh_webhook *webhook;
+static struct mh_policies *policies;
+static struct mh_pool *pool;
+static struct mh_clock a_clock;
+static int status;
+
+static void
+on_news(void *arg, const struct mh_policy_news *news)
+{
+    (void)arg, (void)news;
+}
+
+static void
+begin(void)
+{
+    static const char *const groups[] = { "postgresql.cnpg.io", "postgresql.k8s.enterprisedb.io",
+                                          NULL };
+    static const char *const names[] = { "cluster", NULL };
+    static const char *const worker[] = { MH_TEST_WORKER, "policy-worker", NULL };
+    static struct mh_webhook_conf conf;
+    struct mh_err err = { .code = MH_OK };
+    mh_log_set_fd(-1);
+    base = mh_loop_new();
+    mh_arena_init(&arena, (size_t)64 << 20);
+    a_clock = mh_clock_real(base);
+    http = mh_http_new(base);
+    pool = mh_pool_new(base, &(struct mh_pool_options){ .argv = worker, .deadline_ms = 2000 });
+    policies = mh_policies_new(base, pool, "moonherd-system", on_news, NULL);
+    conf = (struct mh_webhook_conf){ .groups = groups,
+                                     .names = names,
+                                     .env = "{\"default_image\":\"img:15\"}",
+                                     .policies = policies,
+                                     .mono_ns = a_clock.mono_ns,
+                                     .clock = a_clock.self };
+    CHECK_INT(mh_webhook_new(&conf, &webhook, &err), MH_OK);
+    server = mh_server_new(base, "127.0.0.1", 0, NULL, &err);
+    CHECK(server && mh_webhook_route(webhook, server));
+}
+
+static void
+end(void)
+{
+    mh_server_free(server);
+    mh_webhook_free(webhook);
+    mh_policies_free(policies);
+    mh_pool_free(pool);
+    mh_http_free(http);
+    mh_clock_release(&a_clock);
+    mh_arena_release(&arena);
+    event_base_free(base);
+}
+
+static void
+on_done(struct mh_http_call *call)
+{
+    bool *done = call->arg;
+    *done = true;
+}
+
+/* The response of a review; NULL where there is none. */
+static yyjson_val *
+post(const char *path, const char *body)
+{
+    bool done = false;
+    yyjson_val *v = NULL;
+    struct mh_http_call c = { .method = "POST",
+                              .url = mh_arena_printf(&arena, "http://127.0.0.1:%d%s",
+                                                     mh_server_port(server), path),
+                              .content_type = "application/json",
+                              .body = body,
+                              .body_len = strlen(body),
+                              .arena = &arena,
+                              .done = on_done,
+                              .arg = &done };
+    mh_http_start(http, &c);
+    while (!done)
+        (void)event_base_loop(base, EVLOOP_ONCE);
+    status = c.status;
+    if (status == 200)
+        CHECK_INT(mh_json_parse(&arena, c.body_text, c.body_text_len, &v, NULL), MH_OK);
+    return mh_json_get(v, "response", NULL);
+}
+
+static char *
+review(const char *object)
+{
+    return mh_arena_printf(&arena,
+                           "{\"apiVersion\":\"admission.k8s.io/v1\",\"kind\":\"AdmissionReview\","
+                           "\"request\":{\"uid\":\"u\",\"operation\":\"CREATE\",\"object\":%s}}",
+                           object);
+}
+
+static char *
+cluster(const char *group, const char *spec)
+{
+    return review(mh_arena_printf(&arena,
+                                  "{\"apiVersion\":\"%s/v1\",\"kind\":\"Cluster\",\"metadata\":{"
+                                  "\"name\":\"c\",\"namespace\":\"ns\"},\"spec\":%s}",
+                                  group, spec));
+}
+
+/* A ConfigMap with this script, labelled or not. */
+static yyjson_val *
+policy(const char *labels, const char *key, const char *script)
+{
+    struct mh_buf b;
+    mh_buf_init(&b, 1 << 20);
+    CHECK(mh_json_quote(&b, script, strlen(script)));
+    char *object = mh_arena_printf(&arena,
+                                   "{\"apiVersion\":\"v1\",\"kind\":\"ConfigMap\",\"metadata\":{"
+                                   "\"name\":\"who-first\",\"namespace\":\"shop\",\"labels\":%s},"
+                                   "\"data\":{\"%s\":%s}}",
+                                   labels, key, mh_buf_text(&b));
+    mh_buf_release(&b);
+    return post("/validate-policy", review(object));
+}
+
+#define GOOD "{\"instances\":1,\"storage\":{\"size\":\"1Gi\"}}"
+#define LABELLED "{\"moonherd.io/policy\":\"\"}"
+#define POLICY(body)                                                                               \
+    "return policy \"failover/v1\" {\n  decide = function(ctx)\n" body "\n  end,\n}\n"
+
+TEST(a_cluster_of_either_group_gets_its_defaults)
+{
+    begin();
+    CHECK(mh_json_str(
+              post("/mutate-postgresql-cnpg-io-v1-cluster", cluster("postgresql.cnpg.io", GOOD)),
+              "patch", NULL) != NULL);
+    CHECK(mh_json_str(post("/mutate-postgresql-cnpg-io-v1-cluster",
+                           cluster("postgresql.k8s.enterprisedb.io", GOOD)),
+                      "patch", NULL) != NULL);
+    end();
+}
+
+TEST(a_bad_cluster_is_refused_and_a_good_one_is_not)
+{
+    static const char path[] = "/validate-postgresql-cnpg-io-v1-cluster";
+    begin();
+    yyjson_val *r = post(path, cluster("postgresql.cnpg.io", "{\"instances\":1,\"storage\":{"
+                                                             "\"size\":\"-1Gi\"}}"));
+    CHECK(!mh_json_bool(r, true, "allowed", NULL));
+    CHECK(strstr(mh_json_str(r, "status", "message", NULL), "spec.storage.size") != NULL);
+    CHECK(mh_json_bool(post(path, cluster("postgresql.cnpg.io", GOOD)), false, "allowed", NULL));
+    end();
+}
+
+TEST(a_broken_policy_is_refused_with_file_and_line)
+{
+    begin();
+    yyjson_val *r = policy(LABELLED, "failover.lua", POLICY("    return promote(rank(ranked)"));
+    CHECK(!mh_json_bool(r, true, "allowed", NULL));
+    CHECK(strstr(mh_json_str(r, "status", "message", NULL), "failover.lua:") != NULL);
+    r = policy(LABELLED, "failover.lua", POLICY("    return promote(os.time())"));
+    CHECK(!mh_json_bool(r, true, "allowed", NULL));
+    CHECK(strstr(mh_json_str(r, "status", "message", NULL), "failover.lua:3") != NULL);
+    end();
+}
+
+TEST(a_policy_that_loops_or_eats_memory_is_refused_in_time)
+{
+    begin();
+    yyjson_val *r = policy(LABELLED, "failover.lua", POLICY("    while true do end"));
+    CHECK(!mh_json_bool(r, true, "allowed", NULL));
+    r = policy(LABELLED, "failover.lua",
+               POLICY("    local t = {} while true do t[#t + 1] = ('x'):rep(100000) .. #t end"));
+    CHECK(!mh_json_bool(r, true, "allowed", NULL));
+    end();
+}
+
+TEST(a_good_policy_is_let_through_and_so_is_what_is_no_policy)
+{
+    begin();
+    yyjson_val *r = policy(LABELLED, "failover.lua", POLICY("    return hold('Nobody')"));
+    CHECK(mh_json_bool(r, false, "allowed", NULL));
+    r = policy("{}", "failover.lua", "this is no Lua");
+    CHECK(mh_json_bool(r, false, "allowed", NULL));
+    r = policy(LABELLED, "readme.txt", "this is no Lua");
+    CHECK(mh_json_bool(r, false, "allowed", NULL));
+    end();
+}
+
+TEST(what_is_no_review_and_what_nobody_asked_for_gets_no_verdict)
+{
+    begin();
+    CHECK(post("/validate-policy", "{}") == NULL);
+    CHECK_INT(status, 400);
+    CHECK(post("/validate-postgresql-cnpg-io-v1-cluster", "no JSON") == NULL);
+    CHECK_INT(status, 400);
+    CHECK(post("/validate-postgresql-cnpg-io-v1-pooler", "{}") == NULL);
+    CHECK_INT(status, 404);
+    end();
+}
