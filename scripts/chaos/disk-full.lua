@@ -4,7 +4,7 @@ local FILL = "INSERT INTO public.chaos_big "
   .. "SELECT n, repeat(md5(n::text), 60) FROM generate_series(1, 20000) n"
 
 return scenario "disk-full" {
-  about = "the primary's disk is full: nobody is promoted into the same trouble; with space again all goes on by itself",
+  about = "the primary's disk is full: nobody is promoted into the same trouble; with space again all goes on",
   covers = array { "E1", "E2" },
   params = { name = str "chaos-full", class = str "memory", size = str "512Mi", rto = duration "45s",
              image = str "ghcr.io/cloudnative-pg/postgresql:15" },
