@@ -219,6 +219,17 @@ take_n(struct mh_sb_place *p, int n)
     return false;
 }
 
+/* Where the search begins: another place for each directory, so that a second sandbox of this machine
+ * seldom takes the N of one that is down for a moment. */
+static int
+first_n(const char *dir)
+{
+    unsigned h = 2166136261u;
+    for (; *dir; dir++)
+        h = (h ^ (unsigned char)*dir) * 16777619u;
+    return (int)(h % (N_LAST - N_FIRST + 1));
+}
+
 /* The N of last time if it is free, so that addresses stay. */
 static enum mh_code
 choose_n(struct mh_sb_place *p, struct mh_err *err)
@@ -237,8 +248,11 @@ choose_n(struct mh_sb_place *p, struct mh_err *err)
             last = 0;
     }
     mh_arena_release(&a);
-    for (int n = N_FIRST; n <= N_LAST && !last; n++)
+    int first = first_n(p->dir);
+    for (int i = 0; i <= N_LAST - N_FIRST && !last; i++) {
+        int n = N_FIRST + (first + i) % (N_LAST - N_FIRST + 1);
         last = take_n(p, n) ? n : 0;
+    }
     if (!last)
         return mh_fail(err, MH_E_IO,
                        "no free address: 127.N.0.1:%d is taken for every N from %d to %d", p->port,
