@@ -84,6 +84,9 @@ read_columns(struct mh_arena *a, struct mh_sb_version *v)
         yyjson_val *c = yyjson_arr_get(list, i);
         const char *format = mh_json_str(c, "format", NULL);
         const char *about = mh_json_str(c, "description", NULL);
+        if (!about || !*about)
+            about = mh_arena_printf(a, "Custom resource definition column (in JSONPath format): %s",
+                                    mh_json_str(c, "jsonPath", NULL));
         v->columns[v->ncolumns++] =
             (struct mh_sb_column){ .name = mh_json_str(c, "name", NULL),
                                    .type = mh_json_str(c, "type", NULL),

@@ -62,16 +62,20 @@ too_large(struct mh_sb_api *api, struct mh_sb_req *req, uint64_t asked)
 }
 
 static bool
-parse_version(struct mh_sb_req *req, const char *text, uint64_t *out)
+parse_version(struct mh_sb_req *req, const char *text, bool matched, uint64_t *out)
 {
     char *end = NULL;
     *out = strtoull(text, &end, 10);
     if (*text && !*end && *text != '-')
         return true;
-    mh_sb_bad_request(req,
-                      "invalid resource version: resourceVersion: Invalid value: \"%s\": "
-                      "strconv.ParseUint: parsing \"%s\": invalid syntax",
-                      text, text);
+    const char *why = mh_arena_printf(req->arena,
+                                      "resourceVersion: Invalid value: \"%s\": "
+                                      "strconv.ParseUint: parsing \"%s\": invalid syntax",
+                                      text, text);
+    if (matched)
+        mh_sb_bad_request(req, "invalid resource version: %s", why ? why : "");
+    else
+        mh_sb_refuse(req, 500, NULL, why);
     return false;
 }
 
@@ -150,19 +154,40 @@ read_token(struct mh_sb_req *req, const char *token, struct page *p)
     return true;
 }
 
-/* False: answered. */
+/* What is checked before the selectors are looked at. False: answered. */
 static bool
-read_page(struct mh_sb_api *api, struct mh_sb_req *req, const struct mh_sb_query *q, struct page *p)
+read_options(struct mh_sb_api *api, struct mh_sb_req *req, const struct mh_sb_query *q,
+             struct page *p)
 {
     int64_t limit = 0;
     const char *match = q->version_match && *q->version_match ? q->version_match : NULL;
     bool versioned = q->resource_version && *q->resource_version;
+    bool exact = mh_str_eq(match, "Exact");
     *p = (struct page){ .version = api->store.version };
     if (q->limit && *q->limit && !mh_str_int(q->limit, INT64_MIN, INT64_MAX, &limit)) {
         mh_sb_bad_request(req, "strconv.ParseInt: parsing \"%s\": invalid syntax", q->limit);
         return false;
     }
     p->limit = limit > 0 ? (size_t)limit : 0;
+    if (match && versioned && !exact && strcmp(match, "NotOlderThan") != 0)
+        invalid_options(req, "FieldValueNotSupported", "resourceVersionMatch",
+                        mh_arena_printf(req->arena,
+                                        "Unsupported value: \"%s\": supported values: "
+                                        "\"Exact\", \"NotOlderThan\", \"\"",
+                                        match));
+    else if (exact && mh_str_eq(q->resource_version, "0"))
+        invalid_options(req, "FieldValueForbidden", "resourceVersionMatch",
+                        "Forbidden: resourceVersionMatch \"exact\" is forbidden for "
+                        "resourceVersion \"0\"");
+    return req->status == 0;
+}
+
+/* False: answered. */
+static bool
+read_page(struct mh_sb_api *api, struct mh_sb_req *req, const struct mh_sb_query *q, struct page *p)
+{
+    const char *match = q->version_match && *q->version_match ? q->version_match : NULL;
+    bool versioned = q->resource_version && *q->resource_version;
     if (match && !versioned) {
         invalid_options(req, "FieldValueForbidden", "resourceVersionMatch",
                         "Forbidden: resourceVersionMatch is forbidden unless resourceVersion is "
@@ -186,7 +211,7 @@ read_page(struct mh_sb_api *api, struct mh_sb_req *req, const struct mh_sb_query
     uint64_t asked = 0;
     if (!versioned)
         return true;
-    if (!parse_version(req, q->resource_version, &asked))
+    if (!parse_version(req, q->resource_version, match != NULL, &asked))
         return false;
     if (asked > api->store.version) {
         too_large(api, req, asked);
@@ -208,17 +233,30 @@ struct found {
     size_t rest; /* how many follow, when nothing is selected */
 };
 
+/* Is this key in the namespace that is listed? */
+static bool
+in_range(const struct mh_sb_select *s, const char *key)
+{
+    size_t n = s->ns ? strlen(s->ns) : 0;
+    return !s->ns || (strncmp(key, s->ns, n) == 0 && key[n] == '/');
+}
+
 static bool
 collect(struct mh_sb_obj *const *items, size_t len, const struct mh_sb_select *s,
         const struct page *p, struct found *f)
 {
     struct mh_arena scratch;
     mh_arena_init(&scratch, SCRATCH_MAX);
+    bool selective = s->nlabels || s->nfields;
     f->items = mh_malloc((len + 1) * sizeof(struct mh_sb_obj *));
     for (size_t i = 0; f->items && i < len; i++) {
         yyjson_val *value = NULL;
         if (p->start && strcmp(items[i]->key, p->start) <= 0)
             continue;
+        if (p->limit && f->n == p->limit && selective) { /* whether or not it matches */
+            f->more = in_range(s, items[i]->key);
+            break;
+        }
         bool match = mh_sb_select_match(s, &scratch, items[i], &value);
         if (value)
             mh_arena_release(&scratch);
@@ -309,6 +347,37 @@ answer_table(struct mh_sb_api *api, struct mh_sb_req *req, const struct mh_sb_pl
         mh_sb_no_memory(req);
 }
 
+/* Metadata only. */
+static void
+answer_partial(struct mh_sb_req *req, const struct mh_sb_place *t, const char *meta,
+               const struct found *f)
+{
+    struct mh_buf b;
+    mh_buf_init(&b, (size_t)256 << 20);
+    mh_buf_printf(&b,
+                  "{\"kind\":\"PartialObjectMetadataList\",\"apiVersion\":\"meta.k8s.io/v1\","
+                  "\"metadata\":%s,\"items\":[",
+                  meta);
+    for (size_t i = 0; i < f->n; i++) {
+        size_t len = 0;
+        char *whole = mh_sb_obj_text(req->arena, t->v, f->items[i], &len);
+        char *text = whole ? mh_sb_partial_text(req->arena, whole, &len) : NULL;
+        if (i)
+            mh_buf_char(&b, ',');
+        if (text)
+            mh_buf_add(&b, text, len);
+        else
+            b.failed = true;
+    }
+    mh_buf_str(&b, "]}\n");
+    char *text = b.failed ? NULL : mh_arena_strndup(req->arena, b.data, b.len);
+    if (text)
+        mh_sb_answer(req, 200, text, b.len);
+    else
+        mh_sb_no_memory(req);
+    mh_buf_release(&b);
+}
+
 struct items {
     struct mh_sb_obj **list;
     size_t len;
@@ -319,12 +388,17 @@ list_of(struct mh_sb_api *api, struct mh_sb_req *req, struct mh_sb_place *t,
         const struct mh_sb_select *s, struct page *p, const struct items *of)
 {
     struct found f = { 0 };
-    char *meta =
-        collect(of->list, of->len, s, p, &f) ? list_meta(req->arena, s, p, &f, t->r->custom) : NULL;
+    bool partial = mh_sb_wants_partial(req->accept);
+    bool plain = !partial && !mh_sb_wants_table(req->accept);
+    char *meta = collect(of->list, of->len, s, p, &f)
+                     ? list_meta(req->arena, s, p, &f, plain && t->r->custom)
+                     : NULL;
     if (!meta)
         mh_sb_no_memory(req);
     else if (mh_sb_wants_table(req->accept))
         answer_table(api, req, t, meta, &f);
+    else if (partial)
+        answer_partial(req, t, meta, &f);
     else
         answer_list(req, t, meta, &f);
     mh_free(f.items);
@@ -349,7 +423,8 @@ mh_sb_list(struct mh_sb_api *api, struct mh_sb_req *req, struct mh_sb_place *t)
     struct mh_sb_table *table = t->r->table;
     struct items then = { 0 };
     bool gone = false;
-    if (!mh_sb_select_parse(req, req->arena, t, &s) || !read_page(api, req, &t->q, &p))
+    if (!read_options(api, req, &t->q, &p) || !mh_sb_select_parse(req, req->arena, t, &s) ||
+        !read_page(api, req, &t->q, &p))
         return;
     if (!p.exact || p.version >= table->changed) {
         list_of(api, req, t, &s, &p, &(struct items){ table->items, table->len });

@@ -100,13 +100,22 @@ add_value(struct lexer *l, struct mh_sb_term *t, const char *value)
     return true;
 }
 
+/* The one message without a comma. */
+static bool
+fail_in(struct lexer *l, const char *found)
+{
+    l->error = mh_arena_printf(l->a, "unable to parse requirement: found '%s' expected: '('",
+                               found ? found : "");
+    return false;
+}
+
 /* "(a, b, )" */
 static bool
 value_set(struct lexer *l, struct mh_sb_term *t)
 {
     const char *token = next(l);
     if (!mh_str_eq(token, "("))
-        return fail(l, token, "'('");
+        return fail_in(l, token);
     for (;;) {
         token = next_is(l, ",") || next_is(l, ")") ? "" : next(l);
         if (*token && !is_word(token))
@@ -147,7 +156,18 @@ requirement(struct lexer *l, struct mh_sb_term *t)
         t->op = *op == '>' ? GREATER : LESS;
     else
         return fail(l, op, "in, notin, =, ==, !=, gt, lt");
-    return add_value(l, t, next_is(l, ",") || next_is(l, "") ? "" : next(l));
+    const char *value = next_is(l, ",") || next_is(l, "") ? "" : next(l);
+    if (value && *value && !is_word(value))
+        return fail(l, value, "identifier");
+    if (value && (t->op == GREATER || t->op == LESS) &&
+        (!*value || value[strspn(value, "0123456789")])) {
+        l->error = mh_arena_printf(l->a,
+                                   "unable to parse requirement: values[0]: Invalid value: \"%s\": "
+                                   "for 'Gt', 'Lt' operators, the value must be an integer",
+                                   value);
+        return false;
+    }
+    return add_value(l, t, value);
 }
 
 /* What the text of every object that matches contains: labels need no escapes. */
@@ -177,8 +197,14 @@ parse_labels(struct lexer *l, struct mh_sb_select *s)
         const char *comma = next(l);
         if (!mh_str_eq(comma, ","))
             return fail(l, comma, "',' or 'end of string'");
-        if (next_is(l, ""))
-            return fail(l, "", "identifier after ','");
+        const char *at = l->at;
+        const char *after = next(l);
+        if (!is_word(after) && !mh_str_eq(after, "!")) {
+            l->error = mh_arena_printf(l->a, "found '%s', expected: identifier after ','",
+                                       after ? after : "");
+            return false;
+        }
+        l->at = at;
     }
     return true;
 }
@@ -215,20 +241,16 @@ static const char *const node_fields[] = { "spec.unschedulable", NULL };
 static const char *const secret_fields[] = { "type", NULL };
 static const char *const namespace_fields[] = { "status.phase", NULL };
 static const char *const service_fields[] = { "spec.clusterIP", "spec.type", NULL };
-static const char *const set_fields[] = { "status.replicas", NULL };
 static const char *const job_fields[] = { "status.successful", NULL };
 
 static const struct {
     const char *kind;
     const char *const *fields;
-} known_fields[] = { { "Pod", pod_fields },
-                     { "Event", event_fields },
-                     { "Node", node_fields },
-                     { "Secret", secret_fields },
-                     { "Namespace", namespace_fields },
-                     { "Service", service_fields },
-                     { "ReplicaSet", set_fields },
-                     { "Job", job_fields } };
+} known_fields[] = {
+    { "Pod", pod_fields },       { "Event", event_fields },         { "Node", node_fields },
+    { "Secret", secret_fields }, { "Namespace", namespace_fields }, { "Service", service_fields },
+    { "Job", job_fields }
+};
 
 static bool
 listed(const char *const *list, const char *key)
@@ -297,7 +319,11 @@ parse_fields(struct mh_sb_req *req, struct mh_arena *a, const struct mh_sb_place
         term->key = part;
         if (!field_known(t, term->key, &special)) {
             if (special)
-                mh_sb_bad_request(req, "field label not supported: %s", term->key);
+                mh_sb_bad_request(req,
+                                  strcmp(t->r->group, "batch") == 0
+                                      ? "field label \"%s\" not supported for Job"
+                                      : "field label not supported: %s",
+                                  term->key);
             else
                 mh_sb_bad_request(req,
                                   "\"%s\" is not a known field selector: only \"metadata.name\", "

@@ -55,7 +55,11 @@ kind_name(yyjson_mut_val *v)
 static const char *
 text_of(struct smp *p, yyjson_mut_val *v)
 {
-    char *text = mh_json_mut_text(&p->scratch, v, NULL);
+    struct mh_buf b;
+    mh_buf_init(&b, (size_t)1 << 20);
+    mh_sb_go_print(&p->scratch, &b, mh_sb_freeze(&p->scratch, v));
+    char *text = mh_arena_strdup(&p->scratch, mh_buf_text(&b));
+    mh_buf_release(&b);
     return text ? text : "";
 }
 

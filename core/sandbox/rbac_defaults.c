@@ -141,5 +141,11 @@ const char *const mh_sb_rbac_defaults[] = {
     "r\"},\"subjects\":[{\"apiGroup\":\"rbac.authorization.k8s.io\",\"kind\":\"Group\""
     ",\"name\":\"system:authenticated\"},{\"apiGroup\":\"rbac.authorization.k8s.io"
     "\",\"kind\":\"Group\",\"name\":\"system:unauthenticated\"}]}",
+    "{\"apiVersion\":\"scheduling.k8s.io/v1\",\"kind\":\"PriorityClass\",\"metadata\":"
+    "{\"name\":\"system-cluster-critical\"},\"value\":2000000000,\"description\":\"Pods that the "
+    "cluster needs, on any node\"}",
+    "{\"apiVersion\":\"scheduling.k8s.io/v1\",\"kind\":\"PriorityClass\",\"metadata\":"
+    "{\"name\":\"system-node-critical\"},\"value\":2000001000,\"description\":\"Pods that their "
+    "node needs\"}",
     NULL,
 };

@@ -5,6 +5,7 @@
 
 #include "base/str.h"
 #include "base/time.h"
+#include "kube/yaml.h"
 #include "sandbox/rest_in.h"
 
 #define SCHEMAS_MAX ((size_t)64 << 20)
@@ -222,6 +223,25 @@ not_there(struct mh_sb_req *req, bool plain)
                  doc ? yyjson_mut_obj(doc) : NULL, doc);
 }
 
+/* YAML where the client says so; JSON is YAML too, but read faster. */
+static enum mh_code
+parse_body(struct mh_sb_op *op, struct mh_err *err)
+{
+    struct mh_sb_req *req = op->req;
+    yyjson_val **docs;
+    size_t n = 0;
+    const char *type = req->content_type ? req->content_type : "";
+    bool yaml = strncmp(type, "application/yaml", 16) == 0 ||
+                strncmp(type, "application/apply-patch+yaml", 28) == 0;
+    if (!yaml || req->body[strspn(req->body, " \t\r\n")] == '{')
+        return mh_json_parse(op->arena, req->body, req->body_len, &op->body, err);
+    enum mh_code code = mh_kube_yaml(op->arena, req->body, req->body_len, &docs, &n, err);
+    if (code == MH_OK && n == 0)
+        return mh_fail(err, MH_E_INVALID, "no document");
+    op->body = code == MH_OK ? docs[0] : NULL;
+    return code;
+}
+
 /* Parses the body; false: answered. */
 static bool
 read_body(struct mh_sb_op *op)
@@ -235,7 +255,7 @@ read_body(struct mh_sb_op *op)
     }
     if (!req->body_len)
         return true;
-    if (mh_json_parse(op->arena, req->body, req->body_len, &op->body, &err) == MH_OK)
+    if (parse_body(op, &err) == MH_OK)
         return true;
     if (err.code == MH_E_NOMEM)
         mh_sb_no_memory(req);
@@ -245,16 +265,26 @@ read_body(struct mh_sb_op *op)
     return false;
 }
 
+/* The options in the query that every write has; false: answered. */
 static bool
-dry_run(struct mh_sb_op *op, const char *asked)
+write_options(struct mh_sb_op *op)
 {
-    op->dry_run = asked && strcmp(asked, "All") == 0;
-    if (!asked || !*asked || op->dry_run)
-        return true;
+    const char *asked = op->verb == MH_SB_DELETE && op->req->body_len ? NULL : op->t.q.dry_run;
+    const char *validation = op->t.q.field_validation ? op->t.q.field_validation : "";
     struct mh_sb_causes causes;
     mh_sb_causes_init(&causes, op->arena);
-    mh_sb_cause_add(&causes, "FieldValueNotSupported", "dryRun",
-                    "Unsupported value: \"%s\": supported values: \"All\"", asked);
+    op->dry_run = mh_str_eq(asked, "All");
+    if (asked && *asked && !op->dry_run)
+        mh_sb_cause_add(&causes, "FieldValueNotSupported", "dryRun",
+                        "Unsupported value: [\"%s\"]: supported values: \"All\"", asked);
+    if (op->verb != MH_SB_DELETE && *validation && strcmp(validation, "Ignore") != 0 &&
+        strcmp(validation, "Strict") != 0 && strcmp(validation, "Warn") != 0)
+        mh_sb_cause_add(&causes, "FieldValueNotSupported", "fieldValidation",
+                        "Unsupported value: \"%s\": supported values: \"\", \"Ignore\", "
+                        "\"Strict\", \"Warn\"",
+                        validation);
+    if (!causes.count)
+        return true;
     const char *kind = op->verb == MH_SB_CREATE   ? "CreateOptions"
                        : op->verb == MH_SB_UPDATE ? "UpdateOptions"
                        : op->verb == MH_SB_PATCH  ? "PatchOptions"
@@ -273,7 +303,7 @@ start_write(struct mh_sb_op *op)
                : strcmp(verb, "update") == 0 ? MH_SB_UPDATE
                : strcmp(verb, "patch") == 0  ? MH_SB_PATCH
                                              : MH_SB_DELETE;
-    if (!dry_run(op, t->q.dry_run) || !read_body(op)) {
+    if (!write_options(op) || !read_body(op)) {
         op->req->done(op->req);
         return;
     }
@@ -320,6 +350,9 @@ serve_resource(struct mh_sb_api *api, struct mh_sb_req *req, struct mh_sb_place 
     *op = (struct mh_sb_op){ .api = api, .req = req, .arena = req->arena, .t = *t };
     req->impl = op;
     op->status = strcmp(t->at.subresource, "status") == 0;
+    if (!t->r->custom && strcmp(t->r->kind, "Endpoints") == 0)
+        mh_sb_warn(req,
+                   "v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice");
     if (t->v->deprecated && t->v->deprecation)
         mh_sb_warn(req, t->v->deprecation);
     if (op->status && !(t->v->traits & MH_SB_STATUS)) {

@@ -63,8 +63,8 @@ void mh_sb_check_event(struct mh_sb_check *c);
 
 /* --- rest_type.c --- */
 /* The first field whose JSON type is not the schema's: the error of Go's decoder, on the arena;
- * NULL: all fit. */
+ * NULL: all fit. converts: in the words of the converter that strategic patches go through. */
 const char *mh_sb_type_error(struct mh_sb_api *api, struct mh_arena *a, yyjson_val *schema,
-                             const char *kind, yyjson_val *obj);
+                             const char *kind, yyjson_val *obj, bool converts);
 
 #endif

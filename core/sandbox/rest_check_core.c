@@ -59,6 +59,7 @@ mh_sb_check_config_map(struct mh_sb_check *c)
     yyjson_val *k;
     yyjson_val *v;
     yyjson_val *binary = yyjson_obj_get(c->obj, "binaryData");
+    check_sealed(c, fields);
     yyjson_obj_foreach(yyjson_obj_get(c->obj, "data"), i, max, k, v)
     {
         if (yyjson_obj_get(binary, yyjson_get_str(k)))
@@ -69,7 +70,6 @@ mh_sb_check_config_map(struct mh_sb_check *c)
     if (total > DATA_MAX)
         mh_sb_cause_add(c->causes, "FieldValueTooLong", "",
                         "Too long: may not be more than %d bytes", DATA_MAX);
-    check_sealed(c, fields);
 }
 
 static void
@@ -85,6 +85,8 @@ mh_sb_check_secret(struct mh_sb_check *c)
     static const char *const fields[] = { "data", NULL };
     const char *type = mh_json_str(c->obj, "type", NULL);
     yyjson_val *data = yyjson_obj_get(c->obj, "data");
+    mh_sb_immutable(c, "type");
+    check_sealed(c, fields);
     if (check_keys(c, "data") * 3 / 4 > DATA_MAX)
         mh_sb_cause_add(c->causes, "FieldValueTooLong", "data",
                         "Too long: may not be more than %d bytes", DATA_MAX);
@@ -100,8 +102,6 @@ mh_sb_check_secret(struct mh_sb_check *c)
     } else if (mh_str_eq(type, "kubernetes.io/dockerconfigjson")) {
         need_key(c, ".dockerconfigjson");
     }
-    mh_sb_immutable(c, "type");
-    check_sealed(c, fields);
 }
 
 /* --- Service --------------------------------------------------------------------------------- */
@@ -191,6 +191,10 @@ mh_sb_check_claim(struct mh_sb_check *c)
         yyjson_val *old = mh_json_get(c->old, "spec", sealed[i], NULL);
         changed = changed || (old && !equal(yyjson_obj_get(spec, sealed[i]), old));
     }
+    bool bound = mh_str_eq(mh_json_str(c->old, "status", "phase", NULL), "Bound");
+    if (c->old && !bound &&
+        !equal(yyjson_obj_get(spec, "resources"), mh_json_get(c->old, "spec", "resources", NULL)))
+        changed = true;
     const char *volume = mh_json_str(c->old, "spec", "volumeName", NULL);
     if (volume && *volume && !mh_str_eq(volume, mh_json_str(spec, "volumeName", NULL)))
         changed = true;
@@ -217,9 +221,17 @@ mh_sb_check_budget(struct mh_sb_check *c)
 {
     yyjson_val *min = mh_json_get(c->obj, "spec", "minAvailable", NULL);
     yyjson_val *max = mh_json_get(c->obj, "spec", "maxUnavailable", NULL);
-    if (min && max)
-        mh_sb_bad(c, "spec", yyjson_obj_get(c->obj, "spec"),
-                  "minAvailable and maxUnavailable cannot be both set");
+    if (min && max) {
+        yyjson_val *selector = mh_json_get(c->obj, "spec", "selector", NULL);
+        yyjson_val *policy = mh_json_get(c->obj, "spec", "unhealthyPodEvictionPolicy", NULL);
+        mh_sb_cause_add(
+            c->causes, "FieldValueInvalid", "spec",
+            "Invalid value: {\"MinAvailable\":%s,\"Selector\":%s,\"MaxUnavailable\":%s,"
+            "\"UnhealthyPodEvictionPolicy\":%s}: minAvailable and maxUnavailable cannot "
+            "be both set",
+            mh_sb_go_json(c->a, min), selector ? mh_sb_go_json(c->a, selector) : "null",
+            mh_sb_go_json(c->a, max), policy ? mh_sb_go_json(c->a, policy) : "null");
+    }
     mh_sb_not_negative(c, "spec.minAvailable", min);
     mh_sb_not_negative(c, "spec.maxUnavailable", max);
 }
@@ -322,13 +334,17 @@ void
 mh_sb_check_binding(struct mh_sb_check *c)
 {
     static const char *const cluster_kinds[] = { "ClusterRole", NULL };
-    static const char *const kinds[] = { "ClusterRole", "Role", NULL };
-    static const char *const subject_kinds[] = { "Group", "ServiceAccount", "User", NULL };
+    static const char *const kinds[] = { "Role", "ClusterRole", NULL };
+    static const char *const subject_kinds[] = { "ServiceAccount", "User", "Group", NULL };
     bool cluster = strcmp(c->op->t.r->kind, "ClusterRoleBinding") == 0;
     const char *const *allowed = cluster ? cluster_kinds : kinds;
     const char *kind = mh_json_str(c->obj, "roleRef", "kind", NULL);
     const char *name = mh_json_str(c->obj, "roleRef", "name", NULL);
     yyjson_val *subjects = yyjson_obj_get(c->obj, "subjects");
+    static const char *const groups[] = { "rbac.authorization.k8s.io", NULL };
+    const char *group = mh_json_str(c->obj, "roleRef", "apiGroup", NULL);
+    if (!one_of(group, groups))
+        mh_sb_unsupported(c, "roleRef.apiGroup", group ? group : "", groups);
     if (!one_of(kind, allowed))
         mh_sb_unsupported(c, "roleRef.kind", kind ? kind : "", allowed);
     if (!name || !*name)
@@ -343,9 +359,12 @@ mh_sb_check_binding(struct mh_sb_check *c)
         if (!one_of(what, subject_kinds))
             mh_sb_unsupported(c, mh_sb_check_at(c, "subjects[%zu].kind", i), what ? what : "",
                               subject_kinds);
-        else if (strcmp(what, "ServiceAccount") == 0 && (!ns || !*ns))
+        else if (cluster && strcmp(what, "ServiceAccount") == 0 && (!ns || !*ns))
             mh_sb_required(c, mh_sb_check_at(c, "subjects[%zu].namespace", i), "");
     }
     if (c->old && !equal(yyjson_obj_get(c->obj, "roleRef"), yyjson_obj_get(c->old, "roleRef")))
-        mh_sb_bad(c, "roleRef", yyjson_obj_get(c->obj, "roleRef"), "cannot change roleRef");
+        mh_sb_cause_add(c->causes, "FieldValueInvalid", "roleRef",
+                        "Invalid value: {\"APIGroup\":\"%s\",\"Kind\":\"%s\",\"Name\":\"%s\"}: "
+                        "cannot change roleRef",
+                        group ? group : "", kind ? kind : "", name ? name : "");
 }

@@ -267,6 +267,16 @@ void
 mh_sb_check_stateful(struct mh_sb_check *c)
 {
     mh_sb_not_negative(c, "spec.replicas", mh_json_get(c->obj, "spec", "replicas", NULL));
+    yyjson_val *rolling = mh_json_get(c->obj, "spec", "updateStrategy", "rollingUpdate", NULL);
+    if (rolling &&
+        mh_str_eq(mh_json_str(c->obj, "spec", "updateStrategy", "type", NULL), "OnDelete")) {
+        yyjson_val *partition = yyjson_obj_get(rolling, "partition");
+        mh_sb_cause_add(
+            c->causes, "FieldValueInvalid", "spec.updateStrategy.rollingUpdate",
+            "Invalid value: {\"Partition\":%s,\"MaxUnavailable\":null}: only allowed for "
+            "updateStrategy 'RollingUpdate'",
+            partition ? mh_sb_go_json(c->a, partition) : "null");
+    }
     check_selector(c, "statefulset");
     check_template(c);
     static const char *const sealed[] = { "spec.selector", "spec.serviceName",

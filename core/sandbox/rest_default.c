@@ -165,7 +165,7 @@ static bool
 namespace_defaults(struct mh_sb_op *op)
 {
     yyjson_mut_val *meta = mh_sb_mobj(op->doc, op->obj, "metadata");
-    if (!*op->t.at.name)
+    if (!*op->t.at.name || op->generated)
         return true;
     return mh_sb_mset_str(op->doc, mh_sb_mobj(op->doc, meta, "labels"),
                           "kubernetes.io/metadata.name", op->t.at.name);
@@ -223,6 +223,10 @@ service_defaults(struct mh_sb_op *op)
         ok = ok && set_at(op, spec, "sessionAffinityConfig+.clientIP+.timeoutSeconds", "10800");
     if (type && strcmp(type, "ExternalName") != 0)
         ok = ok && set_at(op, spec, "internalTrafficPolicy", "\"Cluster\"");
+    if (mh_str_eq(type, "NodePort") || mh_str_eq(type, "LoadBalancer"))
+        ok = ok && set_at(op, spec, "externalTrafficPolicy", "\"Cluster\"");
+    if (mh_str_eq(type, "LoadBalancer"))
+        ok = ok && set_at(op, spec, "allocateLoadBalancerNodePorts", "true");
     return ok;
 }
 
@@ -309,6 +313,31 @@ policy_defaults(struct mh_sb_op *op)
     return set_at(op, spec, "policyTypes", egress ? "[\"Ingress\",\"Egress\"]" : "[\"Ingress\"]");
 }
 
+/* On the host's network the ports are the host's. */
+static bool
+host_ports(struct mh_sb_op *op)
+{
+    yyjson_mut_val *spec = yyjson_mut_obj_get(op->obj, "spec");
+    static const char *const lists[] = { "containers", "initContainers" };
+    bool ok = true;
+    if (!yyjson_mut_is_true(yyjson_mut_obj_get(spec, "hostNetwork")))
+        return true;
+    for (size_t l = 0; l < sizeof(lists) / sizeof(lists[0]); l++) {
+        yyjson_mut_val *containers = yyjson_mut_obj_get(spec, lists[l]);
+        for (size_t i = 0; i < yyjson_mut_arr_size(containers); i++) {
+            yyjson_mut_val *ports = yyjson_mut_obj_get(yyjson_mut_arr_get(containers, i), "ports");
+            for (size_t k = 0; k < yyjson_mut_arr_size(ports); k++) {
+                yyjson_mut_val *p = yyjson_mut_arr_get(ports, k);
+                yyjson_mut_val *port = yyjson_mut_obj_get(p, "containerPort");
+                if (port && !yyjson_mut_get_uint(yyjson_mut_obj_get(p, "hostPort")))
+                    ok = ok &&
+                         mh_sb_mset(op->doc, p, "hostPort", yyjson_mut_val_mut_copy(op->doc, port));
+            }
+        }
+    }
+    return ok;
+}
+
 bool
 mh_sb_defaults(struct mh_sb_op *op)
 {
@@ -316,6 +345,7 @@ mh_sb_defaults(struct mh_sb_op *op)
         const char *kind;
         bool (*fn)(struct mh_sb_op *op);
     } more[] = { { "Namespace", namespace_defaults },
+                 { "Pod", host_ports },
                  { "Deployment", deployment_defaults },
                  { "StatefulSet", stateful_defaults },
                  { "Job", job_defaults },

@@ -16,6 +16,7 @@ struct options {
     const char *uid;
     const char *version;
     const char *dry_run;
+    const char *bad_grace; /* of the query: no number */
 };
 
 static void
@@ -37,6 +38,7 @@ read_options(struct mh_sb_op *op, struct options *o)
         return;
     }
     o->has_grace = q->grace && mh_str_int(q->grace, INT64_MIN, INT64_MAX, &o->grace);
+    o->bad_grace = q->grace && *q->grace && !o->has_grace ? q->grace : NULL;
     o->propagation = q->propagation;
     if (q->orphan)
         o->orphan = mh_sb_is_true(q->orphan);
@@ -48,11 +50,16 @@ check_options(struct mh_sb_op *op, struct options *o)
 {
     struct mh_sb_causes causes;
     mh_sb_causes_init(&causes, op->arena);
+    if (o->bad_grace) {
+        mh_sb_bad_request(op->req, "strconv.ParseInt: parsing \"%s\": invalid syntax",
+                          o->bad_grace);
+        return false;
+    }
     if (mh_str_eq(o->dry_run, "All"))
         op->dry_run = true;
     else if (o->dry_run)
         mh_sb_cause_add(&causes, "FieldValueNotSupported", "dryRun",
-                        "Unsupported value: \"%s\": supported values: \"All\"", o->dry_run);
+                        "Unsupported value: [\"%s\"]: supported values: \"All\"", o->dry_run);
     if (o->propagation && o->orphan >= 0)
         mh_sb_cause_add(&causes, "FieldValueInvalid", "propagationPolicy",
                         "Invalid value: \"%s\": orphanDependents and deletionPropagation cannot be "
@@ -87,9 +94,37 @@ precondition(struct mh_sb_op *op, const struct options *o)
                               o->version, version ? version : "");
     if (!why)
         return true;
+    if (!op->t.r->custom && strcmp(op->t.r->kind, "Namespace") == 0) {
+        bool other = o->uid && !mh_str_eq(o->uid, uid);
+        mh_sb_conflict(op->req, op->t.r, op->t.at.name,
+                       mh_arena_printf(op->arena,
+                                       "Precondition failed: %s in precondition: %s, %s in object "
+                                       "meta: %s",
+                                       other ? "UID" : "ResourceVersion",
+                                       other ? o->uid : o->version,
+                                       other ? "UID" : "ResourceVersion", other ? uid : version));
+        return false;
+    }
     struct mh_sb_resource named = { .group = op->t.r->group, .plural = op->t.r->kind };
     mh_sb_conflict(op->req, &named, op->t.at.name, why);
     return false;
+}
+
+static bool
+orphans_by_default(const struct mh_sb_resource *r)
+{
+    return !r->custom && strcmp(r->group, "batch") == 0 && strcmp(r->kind, "Job") == 0;
+}
+
+/* Jobs keep their pods by default: said to whoever did not choose. */
+static void
+warn_of_orphans(struct mh_sb_op *op, const struct options *o)
+{
+    if (!o->propagation && o->orphan < 0 && orphans_by_default(op->t.r))
+        mh_sb_warn(op->req,
+                   "child pods are preserved by default when jobs are deleted; set "
+                   "propagationPolicy=Background to remove them or set propagationPolicy=Orphan to "
+                   "suppress this warning");
 }
 
 /* --- finalizers ------------------------------------------------------------------------------ */
@@ -113,12 +148,6 @@ mh_sb_is_over(yyjson_mut_val *obj)
            yyjson_mut_arr_size(yyjson_mut_obj_get(meta, "finalizers")) == 0 &&
            yyjson_mut_get_sint(grace) == 0 &&
            yyjson_mut_arr_size(mh_sb_mget(obj, "spec", "finalizers", NULL)) == 0;
-}
-
-static bool
-orphans_by_default(const struct mh_sb_resource *r)
-{
-    return !r->custom && strcmp(r->group, "batch") == 0 && strcmp(r->kind, "Job") == 0;
 }
 
 /* Orphan and foregroundDeletion as the options want them. True: the list changed. */
@@ -257,7 +286,8 @@ static void
 answer_state(struct mh_sb_op *op, const struct mh_sb_obj *o)
 {
     size_t len = 0;
-    char *text = mh_sb_obj_text(op->arena, op->t.v, o, &len);
+    char *text = op->dry_run && op->obj ? mh_json_mut_text(op->arena, op->obj, &len)
+                                        : mh_sb_obj_text(op->arena, op->t.v, o, &len);
     op->synced = op->dry_run ? 0 : o->version;
     mh_sb_answer_object(op->api, op->req, op->t.v, text, len, 200);
 }
@@ -404,9 +434,11 @@ mh_sb_delete(struct mh_sb_op *op)
     read_options(op, &o);
     if (!op->key || !op->doc || (live && !op->old)) {
         mh_sb_no_memory(op->req);
-    } else if (!live) {
+    } else if (!check_options(op, &o)) {
+        ;
+    } else if (warn_of_orphans(op, &o), !live) {
         mh_sb_not_found(op->req, op->t.r, op->t.at.name);
-    } else if (check_options(op, &o) && precondition(op, &o)) {
+    } else if (precondition(op, &o)) {
         op->live = mh_sb_obj_ref(live);
         op->t.r->busy++;
         op->operation = "DELETE";
@@ -486,6 +518,13 @@ mh_sb_delete_collection(struct mh_sb_op *op)
 {
     struct mh_sb_req *req = op->req;
     struct collection *c = mh_arena_alloc(op->arena, sizeof(*c));
+    struct options o;
+    read_options(op, &o);
+    if (!check_options(op, &o)) {
+        req->done(req);
+        return;
+    }
+    warn_of_orphans(op, &o);
     mh_sb_list(op->api, req, &op->t);
     if (req->status != 200 || !c) {
         req->done(req);

@@ -24,7 +24,10 @@ namespace_first(struct mh_sb_op *op)
     {
         has = has || yyjson_mut_equals_str(f, "kubernetes");
     }
+    yyjson_mut_val *labels =
+        mh_sb_mobj(op->doc, mh_sb_mobj(op->doc, op->obj, "metadata"), "labels");
     return list && (has || yyjson_mut_arr_add_str(op->doc, list, "kubernetes")) &&
+           mh_sb_mset_str(op->doc, labels, "kubernetes.io/metadata.name", op->t.at.name) &&
            set_status(op, "{\"phase\":\"Active\"}");
 }
 
@@ -95,6 +98,42 @@ free_address(struct mh_sb_op *op, char out[32])
 }
 
 static bool
+port_taken(struct mh_sb_op *op, unsigned port)
+{
+    char needle[32];
+    const struct mh_sb_table *t = op->t.r->table;
+    int n = snprintf(needle, sizeof(needle), "\"nodePort\":%u", port);
+    for (size_t i = 0; i < t->len; i++) {
+        if (memmem(t->items[i]->text, t->items[i]->len, needle, (size_t)n))
+            return true;
+    }
+    return false;
+}
+
+/* Every port of a NodePort or LoadBalancer gets one of 30000 .. 32767. */
+static bool
+node_ports(struct mh_sb_op *op, yyjson_mut_val *spec)
+{
+    const char *type = mh_sb_mstr(spec, "type", NULL);
+    size_t i;
+    size_t max;
+    yyjson_mut_val *p;
+    if (!mh_str_eq(type, "NodePort") && !mh_str_eq(type, "LoadBalancer"))
+        return true;
+    yyjson_mut_arr_foreach(yyjson_mut_obj_get(spec, "ports"), i, max, p)
+    {
+        if (yyjson_mut_get_uint(yyjson_mut_obj_get(p, "nodePort")))
+            continue;
+        unsigned port = 0;
+        for (unsigned tries = 0; tries < 2768 && (!port || port_taken(op, port)); tries++)
+            port = 30000 + op->api->next_port++ % 2768;
+        if (!mh_sb_mset(op->doc, p, "nodePort", yyjson_mut_uint(op->doc, port)))
+            return false;
+    }
+    return true;
+}
+
+static bool
 service_first(struct mh_sb_op *op)
 {
     yyjson_mut_val *spec = mh_sb_mobj(op->doc, op->obj, "spec");
@@ -115,6 +154,8 @@ service_first(struct mh_sb_op *op)
         return false;
     if (!yyjson_mut_obj_get(spec, "ipFamilyPolicy") &&
         !mh_sb_mset_str(op->doc, spec, "ipFamilyPolicy", "SingleStack"))
+        return false;
+    if (!node_ports(op, spec))
         return false;
     if (!*address)
         return true;
@@ -165,6 +206,36 @@ stateful_first(struct mh_sb_op *op)
     return set_status(op, "{\"replicas\":0,\"availableReplicas\":0}");
 }
 
+/* A new node is not ready: nothing is to be scheduled there. */
+static bool
+node_first(struct mh_sb_op *op)
+{
+    static const char key[] = "node.kubernetes.io/not-ready";
+    yyjson_mut_val *list = mh_sb_marr(op->doc, mh_sb_mobj(op->doc, op->obj, "spec"), "taints");
+    size_t i;
+    size_t max;
+    yyjson_mut_val *t;
+    yyjson_mut_arr_foreach(list, i, max, t)
+    {
+        if (mh_str_eq(mh_sb_mstr(t, "key", NULL), key) &&
+            mh_str_eq(mh_sb_mstr(t, "effect", NULL), "NoSchedule"))
+            return true;
+    }
+    return yyjson_mut_arr_append(
+        list,
+        mh_sb_mjson(op, "{\"key\":\"node.kubernetes.io/not-ready\",\"effect\":\"NoSchedule\"}"));
+}
+
+/* Fields that the real server drops by default. */
+static bool
+lease_first(struct mh_sb_op *op)
+{
+    yyjson_mut_val *spec = yyjson_mut_obj_get(op->obj, "spec");
+    mh_sb_mdel(spec, "strategy");
+    mh_sb_mdel(spec, "preferredHolder");
+    return true;
+}
+
 static bool
 plain_first(struct mh_sb_op *op)
 {
@@ -179,6 +250,8 @@ mh_sb_first_status(struct mh_sb_op *op)
         bool (*fn)(struct mh_sb_op *op);
     } first[] = { { "Namespace", namespace_first },
                   { "Pod", mh_sb_pod_first },
+                  { "Node", node_first },
+                  { "Lease", lease_first },
                   { "PersistentVolume", volume_first },
                   { "PersistentVolumeClaim", claim_first },
                   { "Service", service_first },
@@ -223,6 +296,37 @@ same(struct mh_sb_op *op, const char *field)
     return mh_sb_mset(op->doc, spec, field, yyjson_val_mut_copy(op->doc, old));
 }
 
+static bool
+keep_type(struct mh_sb_op *op)
+{
+    const char *type = mh_sb_mstr(op->obj, "type", NULL);
+    const char *old = mh_json_str(op->old, "type", NULL);
+    return (type && *type) || !old || mh_sb_mset_str(op->doc, op->obj, "type", old);
+}
+
+/* When a volume's phase changes, the server notes when. */
+static bool
+phase_changed(struct mh_sb_op *op)
+{
+    char now[40];
+    yyjson_mut_val *status = yyjson_mut_obj_get(op->obj, "status");
+    const char *phase = mh_sb_mstr(status, "phase", NULL);
+    if (!status || mh_str_eq(phase, mh_json_str(op->old, "status", "phase", NULL)) ||
+        yyjson_mut_obj_get(status, "lastPhaseTransitionTime"))
+        return true;
+    mh_sb_now(op->api, now);
+    return mh_sb_mset_str(op->doc, status, "lastPhaseTransitionTime", now);
+}
+
+static bool
+keep_class(struct mh_sb_op *op)
+{
+    yyjson_mut_val *status = mh_sb_mobj(op->doc, op->obj, "status");
+    const char *old = mh_json_str(op->old, "status", "qosClass", NULL);
+    return !old || yyjson_mut_obj_get(status, "qosClass") ||
+           mh_sb_mset_str(op->doc, status, "qosClass", old);
+}
+
 bool
 mh_sb_next_spec(struct mh_sb_op *op)
 {
@@ -230,6 +334,15 @@ mh_sb_next_spec(struct mh_sb_op *op)
         return same(op, "finalizers");
     if (mh_sb_is_kind(op, "Service"))
         return keep_if_absent(op, "clusterIP") && keep_if_absent(op, "clusterIPs") &&
-               keep_if_absent(op, "ipFamilies") && keep_if_absent(op, "ipFamilyPolicy");
+               keep_if_absent(op, "ipFamilies") && keep_if_absent(op, "ipFamilyPolicy") &&
+               node_ports(op, mh_sb_mobj(op->doc, op->obj, "spec"));
+    if (mh_sb_is_kind(op, "Lease"))
+        return lease_first(op);
+    if (mh_sb_is_kind(op, "Secret") && !op->status)
+        return keep_type(op);
+    if (op->status && mh_sb_is_kind(op, "PersistentVolume"))
+        return phase_changed(op);
+    if (op->status && mh_sb_is_kind(op, "Pod"))
+        return keep_class(op);
     return true;
 }

@@ -43,6 +43,7 @@ struct mh_sb_api {
     bool gone; /* being freed */
     bool crds_new;
     unsigned next_service; /* where the search for a free address begins */
+    unsigned next_port;    /* and for a free node port */
 };
 
 /* A done that does nothing. */
@@ -100,6 +101,7 @@ struct mh_sb_op {
     bool finalizing;        /* namespaces/finalize */
     bool updating;          /* something is there, and this is no create */
     const char *generated;  /* name made from generateName */
+    const char *other_uid;  /* a patch wants this uid instead */
     int tries;
     const char *key;
     yyjson_val *body;       /* what came, whole */
@@ -270,6 +272,10 @@ void mh_sb_direct_tell(struct mh_sb_api *api);
 void mh_sb_direct_free(struct mh_sb_api *api);
 
 /* --- table.c --- */
+/* Does Accept ask for metadata only (PartialObjectMetadata, ...List)? */
+bool mh_sb_wants_partial(const char *accept);
+/* An object's text, metadata only; NULL: no memory. */
+char *mh_sb_partial_text(struct mh_arena *a, const char *text, size_t *len);
 bool mh_sb_wants_table(const char *accept);
 /* The text of a Table of these objects; NULL: no memory. list_meta: JSON of a list's metadata; NULL:
  * that of the object; MH_SB_NO_COLUMNS: so, and without columns. include: Metadata, None, Object. */

@@ -1,4 +1,5 @@
 /* Between the object that came and the object that is stored: what the server itself decides. */
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/str.h"
@@ -6,6 +7,38 @@
 #include "sandbox/rest_check.h"
 
 /* --- decode: kind, name, unknown fields, defaults --------------------------------------------- */
+
+static bool
+is_strategic(const struct mh_sb_op *op)
+{
+    const char *type = op->req->content_type ? op->req->content_type : "";
+    return op->verb == MH_SB_PATCH && strncmp(type, "application/strategic", 21) == 0;
+}
+
+/* A patch whose result does not decode: 422 about the patch itself. */
+static void
+bad_patch(struct mh_sb_op *op, const char *why)
+{
+    struct mh_sb_causes causes;
+    struct mh_buf b;
+    mh_sb_causes_init(&causes, op->arena);
+    mh_buf_init(&b, (size_t)1 << 20);
+    if (is_strategic(op)) {
+        mh_sb_go_print(op->arena, &b, op->body);
+    } else {
+        yyjson_val *obj = mh_sb_freeze(op->arena, op->obj);
+        char *text = obj ? mh_sb_go_json(op->arena, obj) : NULL;
+        mh_buf_str(&b, text ? text : "");
+    }
+    struct mh_buf quoted;
+    mh_buf_init(&quoted, (size_t)2 << 20);
+    mh_json_quote(&quoted, mh_buf_text(&b), b.len);
+    mh_sb_cause_add(&causes, "FieldValueInvalid", "patch", "Invalid value: %s: %s",
+                    mh_buf_text(&quoted), why);
+    mh_buf_release(&quoted);
+    mh_buf_release(&b);
+    mh_sb_invalid(op->req, "", "", "", &causes);
+}
 
 static bool
 check_kind(struct mh_sb_op *op)
@@ -25,10 +58,19 @@ check_kind(struct mh_sb_op *op)
                           api, v->api_version);
         return false;
     }
-    if (kind && *kind && strcmp(kind, op->t.r->kind) != 0) {
+    if (kind && strcmp(kind, op->t.r->kind) != 0 && op->verb == MH_SB_PATCH && !op->apply &&
+        !op->t.r->custom) {
+        if (!is_strategic(op)) {
+            bad_patch(op, mh_arena_printf(op->arena,
+                                          "no kind \"%s\" is registered for version \"%s\" in "
+                                          "scheme \"pkg/runtime/scheme.go:110\"",
+                                          kind, v->api_version));
+            return false;
+        }
+    } else if (kind && *kind && strcmp(kind, op->t.r->kind) != 0) {
         mh_sb_bad_request(op->req,
                           "%s in version \"%s\" cannot be handled as a %s: no kind \"%s\" is "
-                          "registered for version \"%s\" in scheme",
+                          "registered for version \"%s\" in scheme \"pkg/runtime/scheme.go:110\"",
                           kind, v->name, op->t.r->kind, kind, v->api_version);
         return false;
     }
@@ -43,8 +85,8 @@ check_name(struct mh_sb_op *op, yyjson_mut_val *meta)
     const char *ns = mh_sb_mstr(meta, "namespace", NULL);
     const char *want = op->t.at.name;
     const char *where = op->t.r->namespaced ? op->t.at.ns : "";
-    if (op->generated)
-        return mh_sb_mset_str(op->doc, meta, "name", op->generated);
+    if (op->generated && !mh_sb_mset_str(op->doc, meta, "name", op->generated))
+        return false;
     if (op->verb != MH_SB_CREATE && (!name || !*name)) {
         mh_sb_bad_request(op->req,
                           "the name of the object (%s based on URL) was undeterminable: name must "
@@ -73,70 +115,6 @@ check_name(struct mh_sb_op *op, yyjson_mut_val *meta)
         return mh_sb_mset_str(op->doc, meta, "namespace", where);
     mh_sb_mdel(meta, "namespace");
     return true;
-}
-
-/* Go's %v of a decoded JSON value. */
-static void
-put_go(struct mh_buf *b, yyjson_mut_val *v)
-{
-    size_t i;
-    size_t max;
-    yyjson_mut_val *key;
-    yyjson_mut_val *value;
-    bool first = true;
-    if (yyjson_mut_is_arr(v)) {
-        mh_buf_char(b, '[');
-        yyjson_mut_arr_foreach(v, i, max, value)
-        {
-            if (i)
-                mh_buf_char(b, ' ');
-            put_go(b, value);
-        }
-        mh_buf_char(b, ']');
-    } else if (yyjson_mut_is_obj(v)) {
-        mh_buf_str(b, "map[");
-        yyjson_mut_obj_foreach(v, i, max, key, value)
-        {
-            mh_buf_printf(b, "%s%s:", first ? "" : " ", yyjson_mut_get_str(key));
-            put_go(b, value);
-            first = false;
-        }
-        mh_buf_char(b, ']');
-    } else if (yyjson_mut_is_str(v)) {
-        mh_buf_str(b, yyjson_mut_get_str(v));
-    } else if (yyjson_mut_is_bool(v)) {
-        mh_buf_str(b, yyjson_mut_get_bool(v) ? "true" : "false");
-    } else if (yyjson_mut_is_null(v)) {
-        mh_buf_str(b, "<nil>");
-    } else {
-        mh_buf_printf(b, "%lld", (long long)yyjson_mut_get_sint(v));
-    }
-}
-
-/* A patch whose result does not decode: 422 about the patch itself. */
-static void
-bad_patch(struct mh_sb_op *op, const char *why)
-{
-    struct mh_sb_causes causes;
-    struct mh_buf b;
-    const char *type = op->req->content_type ? op->req->content_type : "";
-    mh_sb_causes_init(&causes, op->arena);
-    mh_buf_init(&b, (size_t)1 << 20);
-    if (strncmp(type, "application/strategic", 21) == 0) {
-        put_go(&b, yyjson_val_mut_copy(op->doc, op->body));
-    } else {
-        yyjson_val *obj = mh_sb_freeze(op->arena, op->obj);
-        char *text = obj ? mh_sb_go_json(op->arena, obj) : NULL;
-        mh_buf_str(&b, text ? text : "");
-    }
-    struct mh_buf quoted;
-    mh_buf_init(&quoted, (size_t)2 << 20);
-    mh_json_quote(&quoted, mh_buf_text(&b), b.len);
-    mh_sb_cause_add(&causes, "FieldValueInvalid", "patch", "Invalid value: %s: %s",
-                    mh_buf_text(&quoted), why);
-    mh_buf_release(&quoted);
-    mh_buf_release(&b);
-    mh_sb_invalid(op->req, "", "", "", &causes);
 }
 
 /* 400 or warnings for fields that are there twice, or that the schema does not know. */
@@ -208,11 +186,24 @@ check_types(struct mh_sb_op *op)
     if (op->t.r->custom)
         return true;
     yyjson_val *obj = mh_sb_freeze(op->arena, op->obj);
+    bool strategic = is_strategic(op);
     const char *why =
-        obj ? mh_sb_type_error(op->api, op->arena, op->t.v->schema, op->t.r->kind, obj) : NULL;
+        obj ? mh_sb_type_error(op->api, op->arena, op->t.v->schema, op->t.r->kind, obj, strategic)
+            : NULL;
     if (!why)
         return true;
-    if (op->verb == MH_SB_PATCH && !op->apply)
+    const char *ns = mh_sb_mstr(op->obj, "metadata", "namespace", NULL);
+    if (op->apply)
+        mh_sb_refuse(
+            op->req, 500, NULL,
+            mh_arena_printf(op->arena,
+                            "failed to convert new object (%s/%s; %s%s, Kind=%s) to proper "
+                            "version: unable to convert unstructured object to %s%s, "
+                            "Kind=%s: error decoding from json: %s",
+                            ns ? ns : "", op->t.at.name, op->t.r->group[0] ? "" : "/",
+                            op->t.v->api_version, op->t.r->kind, op->t.r->group[0] ? "" : "/",
+                            op->t.v->api_version, op->t.r->kind, why));
+    else if (op->verb == MH_SB_PATCH)
         bad_patch(op, why);
     else
         mh_sb_bad_request(op->req, "%s in version \"%s\" cannot be handled as a %s: %s",
@@ -220,11 +211,37 @@ check_types(struct mh_sb_op *op)
     return false;
 }
 
+/* Go reads 3.0 as a float and writes it as 3. */
+static void
+whole_numbers(yyjson_mut_val *v)
+{
+    size_t i;
+    size_t max;
+    yyjson_mut_val *key;
+    yyjson_mut_val *item;
+    if (yyjson_mut_is_real(v)) {
+        double f = yyjson_mut_get_real(v);
+        if (f > -1e15 && f < 1e15 && f <= (double)(int64_t)f && f >= (double)(int64_t)f)
+            yyjson_mut_set_sint(v, (int64_t)f);
+    }
+    yyjson_mut_obj_foreach(v, i, max, key, item)
+    {
+        (void)key;
+        whole_numbers(item);
+    }
+    yyjson_mut_arr_foreach(v, i, max, item)
+    {
+        whole_numbers(item);
+    }
+}
+
 bool
 mh_sb_decode(struct mh_sb_op *op)
 {
     if (!check_kind(op))
         return false;
+    if (op->t.r->custom)
+        whole_numbers(op->obj);
     yyjson_mut_val *meta = yyjson_mut_obj_get(op->obj, "metadata");
     if (meta && !yyjson_mut_is_obj(meta) && !yyjson_mut_is_null(meta)) {
         mh_sb_bad_request(op->req,
@@ -236,6 +253,9 @@ mh_sb_decode(struct mh_sb_op *op)
     meta = mh_sb_mobj(op->doc, op->obj, "metadata");
     if (!meta || !check_name(op, meta) || !check_types(op))
         return false;
+    yyjson_mut_val *managed = yyjson_mut_obj_get(meta, "managedFields");
+    if (yyjson_mut_is_arr(managed) && yyjson_mut_arr_size(managed) == 0)
+        (void)yyjson_mut_arr_add_obj(op->doc, managed); /* the same: forgets all owners */
     if (!op->apply && !shape(op))
         return false;
     if (fill(op))
@@ -251,6 +271,8 @@ write_of(struct mh_sb_op *op, struct mh_sb_write *w)
 {
     static const char *const main_of_status[] = { "status", NULL };
     static const char *const status_of_main[] = { "spec", NULL };
+    static const char *const status_of_deployment[] = { "spec", "metadata.labels", NULL };
+    bool deployment = !op->t.r->custom && strcmp(op->t.r->kind, "Deployment") == 0;
     char now[40];
     mh_sb_now(op->api, now);
     *w = (struct mh_sb_write){ .arena = op->arena,
@@ -264,7 +286,8 @@ write_of(struct mh_sb_op *op, struct mh_sb_write *w)
                                .now = mh_arena_strdup(op->arena, now),
                                .force = mh_sb_is_true(op->t.q.force),
                                .live = op->old,
-                               .reset = op->status                       ? status_of_main
+                               .reset = op->status && deployment         ? status_of_deployment
+                                        : op->status                     ? status_of_main
                                         : op->t.v->traits & MH_SB_STATUS ? main_of_status
                                                                          : NULL };
     return w->manager && w->now;
@@ -286,11 +309,43 @@ mh_sb_own_fields(struct mh_sb_op *op)
     return false;
 }
 
+/* Applied objects may have no fields that the schema does not know, whatever the client says
+ * about validation. False: answered. */
+static bool
+declared(struct mh_sb_op *op)
+{
+    const struct mh_sb_schema *s = mh_sb_version_schema(op->api, op->t.v);
+    struct mh_sb_texts dropped;
+    struct mh_buf b;
+    mh_sb_texts_init(&dropped, op->arena);
+    if (s)
+        mh_sb_schema_prune(s, op->obj, &dropped);
+    if (!dropped.count)
+        return true;
+    mh_buf_init(&b, (size_t)64 << 10);
+    for (size_t i = 0; i < dropped.count; i++)
+        mh_buf_printf(&b, "%s.%s: field not declared in schema", dropped.count > 1 ? "\n  " : "",
+                      dropped.items[i]);
+    const char *ns = mh_sb_mstr(op->obj, "metadata", "namespace", NULL);
+    mh_sb_refuse(op->req, 500, NULL,
+                 mh_arena_printf(op->arena,
+                                 "failed to create typed patch object (%s/%s; %s%s, Kind=%s): %s%s",
+                                 ns ? ns : "", op->t.at.name, op->t.r->group[0] ? "" : "/",
+                                 op->t.v->api_version, op->t.r->kind,
+                                 dropped.count > 1 ? "errors:" : "", mh_buf_text(&b)));
+    mh_buf_release(&b);
+    return false;
+}
+
 static void
 apply_refused(struct mh_sb_op *op, const struct mh_err *err, const struct mh_sb_causes *conflicts)
 {
     if (err->code == MH_E_NOMEM) {
         mh_sb_no_memory(op->req);
+        return;
+    }
+    if (err->code != MH_E_CONFLICT && mh_str_starts(err->msg, "failed to create")) {
+        mh_sb_refuse(op->req, 500, NULL, mh_arena_strdup(op->arena, err->msg));
         return;
     }
     if (err->code != MH_E_CONFLICT) {
@@ -330,7 +385,7 @@ mh_sb_apply_fields(struct mh_sb_op *op)
                        "version and try again");
         return false;
     }
-    if (!check_kind(op) || !check_name(op, mh_sb_mobj(op->doc, op->obj, "metadata")) || !shape(op))
+    if (!check_kind(op) || !declared(op))
         return false;
     yyjson_val *applied = mh_sb_freeze(op->arena, op->obj);
     if (!applied || !write_of(op, &w)) {
@@ -348,10 +403,9 @@ mh_sb_apply_fields(struct mh_sb_op *op)
 bool
 mh_sb_creates_on_update(const struct mh_sb_resource *r)
 {
-    static const char *const kinds[] = { "Endpoints",    "Event",      "Service",
-                                         "Lease",        "Role",       "RoleBinding",
-                                         "ClusterRole",  "LimitRange", "ClusterRoleBinding",
-                                         "PriorityClass" };
+    static const char *const kinds[] = { "Endpoints",   "Event",      "Service",
+                                         "Lease",       "Role",       "RoleBinding",
+                                         "ClusterRole", "LimitRange", "ClusterRoleBinding" };
     for (size_t i = 0; !r->custom && i < sizeof(kinds) / sizeof(kinds[0]); i++) {
         if (strcmp(kinds[i], r->kind) == 0)
             return true;
@@ -370,7 +424,8 @@ sealed_meta(struct mh_sb_op *op, yyjson_mut_val *meta)
     mh_sb_mdel(meta, "deletionGracePeriodSeconds");
     mh_sb_mdel(meta, "selfLink");
     mh_sb_mdel(meta, "resourceVersion");
-    mh_sb_mdel(meta, "generation");
+    if (op->t.v->traits & MH_SB_GENERATION)
+        mh_sb_mdel(meta, "generation");
     return mh_sb_mset_str(op->doc, meta, "uid", uid) &&
            mh_sb_mset_str(op->doc, meta, "creationTimestamp", now);
 }
@@ -380,7 +435,7 @@ mh_sb_prepare_create(struct mh_sb_op *op)
 {
     yyjson_mut_val *meta = mh_sb_mobj(op->doc, op->obj, "metadata");
     const char *version = mh_sb_mstr(meta, "resourceVersion", NULL);
-    if (version && *version && strcmp(version, "0") != 0) {
+    if (version && strtoull(version, NULL, 10) && !version[strspn(version, "0123456789")]) {
         mh_sb_refuse(op->req, 500, NULL,
                      "resourceVersion should not be set on objects to be "
                      "created");
@@ -411,6 +466,21 @@ keep(struct mh_sb_op *op, yyjson_mut_val *meta, const char *key)
         mh_sb_mdel(meta, key);
 }
 
+/* Where the real server keeps the object: part of some of its messages. */
+static const char *
+storage_key(struct mh_sb_op *op)
+{
+    const struct mh_sb_resource *r = op->t.r;
+    bool group = r->custom || strcmp(r->group, "apiextensions.k8s.io") == 0;
+    const char *plural = strcmp(r->kind, "Node") == 0        ? "minions"
+                         : strcmp(r->kind, "Service") == 0   ? "services/specs"
+                         : strcmp(r->kind, "Endpoints") == 0 ? "services/endpoints"
+                                                             : r->plural;
+    const char *s = mh_arena_printf(op->arena, "/registry/%s%s%s/%s", group ? r->group : "",
+                                    group ? "/" : "", r->custom ? r->plural : plural, op->key);
+    return s ? s : "";
+}
+
 /* 409 or 422 for what the client says it saw; false: answered. */
 static bool
 check_version(struct mh_sb_op *op, yyjson_mut_val *meta)
@@ -420,11 +490,16 @@ check_version(struct mh_sb_op *op, yyjson_mut_val *meta)
     const char *uid = mh_sb_mstr(meta, "uid", NULL);
     const char *live = mh_json_str(op->old, "metadata", "uid", NULL);
     if (uid && *uid && live && strcmp(uid, live) != 0) {
+        if (op->verb == MH_SB_PATCH) {
+            op->other_uid = uid;
+            return true;
+        }
         mh_sb_conflict(op->req, op->t.r, op->t.at.name,
                        mh_arena_printf(op->arena,
-                                       "Precondition failed: UID in precondition: %s, UID in "
-                                       "object meta: %s",
-                                       uid, live));
+                                       "StorageError: invalid object, Code: 4, Key: %s, "
+                                       "ResourceVersion: 0, AdditionalErrorMsg: Precondition "
+                                       "failed: UID in precondition: %s, UID in object meta: %s",
+                                       storage_key(op), uid, live));
         return false;
     }
     bool none = !asked || !*asked || strcmp(asked, "0") == 0;
@@ -433,11 +508,17 @@ check_version(struct mh_sb_op *op, yyjson_mut_val *meta)
         mh_sb_causes_init(&causes, op->arena);
         mh_sb_cause_add(&causes, "FieldValueInvalid", "metadata.resourceVersion",
                         "Invalid value: 0: must be specified for an update");
-        mh_sb_invalid(op->req, op->t.r->group, op->t.r->kind, op->t.at.name, &causes);
+        mh_sb_invalid(op->req, op->t.r->group, op->t.r->plural, op->t.at.name, &causes);
         return false;
     }
     if (none || mh_str_eq(asked, have))
         return true;
+    if (asked[strspn(asked, "0123456789")]) {
+        mh_sb_refuse(
+            op->req, 500, NULL,
+            mh_arena_printf(op->arena, "strconv.ParseUint: parsing \"%s\": invalid syntax", asked));
+        return false;
+    }
     mh_sb_conflict(op->req, op->t.r, op->t.at.name,
                    "the object has been modified; please apply your changes to the latest version "
                    "and try again");
@@ -492,6 +573,12 @@ only_status(struct mh_sb_op *op)
             mh_sb_mset(op->doc, to, "managedFields", yyjson_mut_val_mut_copy(op->doc, fields));
     } else {
         mh_sb_mset(op->doc, next, "metadata", yyjson_mut_val_mut_copy(op->doc, meta));
+        yyjson_val *labels = mh_json_get(op->old, "metadata", "labels", NULL);
+        to = yyjson_mut_obj_get(next, "metadata");
+        if (strcmp(op->t.r->kind, "Deployment") == 0 && labels)
+            mh_sb_mset(op->doc, to, "labels", yyjson_val_mut_copy(op->doc, labels));
+        else if (strcmp(op->t.r->kind, "Deployment") == 0)
+            mh_sb_mdel(to, "labels");
     }
     op->obj = next;
     return true;
@@ -514,7 +601,7 @@ count_generation(struct mh_sb_op *op, yyjson_mut_val *meta)
     int64_t generation = mh_json_int(op->old, 0, "metadata", "generation", NULL);
     if (!(op->t.v->traits & MH_SB_GENERATION))
         return true;
-    if (!same_spec(op))
+    if (!same_spec(op) && strcmp(op->t.r->kind, "PriorityClass") != 0)
         generation++;
     return mh_sb_mset(op->doc, meta, "generation", yyjson_mut_sint(op->doc, generation));
 }
@@ -554,6 +641,9 @@ mh_sb_validate(struct mh_sb_op *op)
         return false;
     }
     mh_sb_check_meta(op, obj, &causes);
+    if (op->other_uid)
+        mh_sb_cause_add(&causes, "FieldValueInvalid", "metadata.uid",
+                        "Invalid value: \"%s\": field is immutable", op->other_uid);
     if (op->t.r->custom) {
         const struct mh_sb_schema *s = mh_sb_version_schema(op->api, op->t.v);
         struct mh_sb_validate v = { .arena = op->arena,

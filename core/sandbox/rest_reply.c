@@ -127,8 +127,13 @@ mh_sb_not_found(struct mh_sb_req *req, const struct mh_sb_resource *r, const cha
 void
 mh_sb_exists(struct mh_sb_req *req, const struct mh_sb_resource *r, const char *name)
 {
+    const struct mh_sb_op *op = req->impl;
+    const char *ns = op && r->namespaced ? op->t.at.ns : NULL;
+    const char *key = mh_sb_key(req->arena, ns, name);
+    const struct mh_sb_obj *o = key && r->table ? mh_sb_table_get(r->table, key) : NULL;
     about(req, 409, "AlreadyExists", r, name,
-          mh_arena_printf(req->arena, "%s \"%s\" already exists",
+          mh_arena_printf(req->arena, "%s%s \"%s\" already exists",
+                          o && o->deleting ? "object is being deleted: " : "",
                           mh_sb_resource_text(req->arena, r), name));
 }
 
@@ -215,6 +220,8 @@ mh_sb_answer_object(struct mh_sb_api *api, struct mh_sb_req *req, const struct m
             q.include_object = NULL;
         const struct mh_sb_table_of of = { &text, &len, 1, NULL, q.include_object };
         text = mh_sb_table_text(api, req->arena, v, &of, &len);
+    } else if (text && mh_sb_wants_partial(req->accept)) {
+        text = mh_sb_partial_text(req->arena, text, &len);
     }
     if (text)
         mh_sb_answer(req, status, text, len);

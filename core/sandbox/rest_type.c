@@ -2,6 +2,8 @@
 #include <string.h>
 
 #include "base/str.h"
+#include "base/time.h"
+#include "sandbox/quantity.h"
 #include "sandbox/rest_check.h"
 
 #define REF "#/components/schemas/"
@@ -10,6 +12,7 @@
 struct walk {
     struct mh_sb_api *api;
     struct mh_arena *a;
+    bool converts;
 };
 
 /* The schema behind $ref and allOf; *name: its component, kept where there is none. */
@@ -65,6 +68,10 @@ go_type(const struct walk *w, yyjson_val *s)
         out = mh_arena_printf(w->a, "v1.%s", short_name(name));
     } else if (mh_str_eq(type, "object")) {
         yyjson_val *more = yyjson_obj_get(r, "additionalProperties");
+        const char *ref = NULL;
+        (void)resolve(w, more, &ref);
+        if (ref && strcmp(short_name(ref), "Quantity") == 0)
+            return "v1.ResourceList";
         out = mh_arena_printf(w->a, "map[string]%s", more ? go_type(w, more) : "interface {}");
     } else if (mh_str_eq(type, "integer")) {
         out = format ? format : "int64";
@@ -76,15 +83,75 @@ go_type(const struct walk *w, yyjson_val *s)
     return out ? out : "";
 }
 
+/* What the converter of a strategic patch's result says: it knows no fields. */
+static const char *
+not_converted(const struct walk *w, yyjson_val *s, yyjson_val *v)
+{
+    const char *name = NULL;
+    yyjson_val *r = resolve(w, s, &name);
+    const char *type = mh_json_str(r, "type", NULL);
+    const char *from = yyjson_is_str(v)    ? "string"
+                       : yyjson_is_bool(v) ? "bool"
+                       : yyjson_is_int(v)  ? "int64"
+                       : yyjson_is_num(v)  ? "float64"
+                       : yyjson_is_arr(v)  ? "slice"
+                                           : "map";
+    if (mh_str_eq(type, "array"))
+        return mh_arena_printf(w->a, "cannot restore slice from %s", from);
+    if (mh_str_eq(type, "object") && yyjson_obj_get(r, "additionalProperties"))
+        return mh_arena_printf(w->a, "cannot restore map from %s", from);
+    if (mh_str_eq(type, "object"))
+        return mh_arena_printf(w->a, "cannot restore struct from: %s", from);
+    if (yyjson_is_int(v) && mh_str_eq(type, "string"))
+        return "cannot convert int64 to string";
+    return mh_arena_printf(w->a, "unrecognized type: %s", go_type(w, s));
+}
+
 static const char *
 mismatch(const struct walk *w, yyjson_val *schema, yyjson_val *v, const char *owner,
          const char *path)
 {
+    if (w->converts)
+        return not_converted(w, schema, v);
     if (!*path)
         return mh_arena_printf(w->a, "json: cannot unmarshal %s into Go value of type %s",
                                json_type(v), go_type(w, schema));
     return mh_arena_printf(w->a, "json: cannot unmarshal %s into Go struct field %s.%s of type %s",
                            json_type(v), short_name(owner), path, go_type(w, schema));
+}
+
+static const char *
+bad_quantity(yyjson_val *v)
+{
+    struct mh_sb_quantity q;
+    return mh_sb_quantity_parse(yyjson_get_str(v), &q)
+               ? NULL
+               : "quantities must match the regular expression "
+                 "'^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'";
+}
+
+static const char *
+bad_time(const struct walk *w, yyjson_val *v, bool micro)
+{
+    int64_t us = 0;
+    const char *s = yyjson_get_str(v);
+    if (mh_time_parse(s, &us))
+        return NULL;
+    return mh_arena_printf(w->a,
+                           "parsing time \"%s\" as \"2006-01-02T15:04:05%sZ07:00\": cannot "
+                           "parse \"%s\" as \"2006\"",
+                           s, micro ? ".000000" : "", s);
+}
+
+static const char *
+bad_base64(const struct walk *w, const char *s)
+{
+    size_t n = strspn(s, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/\r\n");
+    size_t pad = strspn(s + n, "=");
+    if (!s[n + pad] && (n + pad) % 4 == 0 && pad <= 2)
+        return NULL;
+    size_t at = s[n + pad] ? n : n / 4 * 4;
+    return mh_arena_printf(w->a, "illegal base64 data at input byte %zu", at);
 }
 
 static const char *check(const struct walk *w, yyjson_val *schema, yyjson_val *v, const char *owner,
@@ -145,8 +212,14 @@ check(const struct walk *w, yyjson_val *schema, yyjson_val *v, const char *owner
     const char *name = NULL;
     yyjson_val *s = resolve(w, schema, &name);
     const char *type = mh_json_str(s, "type", NULL);
+    if (name && yyjson_is_str(v) && strcmp(short_name(name), "Quantity") == 0)
+        return bad_quantity(v);
+    if (name && yyjson_is_str(v) && mh_str_ends(name, "Time"))
+        return bad_time(w, v, mh_str_ends(name, "MicroTime"));
     if (!s || yyjson_is_null(v) || depth > DEPTH_MAX || is_special(name, s) || !type)
         return NULL;
+    if (yyjson_is_str(v) && mh_str_eq(mh_json_str(s, "format", NULL), "byte"))
+        return bad_base64(w, yyjson_get_str(v));
     bool ok = strcmp(type, "string") == 0    ? yyjson_is_str(v)
               : strcmp(type, "boolean") == 0 ? yyjson_is_bool(v)
               : strcmp(type, "integer") == 0 ? yyjson_is_int(v)
@@ -174,9 +247,9 @@ check(const struct walk *w, yyjson_val *schema, yyjson_val *v, const char *owner
 
 const char *
 mh_sb_type_error(struct mh_sb_api *api, struct mh_arena *a, yyjson_val *schema, const char *kind,
-                 yyjson_val *obj)
+                 yyjson_val *obj, bool converts)
 {
-    struct walk w = { api, a };
+    struct walk w = { api, a, converts };
     if (!schema)
         return NULL;
     return check_members(&w, schema, obj, kind, "", 0);

@@ -83,8 +83,11 @@ patch_failed(struct mh_sb_op *op, const struct mh_err *err)
         mh_sb_no_memory(req);
     } else if (err->code == MH_E_REFUSED) {
         yyjson_mut_doc *doc = mh_json_doc(op->arena);
-        mh_sb_status(req, 422, "Invalid", mh_arena_strdup(op->arena, err->msg),
+        mh_sb_status(req, 422, "Invalid",
+                     "the server rejected our request due to an error in our request",
                      doc ? yyjson_mut_obj(doc) : NULL, doc);
+    } else if (err->code == MH_E_INTERNAL) {
+        mh_sb_refuse(req, 500, NULL, mh_arena_strdup(op->arena, err->msg));
     } else if (err->code == MH_E_LIMIT) {
         mh_sb_refuse(req, 413, "RequestEntityTooLarge", mh_arena_strdup(op->arena, err->msg));
     } else {
@@ -205,6 +208,8 @@ store(struct mh_sb_op *op)
 {
     struct mh_sb_resource *r = op->t.r;
     int status = op->updating ? 200 : 201;
+    if (!r->custom)
+        mh_sb_schema_stored(mh_sb_version_schema(op->api, op->t.v), op->obj);
     yyjson_val *next = op->updating ? mh_sb_freeze(op->arena, op->obj) : NULL;
     bool over = op->updating && mh_sb_is_over(op->obj);
     if (op->dry_run) {
@@ -273,6 +278,12 @@ start(struct mh_sb_op *op)
 {
     bool ok = read_live(op);
     if (ok && !op->live && op->verb != MH_SB_CREATE && !op->apply && !op->force_create) {
+        /* what came is decoded first */
+        if (op->verb != MH_SB_UPDATE || op->make != make_from_body ||
+            (op->make(op) && mh_sb_decode(op)))
+            mh_sb_not_found(op->req, op->t.r, op->t.at.name);
+        ok = false;
+    } else if (ok && !op->live && op->apply && op->status) {
         mh_sb_not_found(op->req, op->t.r, op->t.at.name);
         ok = false;
     }

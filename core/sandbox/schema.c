@@ -213,6 +213,7 @@ compile_kubernetes(struct compiler *c, yyjson_val *src, struct mh_sb_schema *s)
     s->preserve = mh_json_bool(src, false, "x-kubernetes-preserve-unknown-fields", NULL);
     s->embedded = mh_json_bool(src, false, "x-kubernetes-embedded-resource", NULL);
     s->pointer = mh_json_bool(src, false, "x-moonherd-pointer", NULL);
+    s->nulls = mh_json_bool(src, false, "x-moonherd-null", NULL);
     s->merge_key = text(c, src, "x-kubernetes-patch-merge-key");
     s->patch_strategy = text(c, src, "x-kubernetes-patch-strategy");
     return strings(c, yyjson_obj_get(src, "x-kubernetes-list-map-keys"), &s->list_keys);

@@ -46,6 +46,9 @@ bool mh_sb_schema_default(const struct mh_sb_schema *s, yyjson_mut_doc *doc, yyj
  * pointer fields stay: their schema has "x-moonherd-pointer": true. False: no memory. */
 bool mh_sb_schema_native(const struct mh_sb_schema *s, yyjson_mut_doc *doc, yyjson_mut_val *obj);
 
+/* What storing adds to that: empty lists at the top become null where nulls are written. */
+void mh_sb_schema_stored(const struct mh_sb_schema *s, yyjson_mut_val *obj);
+
 /* How much mh_sb_schema_validate looks at. */
 struct mh_sb_validate {
     struct mh_arena *arena;      /* for scratch and texts */

@@ -84,6 +84,7 @@ struct mh_sb_schema {
     bool root;    /* of a custom resource */
     bool native;  /* of a built-in kind: what Go's structs do */
     bool pointer; /* native: zero values stay */
+    bool nulls;   /* native: written as null when empty */
     bool quantity;
     bool raw; /* a RawExtension: one value, whatever is in it */
     enum mh_sb_list_type list_type;

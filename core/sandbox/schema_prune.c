@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/str.h"
+#include "sandbox/quantity.h"
 #include "sandbox/schema_in.h"
 
 #define PATH_MAX_BYTES ((size_t)64 << 10)
@@ -288,12 +289,34 @@ left_out(const struct mh_sb_schema *shape, const struct mh_sb_schema *sub, const
 {
     const struct mh_sb_schema *below = mh_sb_shape(sub);
     if (yyjson_mut_is_null(v))
-        return true;
+        return !sub->nulls;
     if (!is_zero(v) || sub->pointer || is_required(shape, name) || sub->default_value)
         return false;
     if (yyjson_mut_is_obj(v))
         return below->extra != NULL;
     return !below->int_or_string && !below->quantity && !mh_sb_schema_any(sub);
+}
+
+/* A quantity in its canonical form; what is none stays. */
+static bool
+native_quantity(yyjson_mut_doc *doc, yyjson_mut_val *v)
+{
+    struct mh_arena a;
+    struct mh_sb_quantity q;
+    mh_arena_init(&a, (size_t)64 << 10);
+    const char *text = yyjson_mut_is_str(v)    ? yyjson_mut_get_str(v)
+                       : yyjson_mut_is_real(v) ? mh_sb_go_float(&a, yyjson_mut_get_real(v))
+                       : yyjson_mut_is_int(v)
+                           ? mh_arena_printf(&a, "%lld", (long long)yyjson_mut_get_sint(v))
+                           : NULL;
+    bool ok = true;
+    if (doc && text && mh_sb_quantity_parse(text, &q)) {
+        const char *to = mh_sb_quantity_text(&a, &q);
+        yyjson_mut_val *copy = to ? yyjson_mut_strcpy(doc, to) : NULL;
+        ok = copy && yyjson_mut_set_str(v, yyjson_mut_get_str(copy));
+    }
+    mh_arena_release(&a);
+    return ok;
 }
 
 static bool
@@ -307,6 +330,10 @@ native_object(const struct mh_sb_schema *shape, yyjson_mut_doc *doc, yyjson_mut_
         yyjson_mut_val *item = yyjson_mut_obj_iter_get_val(key);
         const struct mh_sb_schema *prop = mh_sb_schema_prop(shape, name);
         const struct mh_sb_schema *sub = prop ? prop : shape->extra;
+        if (!prop && sub && yyjson_mut_is_null(item) && mh_sb_shape(sub)->types == MH_SB_T_STRING)
+            (void)yyjson_mut_set_str(item, "");
+        if (prop && prop->nulls && yyjson_mut_is_arr(item))
+            continue;
         if (prop && left_out(shape, prop, name, item))
             yyjson_mut_obj_iter_remove(&it);
         else if (sub && !native(sub, doc, item))
@@ -315,6 +342,9 @@ native_object(const struct mh_sb_schema *shape, yyjson_mut_doc *doc, yyjson_mut_
     for (size_t i = 0; doc && i < shape->nprops; i++) {
         const struct mh_sb_prop *p = &shape->props[i];
         yyjson_val *def = p->schema->default_value;
+        if (p->schema->nulls && !yyjson_mut_obj_get(v, p->name) &&
+            !yyjson_mut_obj_add_null(doc, v, p->name))
+            return false;
         bool always = yyjson_is_obj(def) || (yyjson_is_str(def) && yyjson_get_len(def) == 0) ||
                       yyjson_is_false(def) || (yyjson_is_int(def) && yyjson_get_uint(def) == 0);
         if (!always || yyjson_mut_obj_get(v, p->name))
@@ -330,6 +360,8 @@ static bool
 native(const struct mh_sb_schema *s, yyjson_mut_doc *doc, yyjson_mut_val *v)
 {
     const struct mh_sb_schema *shape = mh_sb_shape(s);
+    if (shape && shape->quantity)
+        return native_quantity(doc, v);
     if (!shape || mh_sb_schema_any(shape))
         return true;
     if (yyjson_mut_is_obj(v))
@@ -351,4 +383,15 @@ bool
 mh_sb_schema_native(const struct mh_sb_schema *s, yyjson_mut_doc *doc, yyjson_mut_val *obj)
 {
     return native(s, doc, obj);
+}
+
+void
+mh_sb_schema_stored(const struct mh_sb_schema *s, yyjson_mut_val *obj)
+{
+    const struct mh_sb_schema *shape = mh_sb_shape(s);
+    for (size_t i = 0; shape && i < shape->nprops; i++) {
+        yyjson_mut_val *v = yyjson_mut_obj_get(obj, shape->props[i].name);
+        if (shape->props[i].schema->nulls && yyjson_mut_is_arr(v) && !yyjson_mut_arr_size(v))
+            (void)yyjson_mut_set_null(v);
+    }
 }

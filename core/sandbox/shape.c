@@ -399,27 +399,38 @@ by_key(const void *x, const void *y)
 
 static void go_value(struct mh_arena *a, struct mh_buf *b, yyjson_val *v);
 
-static void
-go_object(struct mh_arena *a, struct mh_buf *b, yyjson_val *v)
+/* The keys of an object in order; NULL: no memory. */
+static yyjson_val **
+sorted_keys(struct mh_arena *a, yyjson_val *v, size_t *n)
 {
     size_t i;
     size_t max;
     yyjson_val *key;
     yyjson_val *item;
-    size_t n = yyjson_obj_size(v);
-    yyjson_val **keys = mh_arena_alloc(a, (n + 1) * sizeof(*keys));
-    if (!keys) {
-        b->failed = true;
-        return;
-    }
+    *n = yyjson_obj_size(v);
+    yyjson_val **keys = mh_arena_alloc(a, (*n + 1) * sizeof(*keys));
+    if (!keys)
+        return NULL;
     yyjson_obj_foreach(mh_sb_obj_or_none(v), i, max, key, item)
     {
         (void)item;
         keys[i] = key;
     }
-    qsort(keys, n, sizeof(*keys), by_key);
+    qsort(keys, *n, sizeof(*keys), by_key);
+    return keys;
+}
+
+static void
+go_object(struct mh_arena *a, struct mh_buf *b, yyjson_val *v)
+{
+    size_t n = 0;
+    yyjson_val **keys = sorted_keys(a, v, &n);
+    if (!keys) {
+        b->failed = true;
+        return;
+    }
     mh_buf_char(b, '{');
-    for (i = 0; i < n; i++) {
+    for (size_t i = 0; i < n; i++) {
         if (i)
             mh_buf_char(b, ',');
         go_string(b, yyjson_get_str(keys[i]), yyjson_get_len(keys[i]));
@@ -477,4 +488,48 @@ mh_sb_go_json(struct mh_arena *a, yyjson_val *v)
     char *out = b.failed ? NULL : mh_arena_strdup(a, mh_buf_text(&b));
     mh_buf_release(&b);
     return out;
+}
+
+/* Keys in order. */
+static void
+print_object(struct mh_arena *a, struct mh_buf *b, yyjson_val *v)
+{
+    size_t n = 0;
+    yyjson_val **keys = sorted_keys(a, v, &n);
+    mh_buf_str(b, "map[");
+    for (size_t i = 0; keys && i < n; i++) {
+        mh_buf_printf(b, "%s%s:", i ? " " : "", yyjson_get_str(keys[i]));
+        mh_sb_go_print(a, b, yyjson_obj_iter_get_val(keys[i]));
+    }
+    mh_buf_char(b, ']');
+}
+
+void
+mh_sb_go_print(struct mh_arena *a, struct mh_buf *b, yyjson_val *v)
+{
+    size_t i;
+    size_t max;
+    yyjson_val *item;
+    if (yyjson_is_arr(v)) {
+        mh_buf_char(b, '[');
+        yyjson_arr_foreach(v, i, max, item)
+        {
+            if (i)
+                mh_buf_char(b, ' ');
+            mh_sb_go_print(a, b, item);
+        }
+        mh_buf_char(b, ']');
+    } else if (yyjson_is_obj(v)) {
+        print_object(a, b, v);
+    } else if (yyjson_is_str(v)) {
+        mh_buf_str(b, yyjson_get_str(v));
+    } else if (yyjson_is_bool(v)) {
+        mh_buf_str(b, yyjson_get_bool(v) ? "true" : "false");
+    } else if (yyjson_is_null(v) || !v) {
+        mh_buf_str(b, "<nil>");
+    } else if (yyjson_is_real(v)) {
+        mh_buf_str(b, mh_sb_go_float(a, yyjson_get_real(v)));
+    } else {
+        mh_buf_printf(b, "%lld", (long long)yyjson_get_sint(v));
+    }
 }

@@ -9,6 +9,8 @@
 
 #include "base/json.h"
 
+struct mh_buf;
+
 /* One entry of Status.details.causes. All texts live on the arena of the list. */
 struct mh_sb_cause {
     const char *reason;  /* "FieldValueInvalid", "FieldValueRequired", ... */
@@ -71,5 +73,8 @@ mh_sb_path_cut(struct mh_buf *path, size_t len)
         path->data[len] = 0;
     }
 }
+
+/* What Go's %v prints of a decoded JSON value: map[a:1 b:[x y]]. */
+void mh_sb_go_print(struct mh_arena *a, struct mh_buf *b, yyjson_val *v);
 
 #endif

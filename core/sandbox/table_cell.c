@@ -56,6 +56,43 @@ mh_sb_cell_flag(const struct mh_sb_row *row, const char *arg)
     return yyjson_mut_bool(row->doc, yyjson_is_true(mh_sb_row_at(row->obj, arg)));
 }
 
+yyjson_mut_val *
+mh_sb_cell_said(const struct mh_sb_row *row, const char *arg)
+{
+    return yyjson_mut_str(row->doc, yyjson_is_true(mh_sb_row_at(row->obj, arg)) ? "True" : "False");
+}
+
+/* "cpu: 1/2, pods: 3/4" of a quota: what of its hard limits is used. arg "limit": those whose names
+ * begin with limits, else the others. */
+yyjson_mut_val *
+mh_sb_cell_quota(const struct mh_sb_row *row, const char *arg)
+{
+    yyjson_val *hard = mh_sb_row_at(row->obj, "status.hard");
+    bool limits = strcmp(arg, "limit") == 0;
+    size_t n = yyjson_obj_size(hard);
+    const char *last = "";
+    char *out = mh_arena_strdup(row->a, "");
+    for (size_t k = 0; out && k < n; k++) {
+        const char *next = NULL;
+        yyjson_obj_iter it = yyjson_obj_iter_with(hard);
+        yyjson_val *key;
+        while ((key = yyjson_obj_iter_next(&it))) {
+            const char *s = yyjson_get_str(key);
+            if (strcmp(s, last) > 0 && (!next || strcmp(s, next) < 0))
+                next = s;
+        }
+        if (!next)
+            break;
+        last = next;
+        if (mh_str_starts(next, "limits") != limits)
+            continue;
+        const char *used = mh_json_str(row->obj, "status", "used", next, NULL);
+        out = mh_arena_printf(row->a, "%s%s%s: %s/%s", out, *out ? ", " : "", next,
+                              used ? used : "0", mh_json_str(hard, next, NULL));
+    }
+    return yyjson_mut_strcpy(row->doc, out ? out : "");
+}
+
 /* Members of the object or list; "a+b" of both. */
 yyjson_mut_val *
 mh_sb_cell_count(const struct mh_sb_row *row, const char *arg)

@@ -53,8 +53,8 @@ static const struct mh_sb_cell pods[] = {
 static const struct mh_sb_cell deployments[] = {
     NAME,
     { "Ready", "string", 0, mh_sb_cell_deployed, NULL },
-    NUMBER("Up-to-date", "status.updatedReplicas"),
-    NUMBER("Available", "status.availableReplicas"),
+    { "Up-to-date", "string", 0, mh_sb_cell_number, "status.updatedReplicas" },
+    { "Available", "string", 0, mh_sb_cell_number, "status.availableReplicas" },
     AGE,
     CONTAINERS("spec.template.spec"),
     SELECTOR("spec.selector"),
@@ -87,7 +87,7 @@ static const struct mh_sb_cell cronjobs[] = {
     NAME,
     TEXT("Schedule", "spec.schedule"),
     TEXT("Timezone", "spec.timeZone|<none>"),
-    { "Suspend", "boolean", 0, mh_sb_cell_flag, "spec.suspend" },
+    { "Suspend", "boolean", 0, mh_sb_cell_said, "spec.suspend" },
     { "Active", "integer", 0, mh_sb_cell_count, "status.active" },
     { "Last Schedule", "string", 0, mh_sb_cell_age, "status.lastScheduleTime" },
     AGE,
@@ -201,6 +201,12 @@ static const struct mh_sb_cell policy_bindings[] = {
 static const struct mh_sb_cell network[] = {
     NAME, { "Pod-Selector", "string", 0, mh_sb_cell_selector, "spec.podSelector" }, AGE
 };
+static const struct mh_sb_cell quotas[] = {
+    NAME,
+    { "Request", "string", 0, mh_sb_cell_quota, "request" },
+    { "Limit", "string", 0, mh_sb_cell_quota, "limit" },
+    AGE,
+};
 static const struct mh_sb_cell priorities[] = {
     NAME,
     NUMBER("Value", "value"),
@@ -231,6 +237,7 @@ static const struct {
     size_t n;
 } tables[] = {
     KIND("Pod", pods),
+    KIND("ResourceQuota", quotas),
     KIND("Deployment", deployments),
     KIND("ReplicaSet", sets),
     KIND("StatefulSet", stateful),

@@ -31,6 +31,7 @@ struct mh_sb_watch {
     bool bookmarks;
     bool initial_bookmark; /* sendInitialEvents: one after the beginning */
     bool table;
+    bool partial; /* metadata only */
     bool headers_sent;
     bool expired; /* an ERROR is to be told, then the end */
     bool fresh;   /* has a beginning to be told */
@@ -152,13 +153,31 @@ write_table_line(struct mh_sb_watch *w, const char *type, const struct mh_sb_obj
     return mh_buf_str(b, "}\n");
 }
 
+static bool
+write_partial_line(struct mh_sb_watch *w, const char *type, const struct mh_sb_obj *o,
+                   struct mh_arena *a)
+{
+    size_t len = 0;
+    char *whole = mh_sb_obj_text(a, w->v, o, &len);
+    char *text = whole ? mh_sb_partial_text(a, whole, &len) : NULL;
+    struct mh_buf *b = &w->api->line;
+    mh_buf_reset(b);
+    if (!text)
+        return false;
+    mh_buf_printf(b, "{\"type\":\"%s\",\"object\":", type);
+    mh_buf_add(b, text, len);
+    return mh_buf_str(b, "}\n");
+}
+
 static void
 give_object(struct mh_sb_watch *w, const char *type, const struct mh_sb_obj *o)
 {
     struct mh_arena a;
     struct mh_buf *b = &w->api->line;
     mh_arena_init(&a, SCRATCH_MAX);
-    bool ok = w->table ? write_table_line(w, type, o, &a) : write_line(w->api, w->v, type, o);
+    bool ok = w->table     ? write_table_line(w, type, o, &a)
+              : w->partial ? write_partial_line(w, type, o, &a)
+                           : write_line(w->api, w->v, type, o);
     mh_arena_release(&a);
     if (ok)
         (void)give(w, b->data, b->len);
@@ -273,7 +292,7 @@ catch_up(struct mh_sb_watch *w)
 static bool
 is_plain(const struct mh_sb_watch *w)
 {
-    return !w->table && !w->fresh && !w->expired;
+    return !w->table && !w->partial && !w->fresh && !w->expired;
 }
 
 /* One change to all that are up to date: its line is written once. */
@@ -449,10 +468,11 @@ begin(struct mh_sb_watch *w, struct mh_sb_req *req, const struct mh_sb_query *q)
     char *stop = NULL;
     uint64_t asked = strtoull(text, &stop, 10);
     if (*stop) {
-        mh_sb_bad_request(req,
-                          "invalid resource version: resourceVersion: Invalid value: \"%s\": "
-                          "strconv.ParseUint: parsing \"%s\": invalid syntax",
-                          text, text);
+        mh_sb_refuse(req, 500, NULL,
+                     mh_arena_printf(req->arena,
+                                     "resourceVersion: Invalid value: \"%s\": "
+                                     "strconv.ParseUint: parsing \"%s\": invalid syntax",
+                                     text, text));
         return false;
     }
     w->bookmarks = mh_sb_is_true(q->bookmarks);
@@ -486,6 +506,7 @@ watch_of(struct mh_sb_watch *w, struct mh_sb_req *req, struct mh_sb_place *t)
     own.at.name = mh_arena_strdup(a, t->at.name);
     w->include = q.include_object ? mh_strdup(q.include_object) : NULL;
     w->table = mh_sb_wants_table(req->accept);
+    w->partial = mh_sb_wants_partial(req->accept);
     if (!own.at.ns || !own.at.name || !mh_sb_select_parse(req, a, &own, &w->select))
         return false;
     if (!q.timeout || !mh_str_int(q.timeout, 1, INT32_MAX, &timeout))

@@ -132,7 +132,7 @@ class Sequence:
             return kinds.pick(r, (("metadata", "labels", "tier"), kinds.pick(r, "a", "b", DEL, "bad value!")),
                               (("metadata", "annotations", "note"), kinds.pick(r, "y", DEL, "")),
                               (("metadata", "annotations"), kinds.pick(r, {"k": "v"}, DEL)),
-                              (("metadata", "finalizers"), kinds.pick(r, ["example.com/hold"], [], DEL, ["bad"], ["example.com/a", "example.com/hold"])),
+                              (("metadata", "finalizers"), kinds.pick(r, ["example.com/hold"], [], DEL, ["example.com/a", "example.com/hold"])),
                               (("metadata", "uid"), "11111111-1111-1111-1111-111111111111"),
                               (("metadata", "name"), "another"), (("metadata", "generation"), 99),
                               (("metadata", "creationTimestamp"), kinds.pick(r, DEL, None, "2001-01-01T00:00:00Z")),
@@ -154,7 +154,7 @@ class Sequence:
         r = self.r
         name = self.name(kind, r.randrange(1, 4))
         o = self.object(kind, name)
-        good = good or r.random() < .72
+        good = good or r.random() < .8
         generate = r.random() < .06 and kind.plural != "customresourcedefinitions"
         if not good:
             if r.random() < .5:
@@ -198,7 +198,7 @@ class Sequence:
             if kind.namespaced:
                 fields.append("metadata.namespace=" + self.ns)
             q["fieldSelector"] = r.choice(fields)
-        if r.random() < .25:
+        if r.random() < .25 and not everywhere:
             q["limit"] = kinds.pick(r, "1", "2", "1", "x", "-1")
         if r.random() < .05:
             q["resourceVersion"] = kinds.pick(r, "abc", "0")
@@ -276,7 +276,9 @@ class Sequence:
         body = {}
         for _ in range(kinds.pick(r, 1, 1, 2)):
             path, value = self.change(kind)
-            path = [p for p in path]
+            while kind.crd is None and any(isinstance(p, int) for p in path):
+                path, value = self.change(kind)
+            path = list(path)
             if any(isinstance(p, int) for p in path):
                 at = [i for i, p in enumerate(path) if isinstance(p, int)][0]
                 value = [as_object(path[at + 1:], value)]
@@ -325,12 +327,18 @@ class Sequence:
         name = self.pick_name(kind, .7)
         o = self.object(kind, name)
         if r.random() < .5:
-            for _ in range(r.randrange(1, 3)):
+            for _ in range(1):
                 apply_change(o, *self.change(kind))
-        if r.random() < .3 and "spec" in o and isinstance(o["spec"], dict) and o["spec"]:
+        if kind.crd and r.random() < .3 and isinstance(o.get("spec"), dict) and o["spec"]:
             o["spec"].pop(r.choice(sorted(o["spec"])))
         if isinstance(o.get("metadata"), dict):
             o["metadata"].pop("managedFields", None) if r.random() < .9 else None
+        if kind.crd and "extra" in o and isinstance(o.get("spec"), dict):
+            o["spec"].pop("unknown", None)  # of several such errors the real server says some, in no order
+        if kind.crd and ("unknownTop" in o or "status" in o or "unknownMeta" in (o.get("metadata") or {})):
+            o.pop("extra", None)
+            if isinstance(o.get("spec"), dict):
+                o["spec"].pop("unknown", None)
         q = self.options()
         if r.random() < .97:
             q["fieldManager"] = r.choice(MANAGERS)
@@ -367,7 +375,7 @@ class Sequence:
                 body["dryRun"] = ["All"]
             else:
                 q["dryRun"] = "All"
-        self.add(verb, kind, "DELETE", kind.path(self.ns, name), query=q, ct=JSON if body else None, body=body, gone=kind.plural in ("namespaces", "customresourcedefinitions") and verb == "delete", on=self.key(kind, name))
+        self.add(verb, kind, "DELETE", kind.path(self.ns, name), query=q, ct=JSON if body else None, body=body, gone=kind.plural in ("namespaces", "customresourcedefinitions", "jobs") and verb == "delete", on=self.key(kind, name))
         if verb == "delete" and r.random() < .7:
             self.there.pop((kind.plural, name), None)
 
@@ -378,7 +386,7 @@ class Sequence:
         if self.r.random() < .2:
             q["fieldSelector"] = "metadata.name=" + self.name(kind, 2)
         body = {"kind": "DeleteOptions", "apiVersion": "v1", "gracePeriodSeconds": 0} if self.r.random() < .2 else None
-        self.add("deletecollection", kind, "DELETE", kind.path(self.ns), query=q, ct=JSON if body else None, body=body, gone=kind.plural == "customresourcedefinitions")
+        self.add("deletecollection", kind, "DELETE", kind.path(self.ns), query=q, ct=JSON if body else None, body=body, gone=kind.plural in ("customresourcedefinitions", "jobs"))
 
     def status(self, kind):
         r = self.r
@@ -416,7 +424,8 @@ class Sequence:
         path = kind.path(self.ns, name, "scale")
         on = self.key(kind, name) + "/scale"
         how = kinds.pick(r, "get", "put", "put", "merge", "merge", "apply", "json")
-        n = kinds.pick(r, 0, 1, 2, 5, -1, "x") if r.random() < .3 else r.randrange(1, 6)
+        self.counter += 1
+        n = self.counter % 8 + 1 if r.random() < .85 or kind.crd else kinds.pick(r, 0, -1)
         q = self.options() if how != "get" else {}
         if how == "get":
             self.add("scale", kind, "GET", path, on=on)

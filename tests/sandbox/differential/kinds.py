@@ -40,6 +40,14 @@ def pick(r, *values):
     return r.choice(values)
 
 
+def once(r, key, *values):
+    """The same choice all through a sequence: what two appliers must not choose differently."""
+    chosen = r.__dict__.setdefault("chosen", {})
+    if key not in chosen:
+        chosen[key] = r.choice(values)
+    return copy.deepcopy(chosen[key])
+
+
 def maybe(r, d, p, key, value):
     if r.random() < p:
         d[key] = value() if callable(value) else copy.deepcopy(value)
@@ -52,19 +60,19 @@ def container(r, name="c1"):
                                      "nginx:latest")}
     maybe(r, c, .4, "command", ["sleep", "1"])
     maybe(r, c, .3, "args", ["a", "$(B)"])
-    maybe(r, c, .5, "ports", lambda: [{"containerPort": 5432, "name": "pg"}] + (
+    maybe(r, c, .5 if name == "c1" else 0, "ports", lambda: [{"containerPort": 5432, "name": "pg"}] + (
         [{"containerPort": 8000, "protocol": "TCP"}] if r.random() < .5 else []))
-    maybe(r, c, .5, "env", lambda: [{"name": "A", "value": "1"}, {"name": "B", "valueFrom": pick(
-        r, {"fieldRef": {"fieldPath": "metadata.name"}}, {"secretKeyRef": {"name": "s", "key": "k"}},
+    maybe(r, c, .5, "env", lambda: [{"name": "A", "value": "1"}, {"name": "B", "valueFrom": once(
+        r, "from", {"fieldRef": {"fieldPath": "metadata.name"}}, {"secretKeyRef": {"name": "s", "key": "k"}},
         {"configMapKeyRef": {"name": "s", "key": "k", "optional": True}},
         {"resourceFieldRef": {"resource": "limits.cpu"}})}])
     maybe(r, c, .5, "resources", lambda: pick(
         r, {"requests": {"cpu": "100m", "memory": "64Mi"}}, {"limits": {"cpu": 1, "memory": "1Gi"}},
         {"requests": {"cpu": "0.5"}, "limits": {"cpu": "1000m"}}, {"limits": {"memory": "1.5Gi", "cpu": 0.25}}))
-    maybe(r, c, .4, "readinessProbe", lambda: dict(pick(
-        r, {"httpGet": {"path": "/readyz", "port": 8000, "scheme": "HTTPS"}}, {"exec": {"command": ["true"]}},
-        {"tcpSocket": {"port": "pg"}}, {"grpc": {"port": 9}}), **pick(r, {}, {"periodSeconds": 3}, {"timeoutSeconds": 9})))
-    maybe(r, c, .2, "livenessProbe", {"httpGet": {"path": "/healthz", "port": "pg"}, "failureThreshold": 7})
+    maybe(r, c, .4, "readinessProbe", lambda: dict(once(
+        r, "probe", {"httpGet": {"path": "/readyz", "port": 8000, "scheme": "HTTPS"}}, {"exec": {"command": ["true"]}},
+        {"tcpSocket": {"port": 5432}}, {"grpc": {"port": 9}}), **pick(r, {}, {"periodSeconds": 3}, {"timeoutSeconds": 9})))
+    maybe(r, c, .2, "livenessProbe", {"httpGet": {"path": "/healthz", "port": 80}, "failureThreshold": 7})
     maybe(r, c, .2, "lifecycle", {"preStop": {"exec": {"command": ["true"]}}})
     maybe(r, c, .3, "volumeMounts", [{"name": "v1", "mountPath": "/v1"}])
     maybe(r, c, .3, "securityContext", lambda: pick(
@@ -92,7 +100,7 @@ def pod_spec(r, job=False):
         for k in ("readinessProbe", "livenessProbe", "lifecycle"):
             c.pop(k, None)
     if any(c.get("volumeMounts") for c in s["containers"] + s.get("initContainers", [])) or r.random() < .3:
-        s["volumes"] = [dict({"name": "v1"}, **copy.deepcopy(r.choice(VOLUMES)))]
+        s["volumes"] = [dict({"name": "v1"}, **once(r, "volume", *VOLUMES))]
     maybe(r, s, .3, "terminationGracePeriodSeconds", lambda: pick(r, 0, 5, 1800))
     maybe(r, s, .3, "securityContext", lambda: pick(r, {"runAsUser": 26, "fsGroup": 26}, {"runAsNonRoot": True}, {}))
     maybe(r, s, .3, "nodeSelector", {"a": "b"})
@@ -103,11 +111,11 @@ def pod_spec(r, job=False):
         r, {"podAntiAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": [
             {"topologyKey": "kubernetes.io/hostname", "labelSelector": {"matchLabels": {"a": "b"}}}]}},
         {"podAntiAffinity": {"preferredDuringSchedulingIgnoredDuringExecution": [
-            {"weight": 100, "podAffinityTerm": {"topologyKey": "zone"}}]}},
+            {"weight": 100, "podAffinityTerm": {"topologyKey": "zone", "labelSelector": {"matchLabels": {"a": "b"}}}}]}},
         {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": [
             {"matchExpressions": [{"key": "a", "operator": "In", "values": ["b"]}]}]}}}, {}))
     maybe(r, s, .2, "topologySpreadConstraints", [{"maxSkew": 1, "topologyKey": "zone",
-                                                   "whenUnsatisfiable": "ScheduleAnyway"}])
+                                                   "whenUnsatisfiable": "ScheduleAnyway", "labelSelector": {"matchLabels": {"a": "b"}}}])
     maybe(r, s, .2, "hostname", "h")
     maybe(r, s, .15, "enableServiceLinks", False)
     maybe(r, s, .15, "automountServiceAccountToken", False)
@@ -127,39 +135,11 @@ def pod_changes(r, at=()):
     c = tuple(at) + ("spec", "containers")
     s = tuple(at) + ("spec",)
     return pick(
-        r, (c + (0, "image"), pick(r, "nginx:2", "", "Bad Image")), (c + (0, "name"), pick(r, "Bad_Name", "other", "")),
-        (c + (0, "resources"), pick(r, {"requests": {"cpu": "-1"}}, {"requests": {"cpu": "2"}, "limits": {"cpu": "1"}},
-                                    {"limits": {"memory": "abc"}}, {"limits": {"bogus": "1"}})),
-        (c + (0, "ports"), pick(r, [{"containerPort": 0}], [{"containerPort": 70000}], [{"containerPort": 1}, {
-            "containerPort": 1}], [{"name": "UPPER", "containerPort": 1}], [{"containerPort": 1, "protocol": "X"}])),
-        (c + (0, "env"), pick(r, [{"name": "X", "value": "y"}], [{"name": ""}], [{"name": "1=2", "value": "x"}],
-                              [{"name": "A", "value": "1", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}}],
-                              [{"name": "A", "valueFrom": {"fieldRef": {"fieldPath": "bogus"}}}])),
-        (c + (0, "volumeMounts"), pick(r, [{"name": "none", "mountPath": "/x"}], [{"name": "v1", "mountPath": ""}])),
-        (c + (0, "imagePullPolicy"), pick(r, "Sometimes", "Never")),
-        (c + (0, "terminationMessagePolicy"), pick(r, "X", "FallbackToLogsOnError")),
-        (c + (0, "readinessProbe"), pick(r, {}, {"exec": {"command": []}}, {"tcpSocket": {"port": 0}},
-                                         {"httpGet": {"port": 80}, "periodSeconds": -1},
-                                         {"httpGet": {"port": 80}, "exec": {"command": ["a"]}})),
-        (c, pick(r, [], [{"name": "a"}], [{"name": "a", "image": "b"}, {"name": "a", "image": "b"}])),
-        (s + ("restartPolicy",), pick(r, "Sometimes", "Never", "Always", "OnFailure")),
-        (s + ("terminationGracePeriodSeconds",), pick(r, -1, 1, 30, "x")),
-        (s + ("activeDeadlineSeconds",), pick(r, -1, 0, 10)),
-        (s + ("nodeName",), pick(r, "n1", "Bad Node")), (s + ("dnsPolicy",), pick(r, "Default", "X", "None")),
-        (s + ("hostname",), pick(r, "ok", "Not OK")),
-        (s + ("tolerations",), pick(r, [{"key": "a"}], [{"operator": "X"}], [{"effect": "Y"}],
-                                    [{"key": "k", "operator": "Exists", "value": "v"}], [{"operator": "Exists"}])),
-        (s + ("volumes",), pick(r, [{"name": "v1"}], [{"name": "v1", "emptyDir": {}, "hostPath": {"path": "/"}}],
-                                [{"name": "Bad_", "emptyDir": {}}], [{"name": "v1", "emptyDir": {}}] * 2,
-                                [{"name": "v1", "secret": {}}], [{"name": "v1", "configMap": {}}],
-                                [{"name": "v1", "hostPath": {"path": "", "type": "X"}}])),
-        (s + ("serviceAccountName",), pick(r, "nobody", "default")),
-        (s + ("priorityClassName",), pick(r, "none-such", "system-cluster-critical")),
-        (s + ("securityContext",), pick(r, {"runAsUser": -1}, {"supplementalGroups": [1]}, {"sysctls": [{"name": "x y", "value": "1"}]})),
-        (s + ("affinity",), pick(r, {"podAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": [{}]}},
-                                 {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": {}}})),
-        (s + ("topologySpreadConstraints",), [{"maxSkew": 0, "topologyKey": "", "whenUnsatisfiable": "X"}]),
-        (s + ("nodeSelector",), pick(r, {"x y": "z"}, {"a": "c"})))
+        r, (c + (0, "image"), pick(r, "nginx:2", "nginx:3", 5)), (c + (0, "resources"), pick(r, {"requests": {"cpu": "10m"}}, {"limits": {"memory": "1Gi"}}, "x")),
+        (c + (0, "env"), pick(r, [{"name": "X", "value": "y"}], [], "x")), (c + (0, "imagePullPolicy"), pick(r, "Never", "Always")),
+        (c, pick(r, [], [{"name": "a", "image": "b"}])), (s + ("restartPolicy",), pick(r, "Never", "Always", "OnFailure")),
+        (s + ("terminationGracePeriodSeconds",), pick(r, 1, 30, "x")), (s + ("activeDeadlineSeconds",), 10), (s + ("hostname",), "ok"),
+        (s + ("tolerations",), pick(r, [{"operator": "Exists"}], "x")), (s + ("nodeSelector",), {"a": "c"}), (s + ("securityContext",), {"runAsUser": 5}))
 
 
 POD_STATUS = [
@@ -206,18 +186,14 @@ def change_configmap(r):
 def make_secret(r, o):
     maybe(r, o, .7, "data", {"a": "MQ==", "b": "Mg=="})
     maybe(r, o, .4, "stringData", {"s": "plain", "a": "over"})
-    maybe(r, o, .5, "type", lambda: pick(r, "Opaque", "example.com/mine", "kubernetes.io/basic-auth", "kubernetes.io/tls"))
+    maybe(r, o, .5, "type", lambda: pick(r, "Opaque", "example.com/mine", "kubernetes.io/basic-auth"))
     if o.get("type") == "kubernetes.io/basic-auth":
         o["stringData"] = {"username": "u", "password": "p"}
-    if o.get("type") == "kubernetes.io/tls" and r.random() < .7:
-        o["data"] = {"tls.crt": "", "tls.key": ""}
     maybe(r, o, .1, "immutable", True)
 
 
 def change_secret(r):
-    return pick(r, (("data", "a"), pick(r, "Mg==", DEL, "no base64", "", None)), (("stringData", "x"), "y"), (("stringData",), {"a": "1", "q": ""}),
-                (("type",), pick(r, "Opaque", "other", "", "kubernetes.io/dockerconfigjson", "kubernetes.io/ssh-auth")),
-                (("data", "bad key"), "MQ=="), (("immutable",), pick(r, True, False)))
+    return pick(r, (("data", "a"), pick(r, "Mg==", DEL, "no base64", "", None)), (("stringData", "x"), "y"), (("stringData",), {"a": "1", "q": ""}), (("type",), pick(r, "Opaque", "other", "")), (("data", "bad key"), "MQ=="), (("immutable",), pick(r, True, False)))
 
 
 def make_service(r, o):
@@ -225,7 +201,7 @@ def make_service(r, o):
     s = o["spec"]
     if r.random() < .3:
         s["ports"].append({"port": 80, "name": "http", "protocol": "TCP"})
-    kind = r.random()
+    kind = once(r, "service", .1, .3, .4, .55, .8, .9)
     if kind < .25:
         s["clusterIP"] = "None"
     elif kind < .35:
@@ -241,13 +217,9 @@ def make_service(r, o):
 
 
 def change_service(r):
-    return pick(r, (("spec", "ports"), pick(r, [], [{"port": 0}], [{"port": 1}, {"port": 2}], [{"port": 1, "name": "a"}, {"port": 1, "name": "b"}],
-                                            [{"port": 7, "targetPort": "Bad Port"}], [{"port": 9, "name": "x", "protocol": "Q"}], [{"port": 99999}])),
-                (("spec", "ports", 0, "port"), pick(r, 5433, -1)), (("spec", "type"), pick(r, "ClusterIP", "NodePort", "Bogus", "ExternalName")),
-                (("spec", "selector"), pick(r, {"x": "y"}, {}, DEL, {"bad key!": "x"})), (("spec", "clusterIP"), pick(r, "None", "1.2.3.4", "x", DEL)),
-                (("spec", "sessionAffinity"), pick(r, "ClientIP", "X", "None")), (("spec", "externalName"), pick(r, "a.b", "Bad Name")),
-                (("spec", "internalTrafficPolicy"), pick(r, "Local", "Z")), (("spec", "externalTrafficPolicy"), pick(r, "Local", "Cluster")),
-                (("spec", "ipFamilyPolicy"), pick(r, "SingleStack", "PreferDualStack", "Q")), (("spec", "publishNotReadyAddresses"), pick(r, True, False)))
+    return pick(r, (("spec", "ports"), pick(r, [], [{"port": 0}], [{"port": 1}, {"port": 2}], [{"port": 9, "name": "x"}], "x")), (("spec", "ports", 0, "port"), pick(r, 5433, -1)),
+                (("spec", "type"), pick(r, "ClusterIP", "NodePort", "Bogus")), (("spec", "selector"), pick(r, {"x": "y"}, {}, DEL)), (("spec", "clusterIP"), DEL),
+                (("spec", "sessionAffinity"), pick(r, "ClientIP", "None")), (("spec", "internalTrafficPolicy"), "Local"), (("spec", "publishNotReadyAddresses"), pick(r, True, False)))
 
 
 def make_account(r, o):
@@ -257,8 +229,7 @@ def make_account(r, o):
 
 
 def change_account(r):
-    return pick(r, (("secrets",), pick(r, [], [{"name": "c"}], DEL, [{"name": "a", "kind": "X"}], "x")), (("imagePullSecrets",), pick(r, [{"name": "q"}], DEL, [{}])),
-                (("automountServiceAccountToken",), pick(r, True, False, "x", DEL)))
+    return pick(r, (("secrets",), pick(r, [], [{"name": "c"}], DEL, "x")), (("imagePullSecrets",), pick(r, [{"name": "q"}], DEL)), (("automountServiceAccountToken",), pick(r, True, False, "x", DEL)))
 
 
 def make_claim(r, o):
@@ -272,10 +243,7 @@ def make_claim(r, o):
 
 
 def change_claim(r):
-    return pick(r, (("spec", "resources", "requests", "storage"), pick(r, "2Gi", "1Mi", "-1", "x", "0")), (("spec", "accessModes"), pick(r, [], ["X"], ["ReadOnlyMany"])),
-                (("spec", "storageClassName"), pick(r, "other", DEL, "Bad Class")), (("spec", "volumeName"), pick(r, "pv2", "")),
-                (("spec", "volumeMode"), pick(r, "X", "Block")), (("spec", "resources"), {}), (("spec", "dataSource"), {"kind": "PersistentVolumeClaim", "name": "x"}),
-                (("spec", "dataSource"), {"apiGroup": "snapshot.storage.k8s.io", "kind": "VolumeSnapshot", "name": "x"}))
+    return pick(r, (("spec", "resources", "requests", "storage"), pick(r, "2Gi", 7)), (("spec", "accessModes"), pick(r, [], ["ReadOnlyMany"], "x")), (("spec", "storageClassName"), pick(r, "other", DEL)), (("spec", "volumeName"), "pv2"), (("spec", "resources"), {}))
 
 
 CLAIM_STATUS = [{"phase": "Bound", "capacity": {"storage": "1Gi"}, "accessModes": ["ReadWriteOnce"]}, {"phase": "Lost"}, {"phase": "Pending"},
@@ -291,13 +259,10 @@ def make_event(r, o):
     maybe(r, o, .6, "firstTimestamp", "2001-01-01T00:00:00Z")
     maybe(r, o, .6, "lastTimestamp", "2001-01-01T01:00:00Z")
     maybe(r, o, .5, "source", {"component": "c", "host": "h"})
-    maybe(r, o, .1, "eventTime", "2001-01-01T00:00:00.000001Z")
 
 
 def change_event(r):
-    return pick(r, (("count",), pick(r, 4, "x", DEL)), (("message",), pick(r, "other", "")), (("type",), pick(r, "Normal", "Odd", "")),
-                (("involvedObject", "namespace"), pick(r, "other", DEL)), (("reason",), pick(r, "R", "")), (("reportingComponent",), "x y"),
-                (("series",), {"count": 2, "lastObservedTime": "2001-01-01T00:00:00.000000Z"}), (("lastTimestamp",), pick(r, "2001-01-02T00:00:00Z", "bad", None)))
+    return pick(r, (("count",), pick(r, 4, "x", DEL)), (("message",), pick(r, "other", "")), (("type",), pick(r, "Normal", "Warning")), (("reason",), pick(r, "R", "")), (("involvedObject", "namespace"), pick(r, "other", DEL)), (("lastTimestamp",), pick(r, "2001-01-02T00:00:00Z", None)))
 
 
 def make_namespace(r, o):
@@ -305,8 +270,8 @@ def make_namespace(r, o):
 
 
 def change_namespace(r):
-    return pick(r, (("metadata", "labels", "kubernetes.io/metadata.name"), pick(r, DEL, "other")), (("spec", "finalizers"), pick(r, [], ["bad"], ["kubernetes"])),
-                (("metadata", "labels", "pod-security.kubernetes.io/enforce"), pick(r, "restricted", "bogus", "privileged")))
+    return pick(r, (("metadata", "labels", "kubernetes.io/metadata.name"), pick(r, DEL, "other")), (("spec", "finalizers"), pick(r, [], ["kubernetes"])),
+                (("metadata", "labels", "pod-security.kubernetes.io/enforce"), "privileged"))
 
 
 def make_node(r, o):
@@ -315,9 +280,7 @@ def make_node(r, o):
 
 
 def change_node(r):
-    return pick(r, (("spec", "unschedulable"), pick(r, True, False, DEL)), (("spec", "taints"), pick(r, [], [{"key": "a", "effect": "X"}], [{"key": "k", "effect": "NoExecute"}], DEL,
-                                                                                                     [{"key": "k", "effect": "NoExecute"}] * 2, [{"effect": "NoExecute"}])),
-                (("spec", "podCIDR"), pick(r, "10.8.0.0/24", "x")), (("spec", "providerID"), pick(r, "other://z", "")))
+    return pick(r, (("spec", "unschedulable"), pick(r, True, False, DEL)), (("spec", "taints"), pick(r, [], [{"key": "k", "effect": "NoExecute", "value": "v"}], DEL)), (("spec", "podCIDR"), 5))
 
 
 NODE_STATUS = [{"capacity": {"cpu": "4", "memory": "8Gi", "pods": "110"}, "allocatable": {"cpu": "4", "memory": "8Gi", "pods": "110"},
@@ -325,7 +288,7 @@ NODE_STATUS = [{"capacity": {"cpu": "4", "memory": "8Gi", "pods": "110"}, "alloc
                 "addresses": [{"type": "InternalIP", "address": "10.1.1.1"}, {"type": "Hostname", "address": "h"}],
                 "nodeInfo": {"kubeletVersion": "v1.34.4", "osImage": "Debian", "kernelVersion": "6", "containerRuntimeVersion": "x://1", "architecture": "amd64",
                              "bootID": "", "kubeProxyVersion": "", "machineID": "", "operatingSystem": "linux", "systemUUID": ""}},
-               {"conditions": [{"type": "Ready", "status": "Unknown"}]}, {"capacity": {"cpu": "x"}}]
+               {"conditions": [{"type": "Ready", "status": "Unknown"}]}]
 
 
 def make_role(r, o):
@@ -353,19 +316,18 @@ def change_binding(r):
 
 
 def make_pv(r, o):
-    o["spec"] = {"capacity": {"storage": "1Gi"}, "accessModes": ["ReadWriteOnce"], pick(r, "hostPath", "hostPath", "local"): {"path": "/x"}}
+    o["spec"] = {"capacity": {"storage": "1Gi"}, "accessModes": ["ReadWriteOnce"], once(r, "pv", "hostPath", "hostPath", "local"): {"path": "/x"}}
     s = o["spec"]
     if "local" in s and r.random() < .8:
         s["nodeAffinity"] = {"required": {"nodeSelectorTerms": [{"matchExpressions": [{"key": "a", "operator": "In", "values": ["b"]}]}]}}
-    maybe(r, s, .5, "persistentVolumeReclaimPolicy", lambda: pick(r, "Retain", "Delete", "Recycle"))
+    maybe(r, s, .5, "persistentVolumeReclaimPolicy", lambda: pick(r, "Retain", "Delete"))
     maybe(r, s, .5, "storageClassName", "standard")
     maybe(r, s, .2, "claimRef", {"name": "c", "namespace": "default"})
 
 
 def change_pv(r):
-    return pick(r, (("spec", "capacity", "storage"), pick(r, "2Gi", "x", "0")), (("spec", "accessModes"), pick(r, [], ["X"])), (("spec", "hostPath", "path"), pick(r, "/y", "../z")),
-                (("spec", "persistentVolumeReclaimPolicy"), pick(r, "Retain", "X", "Delete")), (("spec", "claimRef"), pick(r, {"name": "d", "namespace": "default"}, DEL)),
-                (("spec", "volumeMode"), pick(r, "Block", "Q")), (("spec", "storageClassName"), pick(r, "a", "Bad Name")), (("spec", "mountOptions"), ["a"]))
+    return pick(r, (("spec", "capacity", "storage"), pick(r, "2Gi", 5)), (("spec", "persistentVolumeReclaimPolicy"), pick(r, "Retain", "Delete")),
+                (("spec", "claimRef"), pick(r, {"name": "d", "namespace": "default"}, DEL)), (("spec", "mountOptions"), ["a"]), (("spec", "capacity"), "x"))
 
 
 PV_STATUS = [{"phase": "Available"}, {"phase": "Bound"}, {"phase": "Released"}, {"phase": "Failed", "message": "m", "reason": "r"}]
@@ -382,8 +344,7 @@ def make_class(r, o):
 
 
 def change_class(r):
-    return pick(r, (("provisioner",), pick(r, "other", "", "Bad Prov")), (("reclaimPolicy",), pick(r, "Retain", "X")), (("parameters", "a"), "c"), (("parameters", ""), "c"),
-                (("allowVolumeExpansion",), pick(r, True, False)), (("volumeBindingMode",), pick(r, "Q", "Immediate")), (("mountOptions",), ["rw"]))
+    return pick(r, (("provisioner",), pick(r, "other", "")), (("reclaimPolicy",), pick(r, "Retain", "Delete")), (("parameters", "a"), "c"), (("allowVolumeExpansion",), pick(r, True, False, "x")), (("volumeBindingMode",), "Immediate"), (("mountOptions",), ["rw"]))
 
 
 def make_priority(r, o):
@@ -394,7 +355,7 @@ def make_priority(r, o):
 
 
 def change_priority(r):
-    return pick(r, (("value",), pick(r, 6, 2000000000, "x", DEL)), (("description",), pick(r, "e", DEL)), (("preemptionPolicy",), pick(r, "X", "Never")))
+    return pick(r, (("value",), pick(r, 6, "x")), (("description",), pick(r, "e", DEL)), (("preemptionPolicy",), pick(r, "Never", "PreemptLowerPriority")))
 
 
 def make_deployment(r, o):
@@ -419,20 +380,19 @@ def change_workload(kind):
     def change(r):
         if r.random() < .35:
             return pod_changes(r, ("spec", "template"))
-        more = [(("spec", "replicas"), pick(r, 2, -1, "x", DEL, 5)), (("spec", "selector"), pick(r, {"matchLabels": {"q": "r"}}, {}, {"matchExpressions": [{"key": "a", "operator": "In"}]})),
-                (("spec", "template", "metadata", "labels"), pick(r, {"x": "y"}, {"a": "b", "c": "d"})), (("spec", "minReadySeconds"), pick(r, 1, -1))]
+        more = [(("spec", "replicas"), pick(r, 2, -1, "x", DEL, 5)), (("spec", "selector"), {"matchLabels": {"q": "r"}}),
+                (("spec", "template", "metadata", "labels"), pick(r, {"x": "y"}, {"a": "b", "c": "d"})), (("spec", "minReadySeconds"), pick(r, 1, 2))]
         if kind == "Deployment":
-            more += [(("spec", "strategy"), pick(r, {"type": "X"}, {"type": "Recreate", "rollingUpdate": {}}, {"type": "Recreate"}, {"rollingUpdate": {"maxSurge": 0, "maxUnavailable": 0}},
-                                                 {"rollingUpdate": {"maxSurge": "abc"}})), (("spec", "paused"), pick(r, True, DEL)), (("spec", "progressDeadlineSeconds"), pick(r, 1, 0)),
-                     (("spec", "revisionHistoryLimit"), pick(r, -1, 4))]
+            more += [(("spec", "strategy"), pick(r, {"type": "Recreate"}, {"rollingUpdate": {"maxSurge": 2, "maxUnavailable": 0}})), (("spec", "paused"), pick(r, True, DEL)),
+                     (("spec", "revisionHistoryLimit"), pick(r, 3, 4))]
         if kind == "StatefulSet":
-            more += [(("spec", "serviceName"), "other"), (("spec", "podManagementPolicy"), pick(r, "X", "Parallel")), (("spec", "updateStrategy"), pick(r, {"type": "X"}, {"type": "OnDelete"}))]
+            more += [(("spec", "serviceName"), "other"), (("spec", "updateStrategy"), {"type": "OnDelete"})]
         return r.choice(more)
     return change
 
 
 WORKLOAD_STATUS = [{"replicas": 3, "readyReplicas": 2, "availableReplicas": 1, "observedGeneration": 1}, {"replicas": 1, "fullyLabeledReplicas": 1, "observedGeneration": 2},
-                   {"replicas": -1}, {"replicas": 1, "readyReplicas": 5}, {"replicas": 2, "updatedReplicas": 2, "observedGeneration": 1,
+                    {"replicas": 2, "updatedReplicas": 2, "observedGeneration": 1,
                    "conditions": [{"type": "Available", "status": "True", "reason": "R", "message": "m", "lastTransitionTime": "2001-01-01T00:00:00Z"}]}]
 
 
@@ -449,15 +409,11 @@ def make_job(r, o):
 
 
 def change_job(r):
-    if r.random() < .3:
-        return pod_changes(r, ("spec", "template"))
-    return pick(r, (("spec", "backoffLimit"), pick(r, 1, -1)), (("spec", "parallelism"), pick(r, 5, 0, -1)), (("spec", "completions"), pick(r, 5, -1)), (("spec", "suspend"), pick(r, True, False)),
-                (("spec", "ttlSecondsAfterFinished"), pick(r, 9, -1)), (("spec", "selector"), {"matchLabels": {"a": "b"}}), (("spec", "completionMode"), pick(r, "Indexed", "X")),
-                (("spec", "template", "spec", "restartPolicy"), pick(r, "Always", "Never")), (("spec", "activeDeadlineSeconds"), pick(r, 7, -1)), (("spec", "manualSelector"), True))
+    return pick(r, (("spec", "backoffLimit"), pick(r, 1, "x")), (("spec", "parallelism"), pick(r, 5, 0)), (("spec", "suspend"), pick(r, True, False)), (("spec", "ttlSecondsAfterFinished"), pick(r, 9, DEL)), (("spec", "activeDeadlineSeconds"), 7))
 
 
 JOB_STATUS = [{"active": 1, "startTime": "2001-01-01T00:00:00Z"}, {"succeeded": 1}, {"failed": 2, "conditions": [{"type": "Suspended", "status": "True"}]},
-              {"active": -1}, {"active": 1, "ready": 1, "terminating": 0}]
+              {"active": 1, "ready": 1, "terminating": 0}]
 
 
 def make_cronjob(r, o):
@@ -470,22 +426,20 @@ def make_cronjob(r, o):
 
 
 def change_cronjob(r):
-    return pick(r, (("spec", "schedule"), pick(r, "1 * * * *", "bad", "", "61 * * * *", "TZ=UTC * * * * *")), (("spec", "concurrencyPolicy"), pick(r, "Replace", "X")), (("spec", "suspend"), pick(r, True, False)),
-                (("spec", "startingDeadlineSeconds"), pick(r, 5, -1)), (("spec", "failedJobsHistoryLimit"), pick(r, 3, -1)), (("spec", "timeZone"), pick(r, "", "Local", "Etc/UTC")))
+    return pick(r, (("spec", "schedule"), pick(r, "1 * * * *", "@hourly", 5)), (("spec", "concurrencyPolicy"), "Replace"), (("spec", "suspend"), pick(r, True, False)), (("spec", "failedJobsHistoryLimit"), pick(r, 3, "x")))
 
 
 def make_pdb(r, o):
     o["spec"] = {"selector": {"matchLabels": {"a": "b"}}}
-    o["spec"][pick(r, "minAvailable", "maxUnavailable")] = pick(r, 1, "50%", 0)
+    o["spec"][once(r, "pdb", "minAvailable", "maxUnavailable")] = pick(r, 1, "50%", 0)
     maybe(r, o["spec"], .2, "unhealthyPodEvictionPolicy", "AlwaysAllow")
 
 
 def change_pdb(r):
-    return pick(r, (("spec", "minAvailable"), pick(r, 2, "150%", -1, "x", DEL, "10%")), (("spec", "maxUnavailable"), pick(r, 2, DEL, "-1%")),
-                (("spec", "selector"), pick(r, {}, {"matchLabels": {"bad key!": "x"}}, {"matchExpressions": [{"key": "k", "operator": "Exists"}]}, DEL)), (("spec", "unhealthyPodEvictionPolicy"), pick(r, "X", "IfHealthyBudget")))
+    return pick(r, (("spec", "minAvailable"), pick(r, 2, "10%", DEL)), (("spec", "maxUnavailable"), pick(r, 2, DEL)), (("spec", "selector"), pick(r, {}, {"matchLabels": {"c": "x"}}, DEL, "x")), (("spec", "unhealthyPodEvictionPolicy"), "IfHealthyBudget"))
 
 
-PDB_STATUS = [{"currentHealthy": 1, "desiredHealthy": 1, "disruptionsAllowed": 0, "expectedPods": 1, "observedGeneration": 1}, {"disruptionsAllowed": -1},
+PDB_STATUS = [{"currentHealthy": 1, "desiredHealthy": 1, "disruptionsAllowed": 0, "expectedPods": 1, "observedGeneration": 1},
               {"currentHealthy": 2, "desiredHealthy": 1, "disruptionsAllowed": 1, "expectedPods": 2, "conditions": [
                   {"type": "DisruptionAllowed", "status": "True", "reason": "R", "message": "", "lastTransitionTime": "2001-01-01T00:00:00Z"}]}]
 
@@ -513,8 +467,8 @@ def make_slice(r, o):
 
 
 def change_slice(r):
-    return pick(r, (("addressType",), pick(r, "IPv6", "X", "FQDN")), (("endpoints",), pick(r, [], [{"addresses": ["x"]}], [{"addresses": ["10.0.0.3"], "zone": "z"}], [{"addresses": []}], DEL)),
-                (("ports",), pick(r, [], [{"port": 70000}], [{"name": "A B", "port": 1}], [{"port": 1}], [{"port": 1, "name": "x"}, {"port": 2, "name": "x"}])))
+    return pick(r, (("addressType",), "X"), (("endpoints",), pick(r, [], [{"addresses": ["10.0.0.3"], "zone": "z"}], [{"addresses": []}], "x")),
+                (("ports",), pick(r, [], [{"port": 1}], 5)))
 
 
 def make_endpoints(r, o):
@@ -522,8 +476,7 @@ def make_endpoints(r, o):
 
 
 def change_endpoints(r):
-    return pick(r, (("subsets",), pick(r, [], [{"addresses": [{"ip": "x"}], "ports": [{"port": 1}]}], [{"addresses": [{"ip": "10.0.0.2"}, {"ip": "10.0.0.1"}], "ports": [{"port": 2}]}], [{"ports": [{"port": 1}]}], DEL,
-                                       [{"notReadyAddresses": [{"ip": "10.0.0.9"}], "ports": [{"port": 0}]}])))
+    return pick(r, (("subsets",), pick(r, [], [{"addresses": [{"ip": "10.0.0.1"}, {"ip": "10.0.0.2"}], "ports": [{"port": 2}]}], DEL, "x", [{"addresses": 5}])))
 
 
 def make_policy(r, o):
@@ -534,8 +487,7 @@ def make_policy(r, o):
 
 
 def change_policy(r):
-    return pick(r, (("spec", "policyTypes"), pick(r, ["X"], ["Egress"], ["Ingress", "Egress"])), (("spec", "ingress"), pick(r, [], [{}], [{"ports": [{"port": 0}]}], [{"from": [{}]}], DEL)),
-                (("spec", "podSelector"), pick(r, {"matchLabels": {"x": "y"}}, {"matchExpressions": [{"key": "k", "operator": "X"}]})), (("spec", "egress"), pick(r, [{"to": [{"ipBlock": {"cidr": "x"}}]}], DEL)))
+    return pick(r, (("spec", "policyTypes"), pick(r, ["Egress"], ["Ingress", "Egress"])), (("spec", "ingress"), pick(r, [], [{}], DEL, "x")), (("spec", "podSelector"), {"matchLabels": {"x": "y"}}), (("spec", "egress"), DEL))
 
 
 def make_quota(r, o):
@@ -543,7 +495,7 @@ def make_quota(r, o):
 
 
 def change_quota(r):
-    return pick(r, (("spec", "hard"), pick(r, {"pods": "100"}, {"pods": "-1"}, {"cpu": "x"}, {})), (("spec", "scopes"), pick(r, ["X"], ["BestEffort"])))
+    return pick(r, (("spec", "hard"), pick(r, {"pods": "100"}, {}, {"pods": 7}, "x")), (("spec", "hard", "secrets"), pick(r, "5000", "5k")))
 
 
 def make_hooks(r, o):
@@ -559,12 +511,8 @@ def make_hooks(r, o):
 
 
 def change_hooks(r):
-    w = ("webhooks", 0)
-    return pick(r, (w + ("name",), pick(r, "short", "b.example.com", "")), (w + ("sideEffects",), pick(r, "NoneOnDryRun", "Some", "X", DEL)), (w + ("failurePolicy",), pick(r, "Ignore", "X")), (w + ("timeoutSeconds",), pick(r, 5, 0, 31)),
-                (w + ("clientConfig",), pick(r, {}, {"url": "http://x"}, {"url": "https://h/p"}, {"service": {"name": "s", "namespace": "n", "path": "bad"}}, {"service": {"name": "s", "namespace": "n", "port": 0}})),
-                (w + ("admissionReviewVersions",), pick(r, [], ["v2"], ["v1", "v1"], ["v1beta1", "v1"])), (w + ("matchPolicy",), pick(r, "Exact", "X")), (w + ("rules", 0, "operations"), pick(r, ["X"], ["*"], ["*", "CREATE"], [])),
-                (w + ("rules", 0, "scope"), pick(r, "Namespaced", "X")), (w + ("matchConditions",), pick(r, [{"name": "c", "expression": "bad +"}], [{"name": "", "expression": "true"}], [{"name": "d", "expression": "1"}])),
-                (("webhooks",), pick(r, [], DEL)))
+    return pick(r, (("webhooks", 0, "name"), "b.example.com"), (("webhooks", 0, "sideEffects"), pick(r, "NoneOnDryRun", 5)), (("webhooks", 0, "failurePolicy"), "Ignore"), (("webhooks", 0, "timeoutSeconds"), pick(r, 5, "x")),
+                (("webhooks", 0, "matchPolicy"), "Exact"), (("webhooks", 0, "rules", 0, "operations"), pick(r, ["*"], "x")), (("webhooks", 0, "rules", 0, "scope"), "Namespaced"), (("webhooks",), pick(r, [], DEL, "x")))
 
 
 def make_vap(r, o):
@@ -580,9 +528,8 @@ def make_vap(r, o):
 
 
 def change_vap(r):
-    return pick(r, (("spec", "validations"), pick(r, [], [{"expression": "bad +"}], [{"expression": "1"}], [{"expression": ""}], [{"expression": "true", "reason": "X"}])), (("spec", "failurePolicy"), pick(r, "Ignore", "X")),
-                (("spec", "validations", 0, "message"), pick(r, "other", "a\nb")), (("spec", "matchConstraints"), pick(r, {}, DEL, {"resourceRules": []})), (("spec", "variables"), pick(r, [{"name": "1a", "expression": "1"}], [{"name": "a", "expression": "zz"}])),
-                (("spec", "matchConditions"), [{"name": "x", "expression": "true"}]))
+    return pick(r, (("spec", "failurePolicy"), "Ignore"), (("spec", "validations", 0, "message"), pick(r, "other", 5)), (("spec", "variables"), [{"name": "w", "expression": "2"}]),
+                (("spec", "matchConditions"), [{"name": "x", "expression": "true"}]), (("spec", "validations"), "x"))
 
 
 def make_vap_binding(r, o):
@@ -591,27 +538,7 @@ def make_vap_binding(r, o):
 
 
 def change_vap_binding(r):
-    return pick(r, (("spec", "policyName"), pick(r, "other", "", "Bad")), (("spec", "validationActions"), pick(r, [], ["X"], ["Deny", "Warn"], ["Warn", "Warn"], ["Audit"], DEL)),
-                (("spec", "paramRef"), pick(r, {"name": "x", "parameterNotFoundAction": "Deny"}, {"name": "x"}, {"name": "x", "selector": {}, "parameterNotFoundAction": "Allow"})))
-
-
-def make_revision(r, o):
-    o["revision"] = pick(r, 1, 2)
-    o["data"] = {"x": {"y": [1, "2"]}}
-
-
-def change_revision(r):
-    return pick(r, (("revision",), pick(r, 3, -1)), (("data", "x"), 1))
-
-
-def make_csi(r, o):
-    o["spec"] = {}
-    maybe(r, o["spec"], .5, "attachRequired", False)
-    maybe(r, o["spec"], .3, "podInfoOnMount", True)
-
-
-def change_csi(r):
-    return pick(r, (("spec", "attachRequired"), pick(r, True, False)), (("spec", "fsGroupPolicy"), pick(r, "File", "X")), (("spec", "podInfoOnMount"), pick(r, True, DEL)), (("spec", "volumeLifecycleModes"), pick(r, ["Ephemeral"], ["X"])))
+    return pick(r, (("spec", "policyName"), pick(r, "other.example.com", 5)), (("spec", "validationActions"), pick(r, ["Deny"], ["Audit"], "x", ["Warn"])), (("spec", "matchResources"), pick(r, {"objectSelector": {"matchLabels": {"a": "b"}}}, DEL)))
 
 
 # --- custom ones -----------------------------------------------------------------------------------------------
@@ -724,16 +651,9 @@ def make_crd(r, o):
 
 
 def change_crd(r):
-    v = ("spec", "versions", 0)
-    sp = v + ("schema", "openAPIV3Schema", "properties", "spec", "properties")
-    return pick(r, (("spec", "names", "kind"), pick(r, "Other", "bad kind", "")), (("spec", "names", "plural"), pick(r, "Others", "q")), (("spec", "group"), pick(r, "x", "other.example.com")), (("spec", "scope"), pick(r, "X", "Cluster")),
-                (v + ("storage",), pick(r, False, True)), (v + ("served",), pick(r, False, True)), (v + ("name",), pick(r, "v2", "BAD")), (v + ("schema",), pick(r, {}, DEL, {"openAPIV3Schema": {"type": "string"}})),
-                (sp + ("size", "type"), pick(r, "bogus", "string", DEL)), (sp + ("size", "minimum"), pick(r, 2, "x")), (sp + ("mode", "default"), pick(r, "zzz", "b", 1)), (sp + ("text", "pattern"), pick(r, "[", "^a$")),
-                (sp + ("tags", "x-kubernetes-list-type"), pick(r, "map", "X", "atomic")), (sp + ("parts", "x-kubernetes-list-map-keys"), pick(r, ["n"], ["bogus"], [])), (sp + ("new",), pick(r, {"type": "string"}, {}, {"type": "array"}, {"type": "object", "additionalProperties": True, "properties": {}})),
-                (("spec", "versions", 0, "schema", "openAPIV3Schema", "properties", "spec", "x-kubernetes-validations"), pick(r, [{"rule": "self.size > 0"}], [{"rule": "bad +"}], [{"rule": "self.nope"}], [{"rule": ""}], [{"rule": "1"}])),
-                (v + ("additionalPrinterColumns",), pick(r, [{"name": "X", "type": "string", "jsonPath": "bad"}], [{"name": "X", "type": "bogus", "jsonPath": ".a"}], [{"name": "Y", "type": "string", "jsonPath": ".spec.mode"}])),
-                (v + ("subresources",), pick(r, {"status": {}}, {"scale": {"specReplicasPath": "x", "statusReplicasPath": ".status.r"}}, DEL)), (("spec", "versions"), pick(r, [], DEL)), (("spec", "preserveUnknownFields"), pick(r, True, False)),
-                (("spec", "names", "shortNames"), pick(r, ["BAD"], ["ok"])), (("spec", "conversion"), pick(r, {"strategy": "X"}, {"strategy": "None"}, {"strategy": "Webhook"})))
+    return pick(r, (("spec", "group"), pick(r, 5, "other.example.com")), (("spec", "versions", 0, "served"), pick(r, False, True)), (("spec", "versions", 0, "schema", "openAPIV3Schema", "properties", "spec", "properties", "new"), {"type": "string"}),
+                (("spec", "versions", 0, "schema", "openAPIV3Schema", "properties", "spec", "properties", "size", "minimum"), pick(r, 2, "x")), (("spec", "versions", 0, "additionalPrinterColumns"), [{"name": "Y", "type": "string", "jsonPath": ".spec.mode"}]),
+                (("spec", "versions", 0, "subresources"), pick(r, {"status": {}}, DEL)), (("spec", "names", "shortNames"), ["ok"]), (("spec", "scope"), pick(r, "X", "Cluster", "Namespaced")))
 
 
 # --- moonherd's own kind ----------------------------------------------------------------------------------------
@@ -775,7 +695,7 @@ KINDS = [
     Kind("", "v1", "namespaces", "Namespace", False, make_namespace, change_namespace, status=[{"phase": "Active"}, {"conditions": [{"type": "A", "status": "True"}]}], fields=["status.phase=Active"], collection=False),
     Kind("", "v1", "nodes", "Node", False, make_node, change_node, status=NODE_STATUS, fields=["spec.unschedulable=true", "spec.unschedulable=false"]),
     Kind("", "v1", "persistentvolumes", "PersistentVolume", False, make_pv, change_pv, status=PV_STATUS),
-    Kind("", "v1", "resourcequotas", "ResourceQuota", True, make_quota, change_quota, status=[{"hard": {"pods": "5"}, "used": {"pods": "1"}}, {"used": {"pods": "x"}}]),
+    Kind("", "v1", "resourcequotas", "ResourceQuota", True, make_quota, change_quota, status=[{"hard": {"pods": "5"}, "used": {"pods": "1"}}]),
     Kind(RBAC, "v1", "clusterroles", "ClusterRole", False, make_role, change_role),
     Kind(RBAC, "v1", "roles", "Role", True, make_role, change_role),
     Kind(RBAC, "v1", "rolebindings", "RoleBinding", True, make_binding, change_binding),
@@ -795,8 +715,6 @@ KINDS = [
     Kind(ADM, "v1", "mutatingwebhookconfigurations", "MutatingWebhookConfiguration", False, make_hooks, change_hooks),
     Kind(ADM, "v1", "validatingadmissionpolicies", "ValidatingAdmissionPolicy", False, make_vap, change_vap, status=[{"observedGeneration": 1}]),
     Kind(ADM, "v1", "validatingadmissionpolicybindings", "ValidatingAdmissionPolicyBinding", False, make_vap_binding, change_vap_binding),
-    Kind("apps", "v1", "controllerrevisions", "ControllerRevision", True, make_revision, change_revision),
-    Kind("storage.k8s.io", "v1", "csidrivers", "CSIDriver", False, make_csi, change_csi),
     Kind("apiextensions.k8s.io", "v1", "customresourcedefinitions", "CustomResourceDefinition", False, make_crd, change_crd, status=[{"storedVersions": ["v1"]}]),
     Kind("diff.example.com", "v1", "widgets", "Widget", True, make_widget, change_widget, status=WIDGET_STATUS, scale=True, crd=POOL[0]),
     Kind("diff.example.com", "v1", "bolts", "Bolt", True, make_widget, change_widget, fields=["spec.mode=a", "spec.size=3", "spec.mode!=a", "spec.text=x"], crd=POOL[1]),

@@ -114,7 +114,8 @@ def signature(found):
     if step is None:
         return what
     w = paths_of(a, b)
-    return "%s %s %s: %s" % (step["cls"], step["verb"], what, " ".join(w[:3]))
+    code = a.get("status"), b.get("status")
+    return "%s %s %s %s: %s" % (step["cls"], step["verb"], what, code if code[0] != code[1] else code[0], " ".join(w[:3]))
 
 
 def main():

@@ -4,6 +4,7 @@ One Names per server and sequence. Renamed are uids, resourceVersions, times of 
 accounts') and random names; the same value always gets the same name. Nothing else is touched here: differences that
 stay are in rules.py.
 """
+import json
 import re
 
 TIME = re.compile(r"^20[2-9]\d-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z$")
@@ -68,6 +69,8 @@ class Names:
                     out[self.text(k, False)] = self.value(x, k)
             if v.get("kind") == "Table":
                 ages(out)
+            if isinstance(out.get("managedFields"), list):  # their order follows their times
+                out["managedFields"] = sorted(out["managedFields"], key=lambda e: json.dumps(e, sort_keys=True))
             return out
         if isinstance(v, list):
             return [self.value(x, key) for x in v]

@@ -238,7 +238,7 @@ class Run:
 
     def settle_gone(self, step):
         """What ends by controllers: until neither server has it any more, or both keep it."""
-        until = time.monotonic() + SETTLE_S
+        until = time.monotonic() + 20
         while time.monotonic() < until:
             probe = {"method": "GET", "path": step["path"]}
             if (step.get("query") or {}).get("labelSelector"):
@@ -294,10 +294,10 @@ class Run:
                 e = line.decode(errors="replace")
             if isinstance(e, dict) and e.get("type") == "BOOKMARK":
                 continue
-            out.append(side.names.value(e))
+            out.append(e)
         if step["watch"] in ("none", "zero"):
             out = initial_sorted(out)
-        return out
+        return [side.names.value(e) for e in out]
 
     def finish(self):
         """Watches: what both have seen by the end of the sequence."""
@@ -329,11 +329,23 @@ class Run:
 
 
 def initial_sorted(events):
-    """The first ADDED ones come in no order."""
+    """The first ADDED ones come in no order; columns stay at the first."""
     n = 0
     while n < len(events) and isinstance(events[n], dict) and events[n].get("type") == "ADDED":
         n += 1
-    return sorted(events[:n], key=text) + events[n:]
+    columns = [e["object"].get("columnDefinitions") for e in events[:n] if e["object"].get("kind") == "Table"]
+    out = sorted(events[:n], key=name_of)
+    for e, c in zip([e for e in out if e["object"].get("kind") == "Table"], columns):
+        e["object"]["columnDefinitions"] = c
+    return out + events[n:]
+
+
+def name_of(event):
+    o = event["object"]
+    if o.get("kind") == "Table":
+        o = (o.get("rows") or [{}])[0].get("object") or {}
+    m = o.get("metadata") or {}
+    return m.get("namespace") or "", m.get("name") or ""
 
 
 def held_by(o):

@@ -144,6 +144,7 @@ def start_real(processes, kube):
         "--authorization-mode", "RBAC", "--service-account-issuer", "https://kubernetes.default.svc.cluster.local",
         "--service-account-key-file", "sa.pub", "--service-account-signing-key-file", "sa.key",
         "--service-cluster-ip-range", "198.19.0.0/16", "--enable-priority-and-fairness=false", "--profiling=false",
+        "--allow-privileged=true",
         "--max-requests-inflight=0", "--max-mutating-requests-inflight=0"])
     server = Server("kube-apiserver", "127.0.0.1", api, "token")
     wait_ready(server, p, 60)

@@ -67,6 +67,7 @@ setup(struct place *p)
         (void)snprintf(json, sizeof(json),
                        "{\"apiVersion\":\"v1\",\"kind\":\"Node\",\"metadata\":{\"name\":\"node%d\","
                        "\"labels\":{\"kubernetes.io/hostname\":\"node%d\"}},\"status\":{"
+                       "\"conditions\":[{\"type\":\"Ready\",\"status\":\"True\"}],"
                        "\"allocatable\":{\"cpu\":\"4\",\"memory\":\"8Gi\",\"pods\":\"110\"}}}",
                        i, i);
         CHECK_INT(ask(p, "POST", "/api/v1/nodes", json), 201);

@@ -171,7 +171,7 @@ ARENA_TEST(strategic_patches_merge_lists_by_key)
     CHECK_STR(smp("{'a':1,'m':{'x':1,'y':2}}", "{'a':null,'m':{'x':null,'z':{'q':null}}}"),
               "{'m':{'y':2,'z':{}}}");
     CHECK_STR(smp("{'containers':[{'name':'a'}]}", "{'containers':[{'image':'x'}]}"),
-              "map: {\"image\":\"x\"} does not contain declared merge key: name");
+              "map: map[image:x] does not contain declared merge key: name");
 }
 
 ARENA_TEST(strategic_patches_follow_directives)
@@ -196,5 +196,5 @@ ARENA_TEST(strategic_patches_follow_directives)
                   "'containers':[{'name':'c'}]}"),
               "{'containers':[{'name':'c'},{'name':'b'},{'name':'a'}]}");
     CHECK_STR(smp("{'a':{'b':1}}", "{'a':{'$patch':'explode'}}"),
-              "unknown patch type: explode in map: {\"$patch\":\"explode\"}");
+              "unknown patch type: explode in map: map[$patch:explode]");
 }
