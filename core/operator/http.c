@@ -107,6 +107,8 @@ mh_operator_on_active(void *writer, int64_t us)
 {
     struct mh_operator *op = ((struct mh_policy_writer *)writer)->arg;
     mh_metrics_observe(&op->metrics, "moonherd_policy_activation_seconds", "", (double)us / 1e6);
+    if (op->working) /* what it decides may be what passes already acted upon */
+        mh_route_all(&op->router);
 }
 
 static void

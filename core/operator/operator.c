@@ -164,6 +164,16 @@ on_instance_change(void *arg, const struct mh_kind *kind, const char *ns, const 
         mh_queue_add(&op->passes.queue, kind->key, ns, name, urgent);
 }
 
+/* Another policy may be in charge: whatever passes asked it is asked again. */
+static void
+on_policy_news(void *writer, const struct mh_policy_news *news)
+{
+    struct mh_operator *op = ((struct mh_policy_writer *)writer)->arg;
+    mh_policy_writer_news(writer, news);
+    if (op->working && news->annotation)
+        mh_route_all(&op->router);
+}
+
 static void
 policy_changed(struct mh_operator *op, const char *ns, const char *name, yyjson_val *now)
 {
@@ -249,7 +259,7 @@ load_scripts(struct mh_operator *op, struct mh_err *err)
     op->settings = mh_config_settings(&op->config, op->instances.fingerprint);
     op->pool = mh_pool_new(op->base, NULL);
     op->policies = op->pool ? mh_policies_new(op->base, op->pool, op->config.name_space,
-                                              mh_policy_writer_news, &op->writer)
+                                              on_policy_news, &op->writer)
                             : NULL;
     if (!op->settings || !op->policies)
         return mh_fail(err, MH_E_NOMEM, "no memory for the policies");
