@@ -361,6 +361,12 @@ mh_policies_on_active(struct mh_policies *s, void (*fn)(void *, int64_t))
     s->on_active = fn;
 }
 
+const char *
+mh_policies_home(const struct mh_policies *s)
+{
+    return s->operator_namespace;
+}
+
 struct mh_ring *
 mh_policies_ring(struct mh_policies *s)
 {

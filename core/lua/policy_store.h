@@ -61,6 +61,8 @@ void mh_policies_set_clock(struct mh_policies *s, const struct mh_clock *clock);
 /* How selectors match labels (lua knows no Kubernetes); without it every selector is refused. */
 void mh_policies_set_match(struct mh_policies *s,
                            bool (*match)(const char *selector, yyjson_val *labels));
+/* The operator's namespace. */
+const char *mh_policies_home(const struct mh_policies *s);
 /* The decisions taken lately. */
 struct mh_ring *mh_policies_ring(struct mh_policies *s);
 /* A labelled ConfigMap came or changed; one without the label counts as removed. */

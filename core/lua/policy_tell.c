@@ -75,8 +75,8 @@ judge_waiting(struct mh_policies *s, struct mh_entry *e, struct verdict *v)
         v->reason = "PolicyInShadow";
         say(v, "runs in the shadow and decides nothing");
         if (h->told)
-            say(v, "%u decisions differ and %u failed so far, the last: %.300s", h->differ,
-                h->failed, h->last);
+            say(v, "%u decision%s and %u failed so far, the last: %.300s", h->differ,
+                h->differ == 1 ? " differs" : "s differ", h->failed, h->last);
     } else {
         v->reason = "PolicyWaits";
         say(v, "waits until annotation " MH_POLICY_APPROVE " names %s",

@@ -53,16 +53,18 @@ find_wait(struct facts *f)
     const char *again = mh_json_str(pass, "again", NULL);
     const char *reason = mh_json_str(f->cluster, "status", "phaseReason", NULL);
     char until[MH_TIME_TEXT];
+    bool healthy =
+        mh_str_eq(mh_json_str(f->cluster, "status", "phase", NULL), "Cluster in healthy state");
     if (at > now_s()) {
         mh_time_rfc3339(until, at);
         (void)snprintf(f->wait, sizeof(f->wait), "%.300s until %s",
                        message ? message : mh_json_str(d, "answer", "reason", NULL), until);
+    } else if (healthy) {
+        return;
     } else if (again && mh_time_parse(again, &again_us) && again_us / 1000000 > now_s()) {
         (void)snprintf(f->wait, sizeof(f->wait), "%.300s until %s",
                        mh_json_str(pass, "reason", NULL), again);
-    } else if (reason && *reason &&
-               !mh_str_eq(mh_json_str(f->cluster, "status", "phase", NULL),
-                          "Cluster in healthy state")) {
+    } else if (reason && *reason) {
         (void)snprintf(f->wait, sizeof(f->wait), "%.300s until something changes", reason);
     }
 }

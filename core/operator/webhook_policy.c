@@ -4,20 +4,26 @@
 
 #include "base/str.h"
 
+#define REPLAY_MS 1000 /* of one text: the API server waits 5 s for all */
+
 struct check;
 
 /* One review; lives on the request's arena, which lives until the reply. */
 struct checks {
+    struct mh_policies *policies;
     struct mh_request *req;
     struct mh_review review;
     struct check *list[MH_POLICY_SCRIPTS_MAX];
     size_t n;
     size_t open;
+    size_t replayed; /* of list */
 };
 
 struct check {
     struct checks *all;
     struct mh_policy_call call;
+    struct mh_replay replay; /* of a dry run */
+    bool again;
 };
 
 static void
@@ -29,6 +35,77 @@ answer(struct checks *c, const char *message, yyjson_val *warnings)
         mh_reply(c->req, 200, "application/json", text, strlen(text));
     else
         mh_reply_text(c->req, 500, "no memory for this review");
+}
+
+/* --- a dry run: what the recorded decisions would have become --------------------------------- */
+
+static void
+add_warning(struct checks *c, struct mh_buf *b, const char *key, const char *text)
+{
+    const char *line = mh_arena_printf(c->req->arena, "%.60s: %.180s", key, text);
+    if (!line)
+        return;
+    (void)mh_buf_char(b, b->len ? ',' : '[');
+    (void)mh_json_quote(b, line, strlen(line));
+}
+
+/* What the replays say, as warnings; each has at most 256 bytes, or an API server cuts it. */
+static yyjson_val *
+warnings_of(struct checks *c)
+{
+    struct mh_buf b;
+    char sentence[160];
+    yyjson_val *out = NULL;
+    mh_buf_init(&b, (size_t)32 << 10);
+    for (size_t i = 0; i < c->n; i++) {
+        struct mh_replay *r = &c->list[i]->replay;
+        const char *key = c->list[i]->call.job.name;
+        mh_replay_sentence(r, sentence, sizeof(sentence));
+        if (r->failure)
+            add_warning(c, &b, key, r->failure);
+        else
+            add_warning(c, &b, key, sentence);
+        for (unsigned k = 0; k < r->nlines; k++)
+            add_warning(c, &b, key, r->lines[k]);
+        mh_replay_release(r);
+    }
+    (void)mh_buf_char(&b, ']');
+    if (!b.failed)
+        (void)mh_json_parse(c->req->arena, b.data, b.len, &out, NULL);
+    mh_buf_release(&b);
+    return out;
+}
+
+static void replay_next(struct checks *c);
+
+static void
+on_replayed(struct mh_replay *r)
+{
+    replay_next(r->arg);
+}
+
+static void
+replay_next(struct checks *c)
+{
+    yyjson_val *o = c->review.object;
+    const char *ns = mh_json_str(o, "metadata", "namespace", NULL);
+    if (c->replayed == c->n) {
+        answer(c, NULL, warnings_of(c));
+        return;
+    }
+    struct check *one = c->list[c->replayed++];
+    bool everywhere = mh_str_eq(ns, mh_policies_home(c->policies));
+    one->replay = (struct mh_replay){
+        .job = one->call.job,
+        .point = one->call.result.point,
+        .ns = everywhere ? NULL : ns,
+        .selector = mh_json_str(o, "metadata", "annotations", MH_POLICY_SELECTOR, NULL),
+        .tenant = ns,
+        .budget_ms = REPLAY_MS,
+        .done = on_replayed,
+        .arg = c,
+    };
+    mh_replay_start(c->policies, &one->replay);
 }
 
 /* All are over: one message with every fault, in the order of the keys. */
@@ -51,13 +128,21 @@ finish(struct checks *c)
         if (!message)
             message = "the policy is refused";
     }
-    answer(c, message, NULL);
+    if (!message && c->review.dry_run)
+        replay_next(c);
+    else
+        answer(c, message, NULL);
 }
 
 static void
 on_checked(struct mh_policy_call *call)
 {
     struct check *one = call->arg;
+    if (!call->result.ok && mh_str_eq(call->result.error.kind, "wall") && !one->again) {
+        one->again = true; /* a busy machine must not look like a slow script */
+        mh_policy_check_start(one->all->policies, call);
+        return;
+    }
     if (--one->all->open == 0)
         finish(one->all);
 }
@@ -105,6 +190,7 @@ mh_webhook_policy(struct mh_policies *policies, struct mh_request *req,
         mh_reply_text(req, 500, "no memory for this review");
         return;
     }
+    c->policies = policies;
     c->req = req;
     c->review = *review;
     yyjson_val *data = mh_json_get(review->object, "data", NULL);

@@ -1,5 +1,5 @@
---- What an edit of a Cluster would do, step by step: plans as the controller does, in a world that does at once
---- what it is told. Pure, and nothing is changed.
+--- What an edit of a Cluster would do, step by step: plans as the controller does, in a world that does at
+--- once what it is told. Pure, and nothing is changed.
 -- luacheck: read globals array null
 local access = require("admission.access")
 local cluster = require("controllers.cluster")
@@ -58,23 +58,33 @@ local function decreases(old, new, name)
   return AT_LEAST[name] and a ~= nil and b ~= nil and b < a
 end
 
---- What the managers will report once they have read the new configuration.
-local function configure(seen, old, steps)
-  local changed, restart, decrease = changed_parameters(old, seen.cluster), false, false
+local function differs(old, new, key)
+  local a, b = access.get(old, "spec", "postgresql", key), access.get(new, "spec", "postgresql", key)
+  return not access.equal(a, b)
+end
+
+--- What the new configuration asks of a running PostgreSQL.
+local function needs(old, new, changed)
+  local restart, decrease = differs(old, new, "shared_preload_libraries"), false
   for _, name in ipairs(changed) do
     restart = restart or AT_START[name] or false
-    decrease = decrease or decreases(old, seen.cluster, name) or false
+    decrease = decrease or decreases(old, new, name) or false
   end
-  local what = {}
+  return restart, decrease
+end
+
+--- What the managers will report once they have read the new configuration.
+local function configure(seen, old, steps)
+  local new, what = seen.cluster, {}
+  local changed = changed_parameters(old, new)
+  local restart, decrease = needs(old, new, changed)
   for _, key in ipairs(RELOADED) do
-    local a, b = access.get(old, "spec", "postgresql", key), access.get(seen.cluster, "spec", "postgresql", key)
-    if not access.equal(a, b) then
-      restart = restart or key == "shared_preload_libraries"
+    if differs(old, new, key) then
       what[#what + 1] = key == "parameters" and table.concat(changed, ", ") or key
     end
   end
   if #what > 0 then
-    steps[1] = step_of("reload", "Cluster", seen.cluster.metadata.name, table.concat(what, ", ") .. " changed")
+    steps[1] = step_of("reload", "Cluster", new.metadata.name, table.concat(what, ", ") .. " changed")
   end
   for _, report in pairs(seen.reports or {}) do
     report.pendingRestart = restart or report.pendingRestart
@@ -116,7 +126,10 @@ function SHOW.patch(seen, action, why)
 end
 
 function SHOW.instance(_, action, why)
-  return action.command == "restart" and step_of("restart", "PostgreSQL", action.pod, action.reason or why) or nil
+  if action.command == "restart" then
+    return step_of("restart", "PostgreSQL", action.pod, action.reason or why)
+  end
+  return nil
 end
 
 --- A pod that goes and comes again is one step.
@@ -148,7 +161,9 @@ local function round(seen, steps)
   imagined.status(seen, plan.status)
   local target = seen.cluster.status.targetPrimary
   if holder and target and target ~= holder and imagined.get(seen, "Pod", target) then
-    add_step(steps, { verb = "switch over", kind = "Instance", name = target, from = holder, to = target, why = why })
+    local step = step_of("switch over", "Instance", target, why)
+    step.from, step.to = holder, target
+    add_step(steps, step)
     imagined.switch(seen, target)
     moved = true
   end
@@ -170,7 +185,8 @@ function foresee.step(state)
   end
   local verdict = seen.verdict or { state = "healthy" }
   if not CALM[verdict.state] then
-    return { seen = seen, steps = steps, rounds = 1, rest = { phase = "not at rest", reason = verdict.reason } }
+    local rest = { phase = "not at rest", reason = verdict.reason }
+    return { seen = seen, steps = steps, rounds = 1, rest = rest }
   end
   local moved, plan = round(seen, steps)
   seen.now = seen.now + 1

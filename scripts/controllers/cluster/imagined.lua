@@ -1,5 +1,5 @@
---- A world that does at once what a plan asks for: what was seen of a cluster is changed as the API server, the
---- kubelet and the instance managers would change it, when all goes well. Pure.
+--- A world that does at once what a plan asks for: what was seen of a cluster is changed as the API server,
+--- the kubelet and the instance managers would change it, when all goes well. Pure.
 -- luacheck: read globals array null
 local access = require("admission.access")
 local names = require("desired.names")
@@ -50,8 +50,8 @@ local function report_of(seen, pod)
   return {
     connected = true, isPrimary = is_primary, isWalReceiverActive = not is_primary, pendingRestart = false,
     timeLineID = status.timelineID or 1, systemID = status.systemID,
-    moonherd = { podUID = pod.uid, role = is_primary and "primary" or "standby", phase = "running", pgUp = true,
-      gate = "open", receiverActive = not is_primary or nil },
+    moonherd = { podUID = pod.uid, role = is_primary and "primary" or "standby", phase = "running",
+      pgUp = true, gate = "open", receiverActive = not is_primary or nil },
   }
 end
 

@@ -24,32 +24,39 @@ local function lines(steps)
   return out
 end
 
+local VERBS = { create = "create", apply = "update", delete = "delete", renew = "renew", patch = "resize" }
+
+--- Verb, kind and name of an action; nothing for what is not shown.
+local function words(action)
+  local object = action.object
+  if action.op == "instance" then
+    return action.command == "restart" and "restart" or nil, "PostgreSQL", action.pod
+  elseif action.op == "switch" then
+    return "switch over", "Instance", action.to
+  end
+  return action.is_new and "create" or VERBS[action.op], object and object.kind or action.kind,
+    object and object.metadata.name or action.name
+end
+
+local function position(list, line)
+  for i, one in ipairs(list) do
+    if one == line then
+      return i
+    end
+  end
+  return nil
+end
+
 --- What really happened, in the same words.
 local function told(w)
   local out = {}
   for _, action in ipairs(w.log) do
-    local object = action.object
-    local kind = object and object.kind or action.kind
-    local name = object and object.metadata.name or action.name
-    local line = ({ create = "create", apply = "update", delete = "delete", renew = "renew", patch = "resize" })[action.op]
-    if action.op == "apply" and action.is_new then
-      line = "create"
-    end
-    if action.op == "instance" and action.command == "restart" then
-      line, kind, name = "restart", "PostgreSQL", action.pod
-    elseif action.op == "switch" then
-      line, kind, name = "switch over", "Instance", action.to
-    end
-    if line == "create" and kind == "Pod" then
-      for i, before in ipairs(out) do
-        if before == "delete Pod " .. name then
-          out[i], line = "restart Pod " .. name, nil
-          break
-        end
-      end
-    end
-    if line then
-      out[#out + 1] = ("%s %s %s"):format(line, kind, name)
+    local verb, kind, name = words(action)
+    local gone = verb == "create" and kind == "Pod" and position(out, "delete Pod " .. name)
+    if gone then
+      out[gone] = "restart Pod " .. name
+    elseif verb then
+      out[#out + 1] = ("%s %s %s"):format(verb, kind, name)
     end
   end
   return out
@@ -60,8 +67,8 @@ local function holder(w)
   return lease and lease.spec.holderIdentity
 end
 
---- The kubelet, the job controller and the managers do what they do.
-local function react(w)
+--- The kubelet and the job controller do what they do.
+local function start(w)
   for name, job in pairs(w.objects.Job or {}) do
     if not job.status then
       w:finish_job(name)
@@ -75,6 +82,10 @@ local function react(w)
       w:run(name, name == holder(w) and "primary" or "standby")
     end
   end
+end
+
+--- The managers too.
+local function switch(w)
   local target = w.obj.status.targetPrimary
   if holder(w) and target and target ~= holder(w) and w:get("Pod", target) then
     table.insert(w.log, { op = "switch", to = target })
@@ -85,6 +96,9 @@ local function react(w)
       pod.metadata.labels.role, pod.metadata.labels["cnpg.io/instanceRole"] = role, role
     end
   end
+end
+
+local function restart(w)
   for _, command in ipairs(w.commands) do
     if command.command == "restart" then
       local status = w.reports[command.pod].status
@@ -110,7 +124,9 @@ local function live(w)
         action.is_new = not before[action.object.kind .. action.object.metadata.name]
       end
     end
-    react(w)
+    start(w)
+    switch(w)
+    restart(w)
     if #w.log == count and not changed then
       return
     end
