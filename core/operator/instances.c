@@ -13,6 +13,7 @@
 #define RETRY_MIN_NS (200 * MH_NS_PER_MS)
 #define RETRY_MAX_NS (2 * MH_NS_PER_S)
 #define CONNECT_MS 2000
+#define DIALS_MAX 64 /* at a time: handshakes of a thousand would end none in time */
 #define CALL_ARENA ((size_t)1 << 20)
 #define LABEL_ROLE "cnpg.io/podRole"
 #define ROLE_INSTANCE "instance"
@@ -37,6 +38,8 @@ struct mh_instance {
     struct mh_timer *timer; /* reconnect, or the next line must come */
     bool streaming;
     bool reading_ca;
+    bool dialling; /* one of all->dialling */
+    bool waiting;  /* for its turn to dial */
     struct mh_http_call stream;
     struct mh_http_tls tls;
     struct mh_api_call ca_call;
@@ -103,6 +106,29 @@ set_timer(struct mh_instance *i, int64_t ns, void (*fn)(void *))
     i->timer = c->after(c->self, ns, fn, i);
 }
 
+static void on_retry(void *arg);
+
+/* The call has come to something: the next one may dial, who was lost last comes first. */
+static void
+end_dial(struct mh_instance *i)
+{
+    struct mh_instances *all = i->all;
+    struct mh_instance *next = NULL;
+    if (!i->dialling)
+        return;
+    i->dialling = false;
+    all->dialling--;
+    for (size_t n = 0; n < all->pods.len; n++) {
+        struct mh_instance *x = all->pods.entries[n].value;
+        if (x->waiting && (!next || x->tries < next->tries))
+            next = x;
+    }
+    if (next) {
+        next->waiting = false;
+        set_timer(next, 0, on_retry);
+    }
+}
+
 /* --- lines ------------------------------------------------------------------------------------- */
 
 /* Compares what is watched; *urgent says if something urgent differs. */
@@ -153,6 +179,7 @@ take_line(struct mh_instance *i, const char *text, size_t len)
         bool first = !i->connected;
         i->connected = true;
         i->tries = 0;
+        end_dial(i);
         set_timer(i, MH_INSTANCE_LOST_NS, on_silence);
         if (first)
             mh_info("instances", "connected", "namespace", i->ns, "pod", i->pod);
@@ -197,9 +224,10 @@ hang_up(struct mh_instance *i)
         mh_http_cancel(all->http, &i->stream);
     if (i->reading_ca)
         all->api.cancel(all->api.self, &i->ca_call);
-    i->streaming = i->reading_ca = false;
+    i->streaming = i->reading_ca = i->waiting = false;
     mh_buf_reset(&i->in);
     mh_arena_release(&i->arena);
+    end_dial(i);
 }
 
 static void
@@ -336,6 +364,12 @@ dial(struct mh_instance *i)
     struct mh_instances *all = i->all;
     if (!all->on || !all->http || !i->ip || i->streaming || i->reading_ca)
         return;
+    if (all->dialling >= DIALS_MAX) {
+        i->waiting = true;
+        return;
+    }
+    i->dialling = true;
+    all->dialling++;
     mh_arena_init(&i->arena, CALL_ARENA);
     const char *ca = mh_secrets_ca(all->secrets, i->ns, i->ca_name);
     if (ca) {

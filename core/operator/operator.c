@@ -13,6 +13,7 @@
 #include "lua/policy_ring.h"
 #include "operator/pages.h"
 
+#define REQUESTS_PER_S 200 /* who has too many says so: 429 and Retry-After hold requests back */
 #define SYNC_NS (20 * MH_NS_PER_MS)
 #define MINUTE_NS (60 * MH_NS_PER_S)
 #define STOP_NS (4 * MH_NS_PER_S)
@@ -237,6 +238,7 @@ connect_api(struct mh_operator *op, struct mh_err *err)
     op->kube = mh_kube_new(op->base, op->http, &op->kube_config);
     if (!op->kube)
         return mh_fail(err, MH_E_NOMEM, "no memory for the API client");
+    mh_kube_set_rate(op->kube, REQUESTS_PER_S, 2 * REQUESTS_PER_S);
     op->api = mh_kube_api(op->kube);
     return MH_OK;
 }

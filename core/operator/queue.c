@@ -8,6 +8,7 @@
 #include "base/time.h"
 
 #define KEYS_MAX 100000
+#define LANE_MAX 64 /* urgent passes at a time: each needs memory */
 #define BACKOFF_MIN_NS (1 * MH_NS_PER_S)
 #define BACKOFF_MAX_NS (300 * MH_NS_PER_S)
 #define REREADS_FREE 5                  /* that many at once, then with back-off */
@@ -193,7 +194,7 @@ start(struct mh_queue *q, struct mh_queue_item *item)
     q->conf.run(q->conf.arg, item, item->lane);
 }
 
-/* Starts every urgent key, then one routine key in the order of their coming. The next of these comes
+/* Starts urgent keys, then one routine key in the order of their coming. The next of these comes
  * with the loop's next turn: a webhook or a failover in between does not wait for ten passes. */
 static void
 start_ready(struct mh_queue *q)
@@ -204,6 +205,8 @@ start_ready(struct mh_queue *q)
             at = &item->next;
             continue;
         }
+        if (q->running_lane >= LANE_MAX)
+            break;
         unlink_ready(q, at);
         start(q, item);
         at = &q->head; /* run may have changed the list */

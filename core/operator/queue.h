@@ -2,8 +2,8 @@
  *
  * Keys are (kind, namespace, name). One pass per key at a time; a key that is added while its pass
  * runs gets one more afterwards, however often it was added. Failed keys wait 1 s .. 5 min with
- * jitter. Routine passes share a limit of concurrency; urgent ones start at once beside it, and
- * pre-empt a routine pass of the same key.
+ * jitter. Routine passes share a limit of concurrency; urgent ones start at once beside it, up to 64
+ * at a time, and pre-empt a routine pass of the same key.
  * Owner: the queue owns its items; an item lives at least until mh_queue_done for its pass. */
 #ifndef MH_OPERATOR_QUEUE_H
 #define MH_OPERATOR_QUEUE_H
