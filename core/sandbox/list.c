@@ -62,7 +62,7 @@ too_large(struct mh_sb_api *api, struct mh_sb_req *req, uint64_t asked)
 }
 
 static bool
-parse_version(struct mh_sb_req *req, const char *text, bool matched, uint64_t *out)
+parse_version(struct mh_sb_req *req, const char *text, uint64_t *out)
 {
     char *end = NULL;
     *out = strtoull(text, &end, 10);
@@ -72,10 +72,7 @@ parse_version(struct mh_sb_req *req, const char *text, bool matched, uint64_t *o
                                       "resourceVersion: Invalid value: \"%s\": "
                                       "strconv.ParseUint: parsing \"%s\": invalid syntax",
                                       text, text);
-    if (matched)
-        mh_sb_bad_request(req, "invalid resource version: %s", why ? why : "");
-    else
-        mh_sb_refuse(req, 500, NULL, why);
+    mh_sb_bad_request(req, "invalid resource version: %s", why ? why : "");
     return false;
 }
 
@@ -211,7 +208,7 @@ read_page(struct mh_sb_api *api, struct mh_sb_req *req, const struct mh_sb_query
     uint64_t asked = 0;
     if (!versioned)
         return true;
-    if (!parse_version(req, q->resource_version, match != NULL, &asked))
+    if (!parse_version(req, q->resource_version, &asked))
         return false;
     if (asked > api->store.version) {
         too_large(api, req, asked);
@@ -358,6 +355,10 @@ answer_partial(struct mh_sb_req *req, const struct mh_sb_place *t, const char *m
                   "{\"kind\":\"PartialObjectMetadataList\",\"apiVersion\":\"meta.k8s.io/v1\","
                   "\"metadata\":%s,\"items\":[",
                   meta);
+    if (!f->n) { /* as the real server */
+        b.len--;
+        mh_buf_str(&b, "null");
+    }
     for (size_t i = 0; i < f->n; i++) {
         size_t len = 0;
         char *whole = mh_sb_obj_text(req->arena, t->v, f->items[i], &len);
@@ -369,7 +370,7 @@ answer_partial(struct mh_sb_req *req, const struct mh_sb_place *t, const char *m
         else
             b.failed = true;
     }
-    mh_buf_str(&b, "]}\n");
+    mh_buf_str(&b, f->n ? "]}\n" : "}\n");
     char *text = b.failed ? NULL : mh_arena_strndup(req->arena, b.data, b.len);
     if (text)
         mh_sb_answer(req, 200, text, b.len);
@@ -423,8 +424,8 @@ mh_sb_list(struct mh_sb_api *api, struct mh_sb_req *req, struct mh_sb_place *t)
     struct mh_sb_table *table = t->r->table;
     struct items then = { 0 };
     bool gone = false;
-    if (!read_options(api, req, &t->q, &p) || !mh_sb_select_parse(req, req->arena, t, &s) ||
-        !read_page(api, req, &t->q, &p))
+    if (!mh_sb_include_ok(req, t->q.include_object) || !read_options(api, req, &t->q, &p) ||
+        !mh_sb_select_parse(req, req->arena, t, &s) || !read_page(api, req, &t->q, &p))
         return;
     if (!p.exact || p.version >= table->changed) {
         list_of(api, req, t, &s, &p, &(struct items){ table->items, table->len });

@@ -350,7 +350,7 @@ serve_resource(struct mh_sb_api *api, struct mh_sb_req *req, struct mh_sb_place 
     *op = (struct mh_sb_op){ .api = api, .req = req, .arena = req->arena, .t = *t };
     req->impl = op;
     op->status = strcmp(t->at.subresource, "status") == 0;
-    if (!t->r->custom && strcmp(t->r->kind, "Endpoints") == 0)
+    if (!t->r->custom && strcmp(t->r->kind, "Endpoints") == 0 && !*t->at.subresource)
         mh_sb_warn(req,
                    "v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice");
     if (t->v->deprecated && t->v->deprecation)

@@ -94,7 +94,8 @@ precondition(struct mh_sb_op *op, const struct options *o)
                               o->version, version ? version : "");
     if (!why)
         return true;
-    if (!op->t.r->custom && strcmp(op->t.r->kind, "Namespace") == 0) {
+    if (!op->t.r->custom && (strcmp(op->t.r->kind, "Namespace") == 0 ||
+                             strcmp(op->t.r->kind, "CustomResourceDefinition") == 0)) {
         bool other = o->uid && !mh_str_eq(o->uid, uid);
         mh_sb_conflict(op->req, op->t.r, op->t.at.name,
                        mh_arena_printf(op->arena,

@@ -272,6 +272,8 @@ void mh_sb_direct_tell(struct mh_sb_api *api);
 void mh_sb_direct_free(struct mh_sb_api *api);
 
 /* --- table.c --- */
+/* Of a request for a Table: is includeObject a known word? False: answered. */
+bool mh_sb_include_ok(struct mh_sb_req *req, const char *include);
 /* Does Accept ask for metadata only (PartialObjectMetadata, ...List)? */
 bool mh_sb_wants_partial(const char *accept);
 /* An object's text, metadata only; NULL: no memory. */

@@ -251,7 +251,7 @@ mh_sb_decode(struct mh_sb_op *op)
         return false;
     }
     meta = mh_sb_mobj(op->doc, op->obj, "metadata");
-    if (!meta || !check_name(op, meta) || !check_types(op))
+    if (!meta || !check_types(op) || !check_name(op, meta))
         return false;
     yyjson_mut_val *managed = yyjson_mut_obj_get(meta, "managedFields");
     if (yyjson_mut_is_arr(managed) && yyjson_mut_arr_size(managed) == 0)
@@ -398,6 +398,22 @@ mh_sb_apply_fields(struct mh_sb_op *op)
     return false;
 }
 
+/* Where the real server keeps the object: part of some of its messages. */
+static const char *
+storage_key(struct mh_sb_op *op)
+{
+    const struct mh_sb_resource *r = op->t.r;
+    bool group = r->custom || strcmp(r->group, "apiextensions.k8s.io") == 0;
+    const char *plural = strcmp(r->kind, "Node") == 0        ? "minions"
+                         : strcmp(r->kind, "Service") == 0   ? "services/specs"
+                         : strcmp(r->kind, "Endpoints") == 0 ? "services/endpoints"
+                                                             : r->plural;
+    const char *s = mh_arena_printf(op->arena, "%s/%s%s%s/%s", op->dry_run ? "" : "/registry",
+                                    group ? r->group : "", group ? "/" : "",
+                                    r->custom ? r->plural : plural, op->key);
+    return s ? s : "";
+}
+
 /* --- create ---------------------------------------------------------------------------------- */
 
 bool
@@ -434,6 +450,16 @@ bool
 mh_sb_prepare_create(struct mh_sb_op *op)
 {
     yyjson_mut_val *meta = mh_sb_mobj(op->doc, op->obj, "metadata");
+    const char *uid = mh_sb_mstr(meta, "uid", NULL);
+    if (op->verb == MH_SB_UPDATE && uid && *uid) {
+        mh_sb_conflict(op->req, op->t.r, op->t.at.name,
+                       mh_arena_printf(op->arena,
+                                       "StorageError: invalid object, Code: 4, Key: %s, "
+                                       "ResourceVersion: 0, AdditionalErrorMsg: Precondition "
+                                       "failed: UID in precondition: %s, UID in object meta: ",
+                                       storage_key(op), uid));
+        return false;
+    }
     const char *version = mh_sb_mstr(meta, "resourceVersion", NULL);
     if (version && strtoull(version, NULL, 10) && !version[strspn(version, "0123456789")]) {
         mh_sb_refuse(op->req, 500, NULL,
@@ -464,21 +490,6 @@ keep(struct mh_sb_op *op, yyjson_mut_val *meta, const char *key)
         mh_sb_mset(op->doc, meta, key, yyjson_val_mut_copy(op->doc, old));
     else
         mh_sb_mdel(meta, key);
-}
-
-/* Where the real server keeps the object: part of some of its messages. */
-static const char *
-storage_key(struct mh_sb_op *op)
-{
-    const struct mh_sb_resource *r = op->t.r;
-    bool group = r->custom || strcmp(r->group, "apiextensions.k8s.io") == 0;
-    const char *plural = strcmp(r->kind, "Node") == 0        ? "minions"
-                         : strcmp(r->kind, "Service") == 0   ? "services/specs"
-                         : strcmp(r->kind, "Endpoints") == 0 ? "services/endpoints"
-                                                             : r->plural;
-    const char *s = mh_arena_printf(op->arena, "/registry/%s%s%s/%s", group ? r->group : "",
-                                    group ? "/" : "", r->custom ? r->plural : plural, op->key);
-    return s ? s : "";
 }
 
 /* 409 or 422 for what the client says it saw; false: answered. */

@@ -53,6 +53,30 @@ short_name(const char *component)
     return dot ? dot + 1 : component ? component : "";
 }
 
+/* Fields whose Go types are named strings. */
+static const struct {
+    const char *field;
+    const char *type;
+} named[] = { { "operations", "[]v1.OperationType" },
+              { "validationActions", "[]v1.ValidationAction" },
+              { "accessModes", "[]v1.PersistentVolumeAccessMode" },
+              { "policyTypes", "[]v1.PolicyType" },
+              { "sideEffects", "v1.SideEffectClass" },
+              { "failurePolicy", "v1.FailurePolicyType" },
+              { "restartPolicy", "v1.RestartPolicy" },
+              { "imagePullPolicy", "v1.PullPolicy" } };
+
+static const char *
+named_type(const char *path)
+{
+    const char *dot = strrchr(path, '.');
+    for (size_t i = 0; i < sizeof(named) / sizeof(named[0]); i++) {
+        if (strcmp(named[i].field, dot ? dot + 1 : path) == 0)
+            return named[i].type;
+    }
+    return NULL;
+}
+
 /* "int32", "string", "v1.PodSpec", "[]v1.Container", "map[string]string" */
 static const char *
 go_type(const struct walk *w, yyjson_val *s)
@@ -117,7 +141,8 @@ mismatch(const struct walk *w, yyjson_val *schema, yyjson_val *v, const char *ow
         return mh_arena_printf(w->a, "json: cannot unmarshal %s into Go value of type %s",
                                json_type(v), go_type(w, schema));
     return mh_arena_printf(w->a, "json: cannot unmarshal %s into Go struct field %s.%s of type %s",
-                           json_type(v), short_name(owner), path, go_type(w, schema));
+                           json_type(v), short_name(owner), path,
+                           named_type(path) ? named_type(path) : go_type(w, schema));
 }
 
 static const char *
@@ -135,8 +160,13 @@ bad_time(const struct walk *w, yyjson_val *v, bool micro)
 {
     int64_t us = 0;
     const char *s = yyjson_get_str(v);
-    if (mh_time_parse(s, &us))
+    if (mh_time_parse(s, &us) && (!micro || strchr(s, '.')))
         return NULL;
+    if (mh_time_parse(s, &us))
+        return mh_arena_printf(w->a,
+                               "parsing time \"%s\" as \"2006-01-02T15:04:05.000000Z07:00\": "
+                               "cannot parse \"%s\" as \".000000\"",
+                               s, s + strcspn(s, "Z+"));
     return mh_arena_printf(w->a,
                            "parsing time \"%s\" as \"2006-01-02T15:04:05%sZ07:00\": cannot "
                            "parse \"%s\" as \"2006\"",

@@ -14,6 +14,20 @@ mh_sb_wants_table(const char *accept)
 }
 
 bool
+mh_sb_include_ok(struct mh_sb_req *req, const char *include)
+{
+    if (!include || !*include || !mh_sb_wants_table(req->accept) || mh_str_eq(include, "None") ||
+        mh_str_eq(include, "Object") || mh_str_eq(include, "Metadata"))
+        return true;
+    mh_sb_bad_request(
+        req,
+        "Unable to convert to Table as requested: includeObject: Invalid value: \"%s\": "
+        "must be 'Metadata', 'Object', 'None', or empty",
+        include);
+    return false;
+}
+
+bool
 mh_sb_wants_partial(const char *accept)
 {
     const char *partial = accept ? strstr(accept, "as=PartialObjectMetadata") : NULL;

@@ -243,7 +243,7 @@ def make_claim(r, o):
 
 
 def change_claim(r):
-    return pick(r, (("spec", "resources", "requests", "storage"), pick(r, "2Gi", 7)), (("spec", "accessModes"), pick(r, [], ["ReadOnlyMany"], "x")), (("spec", "storageClassName"), pick(r, "other", DEL)), (("spec", "volumeName"), "pv2"), (("spec", "resources"), {}))
+    return pick(r, (("spec", "resources", "requests", "storage"), pick(r, "2Gi", 7)), (("spec", "accessModes"), pick(r, [], ["ReadOnlyMany"], "x")), (("spec", "storageClassName"), pick(r, "other", DEL)), (("spec", "volumeName"), "pv2"))
 
 
 CLAIM_STATUS = [{"phase": "Bound", "capacity": {"storage": "1Gi"}, "accessModes": ["ReadWriteOnce"]}, {"phase": "Lost"}, {"phase": "Pending"},
@@ -266,7 +266,7 @@ def change_event(r):
 
 
 def make_namespace(r, o):
-    maybe(r, o, .3, "spec", lambda: pick(r, {}, {"finalizers": ["kubernetes"]}, {"finalizers": ["example.com/x", "kubernetes"]}))
+    maybe(r, o, .3, "spec", lambda: pick(r, {}, {"finalizers": ["kubernetes"]}))
 
 
 def change_namespace(r):
@@ -318,7 +318,7 @@ def change_binding(r):
 def make_pv(r, o):
     o["spec"] = {"capacity": {"storage": "1Gi"}, "accessModes": ["ReadWriteOnce"], once(r, "pv", "hostPath", "hostPath", "local"): {"path": "/x"}}
     s = o["spec"]
-    if "local" in s and r.random() < .8:
+    if "local" in s:
         s["nodeAffinity"] = {"required": {"nodeSelectorTerms": [{"matchExpressions": [{"key": "a", "operator": "In", "values": ["b"]}]}]}}
     maybe(r, s, .5, "persistentVolumeReclaimPolicy", lambda: pick(r, "Retain", "Delete"))
     maybe(r, s, .5, "storageClassName", "standard")
@@ -380,7 +380,7 @@ def change_workload(kind):
     def change(r):
         if r.random() < .35:
             return pod_changes(r, ("spec", "template"))
-        more = [(("spec", "replicas"), pick(r, 2, -1, "x", DEL, 5)), (("spec", "selector"), {"matchLabels": {"q": "r"}}),
+        more = [(("spec", "replicas"), pick(r, 2, -1, "x", DEL, 4)), (("spec", "selector"), {"matchLabels": {"q": "r"}}),
                 (("spec", "template", "metadata", "labels"), pick(r, {"x": "y"}, {"a": "b", "c": "d"})), (("spec", "minReadySeconds"), pick(r, 1, 2))]
         if kind == "Deployment":
             more += [(("spec", "strategy"), pick(r, {"type": "Recreate"}, {"rollingUpdate": {"maxSurge": 2, "maxUnavailable": 0}})), (("spec", "paused"), pick(r, True, DEL)),
@@ -397,10 +397,13 @@ WORKLOAD_STATUS = [{"replicas": 3, "readyReplicas": 2, "availableReplicas": 1, "
 
 
 def make_job(r, o):
-    o["spec"] = {"template": template(r, {"x": "y"}, True)}
+    chosen = r.__dict__.setdefault("chosen", {})
+    if "job" not in chosen:  # it is immutable
+        chosen["job"] = template(r, {"x": "y"}, True)
+    o["spec"] = {"template": copy.deepcopy(chosen["job"])}
     s = o["spec"]
     maybe(r, s, .5, "backoffLimit", lambda: pick(r, 0, 3))
-    maybe(r, s, .4, "completions", 2)
+    s["completions"] = 2
     maybe(r, s, .4, "parallelism", 2)
     maybe(r, s, .3, "ttlSecondsAfterFinished", 3)
     maybe(r, s, .2, "activeDeadlineSeconds", 100)
@@ -592,7 +595,7 @@ SUBS = {"status": {}, "scale": {"specReplicasPath": ".spec.size", "statusReplica
 
 
 def make_widget(r, o):
-    o["spec"] = {"size": r.randrange(1, 10)}
+    o["spec"] = {"size": r.randrange(1, 5)}
     s = o["spec"]
     maybe(r, s, .3, "mode", "b")
     maybe(r, s, .3, "text", "abc")

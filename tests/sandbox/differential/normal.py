@@ -11,6 +11,7 @@ TIME = re.compile(r"^20[2-9]\d-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z$")
 TIMES = re.compile(r"20[2-9]\d-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z")
 UID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 NUMBER = re.compile(r"\b\d{2,}\b")
+SEEN = re.compile(r'(?:\\"resourceVersion\\":\\"|ResourceVersion in object meta: |in record \()(\d{2,})')
 AGE = re.compile(r"^(\d+[smh])+$")
 MESSAGES = ("message", "note")
 
@@ -43,17 +44,29 @@ class Names:
         if "-" in s:
             s = UID.sub(lambda m: self.uid(m.group(0)), s)
         if message:
+            for m in SEEN.finditer(s):
+                self.version(m.group(1))
             s = NUMBER.sub(lambda m: self.versions.get(m.group(0), m.group(0)), s)
             s = TIMES.sub("<time>", s)
         return s
+
+    def learn(self, v):
+        """Random names, before they are met elsewhere in the same answer."""
+        if isinstance(v, dict):
+            m = v.get("metadata")
+            if isinstance(m, dict) and m.get("generateName") and isinstance(m.get("name"), str):
+                if len(m["name"]) == len(m["generateName"]) + 5 and m["name"].startswith(m["generateName"]):
+                    self.learn_name(m["generateName"], m["name"])
+            for x in v.values():
+                self.learn(x)
+        elif isinstance(v, list):
+            for x in v:
+                self.learn(x)
 
     def value(self, v, key=None, listing=False):
         if isinstance(v, dict):
             m = v.get("metadata")
             listed = isinstance(m, dict) and isinstance(v.get("kind"), str) and (v["kind"].endswith("List") or v["kind"] == "Table")
-            if isinstance(m, dict) and m.get("generateName") and m.get("name") and isinstance(m["name"], str):
-                if len(m["name"]) == len(m["generateName"]) + 5 and m["name"].startswith(m["generateName"]):
-                    self.learn_name(m["generateName"], m["name"])
             out = {}
             for k in sorted(v):
                 x = v[k]
