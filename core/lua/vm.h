@@ -19,7 +19,7 @@ struct mh_task;
 
 struct mh_vm_limits {
     int64_t fuel;    /* VM instructions and charges of the libraries, per mh_vm_begin */
-    int64_t wall_ns; /* per mh_vm_begin */
+    int64_t wall_ns; /* per mh_vm_begin; up to 8 times that while other processes run instead */
     size_t heap;
     size_t block;  /* largest single allocation, so also the longest string */
     size_t source; /* longest text of one script */
@@ -48,6 +48,7 @@ struct mh_vm {
     size_t peak;
     int64_t fuel;     /* used since mh_vm_begin */
     int64_t began_ns; /* CLOCK_MONOTONIC */
+    int64_t began_cpu_ns;
     enum mh_kill dead;
     bool broken;             /* killed for memory: close it */
     int full;                /* times the heap was full since mh_vm_begin */

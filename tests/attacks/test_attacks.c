@@ -1,6 +1,6 @@
 /* Every attack in this process and in a worker: none gets out or is believed, none outlives its limit by more
- * than 50 ms, and others are answered meanwhile. On a busy machine the clock runs out for the innocent too, but
- * not each time: the best of some tries counts. */
+ * than 50 ms, and others are answered meanwhile. In this process that is time of the processor, so that a busy
+ * machine changes nothing; a worker is ended by the clock, and of some tries the best counts. */
 #include <event2/event.h>
 #include <stdlib.h>
 #include <time.h>
@@ -24,7 +24,9 @@
 #define SLACK_MS 50
 #endif
 #define LIMIT_MS 50 /* of mh_limits_policy */
-#define TRIES 6
+#define BUSY_MS 400 /* by the clock, when others have the processor */
+#define KILL_MS 10  /* of this process, until it sees that the time is over */
+#define TRIES 8
 #define ATTACKS_MIN 120
 #define INPUT                                                                                      \
     "{\"candidates\":[{\"name\":\"a\"},{\"name\":\"b\"}],\"now\":1,\"reason\":\"r\","              \
@@ -144,22 +146,21 @@ TEST(no_attack_outlives_its_limit_or_gets_out_in_this_process)
     double worst_cpu = 0;
     read_attacks();
     for (int i = 0; i < nattacks; i++) {
-        double best = 1e9;
-        for (int n = 0; n < TRIES && best > LIMIT_MS + SLACK_MS; n++) {
-            struct outcome o = run_here(&attacks[i]);
-            if (o.escaped || !o.small)
-                printf("# %s: %s\n", attacks[i].name, o.escaped ? "ESCAPE" : "over the heap");
-            CHECK(!o.escaped && o.small);
-            best = o.wall < best ? o.wall : best;
-            worst_cpu = o.cpu > worst_cpu ? o.cpu : worst_cpu;
-        }
-        if (best > LIMIT_MS + SLACK_MS)
-            printf("# %s: %.1f ms\n", attacks[i].name, best);
-        CHECK(best <= LIMIT_MS + SLACK_MS);
-        worst = best > worst ? best : worst;
+        struct outcome o = run_here(&attacks[i]);
+        if (o.escaped || !o.small)
+            printf("# %s: %s\n", attacks[i].name, o.escaped ? "ESCAPE" : "over the heap");
+        CHECK(!o.escaped && o.small);
+        if (o.cpu > LIMIT_MS + SLACK_MS)
+            printf("# %s: %.1f ms of the processor\n", attacks[i].name, o.cpu);
+        CHECK(o.cpu <= LIMIT_MS + SLACK_MS);
+        for (int n = 0; n < TRIES && o.wall > BUSY_MS + SLACK_MS; n++)
+            o.wall = run_here(&attacks[i]).wall;
+        CHECK(o.wall <= BUSY_MS + SLACK_MS);
+        worst = o.wall > worst ? o.wall : worst;
+        worst_cpu = o.cpu > worst_cpu ? o.cpu : worst_cpu;
     }
-    printf("# %d attacks, limit %d ms: the longest took %.1f ms, %.1f ms of the processor\n",
-           nattacks, LIMIT_MS, worst, worst_cpu);
+    printf("# %d attacks, limit %d ms: at most %.1f ms of the processor, %.1f ms by the clock\n",
+           nattacks, LIMIT_MS, worst_cpu, worst);
 }
 
 /* --- in a worker --------------------------------------------------------------------------------- */
@@ -167,6 +168,8 @@ TEST(no_attack_outlives_its_limit_or_gets_out_in_this_process)
 struct ask {
     struct mh_policy_call call;
     struct mh_arena arena;
+    double began_ms;
+    double ended_ms;
     bool done;
 };
 
@@ -177,13 +180,14 @@ static void
 on_done(struct mh_policy_call *call)
 {
     struct ask *q = call->arg;
+    q->ended_ms = now_ms(CLOCK_MONOTONIC);
     q->done = true;
 }
 
 static void
 start(struct ask *q, const char *tenant, const char *script, size_t len)
 {
-    *q = (struct ask){ .done = false };
+    *q = (struct ask){ .began_ms = now_ms(CLOCK_MONOTONIC) };
     mh_arena_init(&q->arena, (size_t)8 << 20);
     q->call = (struct mh_policy_call){
         .job = job_of(script, len), .tenant = tenant, .arena = &q->arena, .done = on_done, .arg = q
@@ -216,14 +220,13 @@ run_beside(struct ask *attack, struct meanwhile *m)
     } while (!attack->done);
 }
 
-/* Whether the attack ended in time, by itself, and others did not notice. */
+/* Whether the attack ended in time and others did not notice. */
 static bool
 run_there(const struct mh_attack *a, struct meanwhile *m)
 {
     size_t len;
     struct ask q;
     struct meanwhile now = { 0 };
-    int kills = mh_pool_kills(pool);
     char *script = mh_attack_wrap(a, a->decide ? BEFORE : "", a->decide ? AFTER : "", &len);
     start(&q, "attacker", script, len);
     run_beside(&q, &now);
@@ -231,11 +234,12 @@ run_there(const struct mh_attack *a, struct meanwhile *m)
     if (!ok)
         printf("# %s: was taken for a policy\n", a->name);
     CHECK(ok);
+    bool in_time = q.ended_ms - q.began_ms <= LIMIT_MS + SLACK_MS + KILL_MS;
     mh_arena_release(&q.arena);
     mh_free(script);
     m->right += now.right;
     m->worst = now.worst > m->worst ? now.worst : m->worst;
-    return now.wrong == 0 && mh_pool_kills(pool) == kills;
+    return now.wrong == 0 && in_time;
 }
 
 TEST(no_attack_keeps_a_worker_or_anybody_else_from_the_next_decision)
@@ -255,11 +259,13 @@ TEST(no_attack_keeps_a_worker_or_anybody_else_from_the_next_decision)
         for (int n = 0; n < TRIES && !well; n++)
             well = run_there(&attacks[i], &all);
         if (!well)
-            printf("# %s: killed by the parent, or others were not answered\n", attacks[i].name);
+            printf("# %s: not over in time, or others were not answered\n", attacks[i].name);
         CHECK(well);
     }
-    printf("# meanwhile %d decisions of another tenant were right, the longest took %.1f ms\n",
-           all.right, all.worst);
+    printf("# %d workers were killed; meanwhile %d decisions of another tenant were right, the "
+           "longest took "
+           "%.1f ms\n",
+           mh_pool_kills(pool), all.right, all.worst);
     mh_pool_free(pool);
     event_base_free(base);
     mh_attacks_free(attacks, nattacks);
