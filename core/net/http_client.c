@@ -16,6 +16,15 @@ wake(struct mh_http *h)
     event_active(h->work, EV_TIMEOUT, 0);
 }
 
+/* What a callback says when there is no memory: curl never does anything with that pool again. */
+static int
+refuse(struct mh_pool *p)
+{
+    p->broken = true;
+    wake(p->http);
+    return -1;
+}
+
 /* Notes which transfers curl has ended; they are delivered by `work`. */
 static void
 collect(struct mh_pool *p)
@@ -63,19 +72,22 @@ watch_socket(CURL *easy, curl_socket_t fd, int what, void *arg, void *sockp)
         short mask = (short)((what & CURL_POLL_IN ? EV_READ : 0) |
                              (what & CURL_POLL_OUT ? EV_WRITE : 0) | EV_PERSIST);
         e = event_new(p->http->base, (evutil_socket_t)fd, mask, on_socket, p);
-        if (!e || event_add(e, NULL) != 0)
-            return -1;
+        if (!e || event_add(e, NULL) != 0) {
+            if (e)
+                event_free(e);
+            (void)curl_multi_assign(p->multi, fd, NULL);
+            return refuse(p);
+        }
     }
     (void)curl_multi_assign(p->multi, fd, e);
     return 0;
 }
 
 static void
-on_curl_timer(void *arg)
+on_curl_timer(evutil_socket_t fd, short what, void *arg)
 {
-    struct mh_pool *p = arg;
-    p->timer = NULL;
-    act(p, CURL_SOCKET_TIMEOUT, 0);
+    (void)fd, (void)what;
+    act(arg, CURL_SOCKET_TIMEOUT, 0);
 }
 
 static int
@@ -83,13 +95,10 @@ set_curl_timer(CURLM *multi, long ms, void *arg)
 {
     (void)multi;
     struct mh_pool *p = arg;
-    struct mh_clock *c = &p->http->clock;
-    c->cancel(c->self, p->timer);
-    p->timer = NULL;
+    struct timeval tv = { ms / 1000, ms % 1000 * 1000 };
     if (ms < 0)
-        return 0;
-    p->timer = c->after(c->self, ms * MH_NS_PER_MS, on_curl_timer, p);
-    return p->timer ? 0 : -1;
+        return event_del(p->timer);
+    return event_add(p->timer, &tv) == 0 ? 0 : refuse(p);
 }
 
 static struct mh_pool *
@@ -100,7 +109,11 @@ new_pool(struct mh_http *h)
         return NULL;
     p->http = h;
     p->multi = curl_multi_init();
-    if (!p->multi) {
+    p->timer = event_new(h->base, -1, 0, on_curl_timer, p);
+    if (!p->multi || !p->timer) {
+        curl_multi_cleanup(p->multi);
+        if (p->timer)
+            event_free(p->timer);
         mh_free(p);
         return NULL;
     }
@@ -125,7 +138,7 @@ free_pool(struct mh_pool *p)
         }
     }
     curl_multi_cleanup(p->multi);
-    h->clock.cancel(h->clock.self, p->timer);
+    event_free(p->timer);
     mh_free(p);
 }
 
@@ -139,6 +152,20 @@ retire(struct mh_pool *p)
     }
     p->retired = true;
     wake(h);
+}
+
+/* Its transfers end here, as curl will not end them; the next call makes another pool. */
+static void
+give_up(struct mh_pool *p)
+{
+    p->broken = false;
+    retire(p);
+    for (struct mh_xfer *x = p->http->xfers; x; x = x->next) {
+        if (x->pool == p && x->state == ACTIVE) {
+            x->result = CURLE_OUT_OF_MEMORY;
+            x->state = FINISHED;
+        }
+    }
 }
 
 /* --- one transfer ---------------------------------------------------------------------------- */
@@ -340,6 +367,7 @@ begin(struct mh_xfer *x)
             x->pool->calls++;
             return;
         }
+        x->easy = NULL; /* half of it may be in there already: never used or freed again */
     }
     x->state = FINISHED;
 }
@@ -351,6 +379,10 @@ work(evutil_socket_t fd, short what, void *arg)
     (void)fd;
     (void)what;
     struct mh_http *h = arg;
+    for (struct mh_pool *p = h->pools; p; p = p->next) {
+        if (p->broken)
+            give_up(p);
+    }
     while (h->failed) {
         struct mh_http_call *c = h->failed;
         h->failed = c->impl;

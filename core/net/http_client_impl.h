@@ -16,9 +16,10 @@ struct mh_pool {
     struct mh_pool *next;
     struct mh_http *http;
     CURLM *multi;
-    struct mh_timer *timer;
+    struct event *timer; /* made with the pool: what fails inside curl breaks it for good */
     int calls;
     bool retired;
+    bool broken; /* curl does nothing with it any more */
 };
 
 enum mh_xfer_state { QUEUED, ACTIVE, FINISHED };

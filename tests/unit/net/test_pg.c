@@ -248,6 +248,28 @@ TEST(a_result_over_the_limit_fails_and_a_copy_does_not_hang)
     end();
 }
 
+TEST(a_session_gets_over_any_failed_allocation)
+{
+    if (!have())
+        return;
+    for (int n = 0; n < 30; n++) {
+        begin();
+        const char *const params[] = { "x" };
+        struct mh_pg_call c = call_of("SELECT $1::text, 2");
+        c.params = params;
+        c.nparams = 1;
+        mh_mem_fail_after(n);
+        one(&c); /* done comes once, whatever happens */
+        mh_mem_fail_after(-1);
+        CHECK(c.err.code == MH_OK || c.err.code == MH_E_NOMEM || c.err.code == MH_E_LIMIT);
+        CHECK(c.err.code != MH_OK || (c.rows == 1 && strcmp(c.values[0], "x") == 0));
+        one(&c);
+        CHECK_INT(c.err.code, MH_OK);
+        CHECK_STR(c.values[1], "2");
+        end();
+    }
+}
+
 TEST(a_terminated_backend_is_an_error_and_then_a_new_session)
 {
     if (!have())
