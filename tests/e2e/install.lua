@@ -33,10 +33,12 @@ tap.test("the operator answers on 9443, with TLS 1.3 only, and has metrics on 80
   local ip = operator.pods()[1].status.podIP
   local health = curl("-k", "https://" .. ip .. ":9443/readyz")
   local old, ok = curl("-k", "--tls-max", "1.2", "https://" .. ip .. ":9443/readyz")
-  local metrics = curl("http://" .. ip .. ":8080/metrics")
   assert(health == "ok", health)
   assert(not ok, "TLS 1.2 was accepted: " .. old)
-  return metrics:find("\nleader_election_master_status{[^}]*} 1\n") ~= nil, metrics:sub(1, 300)
+  kube.wait("the metrics of one that leads", 20, function()
+    local metrics = curl("http://" .. ip .. ":8080/metrics")
+    return metrics:find("\nleader_election_master_status{[^}]*} 1\n"), metrics:sub(1, 300)
+  end)
 end)
 
 tap.test("the webhooks trust the certificate that the operator made and keeps in its secret", function()
