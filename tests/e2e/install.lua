@@ -42,18 +42,20 @@ tap.test("the operator answers on 9443, with TLS 1.3 only, and has metrics on 80
 end)
 
 tap.test("the webhooks trust the certificate that the operator made and keeps in its secret", function()
-  local secret = assert(kube.get("/api/v1/namespaces/" .. operator.namespace .. "/secrets/cnpg-webhook-cert"))
-  local seen = 0
-  for _, kind in ipairs({ "mutating", "validating" }) do
-    local list = kube.list("/apis/admissionregistration.k8s.io/v1/" .. kind .. "webhookconfigurations")
-    for _, configuration in ipairs(list) do
-      for _, hook in ipairs(configuration.webhooks) do
-        assert(hook.clientConfig.caBundle == secret.data["tls.crt"], hook.name)
-        seen = seen + 1
+  kube.wait("caBundle", 10, function()
+    local secret = assert(kube.get("/api/v1/namespaces/" .. operator.namespace .. "/secrets/cnpg-webhook-cert"))
+    local seen = 0
+    for _, kind in ipairs({ "mutating", "validating" }) do
+      local list = kube.list("/apis/admissionregistration.k8s.io/v1/" .. kind .. "webhookconfigurations")
+      for _, configuration in ipairs(list) do
+        for _, hook in ipairs(configuration.webhooks) do
+          assert(hook.clientConfig.caBundle == secret.data["tls.crt"], hook.name)
+          seen = seen + 1
+        end
       end
     end
-  end
-  return seen == 3, seen .. " webhooks"
+    return seen >= 3, seen .. " webhooks"
+  end)
 end)
 
 local ns = kube.namespace("install")
