@@ -209,6 +209,10 @@ update_owners(struct mh_sb_fields *f, const struct mh_sb_write *w, yyjson_val *l
     struct mh_sb_manager self = {
         .name = manager, .subresource = w->subresource, .version = w->api_version, .time = w->now
     };
+    if (strcmp(w->subresource, "scale") == 0) { /* as the real server */
+        self.time = NULL;
+        self.applied = w->applied;
+    }
     take_from_others(f, m, NULL, &c);
     mh_sb_managers_drop_empty(m);
     self.set = mh_sb_set_minus(f, mh_sb_set_union(f, c.modified, c.added), unowned(f));

@@ -20,6 +20,7 @@ struct mh_sb_write {
     const char *subresource; /* "" or "status", "scale", ... */
     const char *now;         /* RFC 3339, for entries that change */
     bool force;              /* apply only */
+    bool applied;            /* an update that counts as Apply: of the scale */
     yyjson_val *live;        /* as stored; NULL: the object is created */
     /* Top-level fields this endpoint never owns, NULL-ended: {"status", NULL} for the main
      * resource of kinds with a status subresource, {"spec", NULL} (CRDs: all but status and

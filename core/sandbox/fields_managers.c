@@ -144,7 +144,8 @@ mh_sb_managers_json(struct mh_sb_fields *f, struct mh_sb_managers *m)
         add_text(f, e, "manager", x->name);
         add_text(f, e, "operation", x->applied ? "Apply" : "Update");
         add_text(f, e, "apiVersion", x->version);
-        add_text(f, e, "time", x->time);
+        if (x->time)
+            add_text(f, e, "time", x->time);
         add_text(f, e, "fieldsType", "FieldsV1");
         yyjson_mut_val *set = mh_sb_set_json(f, x->set);
         if (f->failed || !yyjson_mut_obj_add_val(f->doc, e, "fieldsV1", set))

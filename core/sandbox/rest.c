@@ -265,9 +265,8 @@ read_body(struct mh_sb_op *op)
     return false;
 }
 
-/* The options in the query that every write has; false: answered. */
-static bool
-write_options(struct mh_sb_op *op)
+bool
+mh_sb_write_options(struct mh_sb_op *op)
 {
     const char *asked = op->verb == MH_SB_DELETE && op->req->body_len ? NULL : op->t.q.dry_run;
     const char *validation = op->t.q.field_validation ? op->t.q.field_validation : "";
@@ -303,7 +302,7 @@ start_write(struct mh_sb_op *op)
                : strcmp(verb, "update") == 0 ? MH_SB_UPDATE
                : strcmp(verb, "patch") == 0  ? MH_SB_PATCH
                                              : MH_SB_DELETE;
-    if (!write_options(op) || !read_body(op)) {
+    if (!mh_sb_write_options(op) || !read_body(op)) {
         op->req->done(op->req);
         return;
     }

@@ -136,6 +136,10 @@ check_port(struct mh_sb_check *c, yyjson_val *list, size_t i)
     if (protocol && strcmp(protocol, "TCP") != 0 && strcmp(protocol, "UDP") != 0 &&
         strcmp(protocol, "SCTP") != 0)
         mh_sb_unsupported(c, mh_sb_check_at(c, "spec.ports[%zu].protocol", i), protocol, protocols);
+    yyjson_val *target = yyjson_obj_get(p, "targetPort");
+    if (yyjson_is_int(target) && (yyjson_get_sint(target) < 1 || yyjson_get_sint(target) > 65535))
+        mh_sb_bad(c, mh_sb_check_at(c, "spec.ports[%zu].targetPort", i), target,
+                  "must be between 1 and 65535, inclusive");
 }
 
 static bool
@@ -202,6 +206,9 @@ mh_sb_check_claim(struct mh_sb_check *c)
         mh_sb_forbid(c, "spec",
                      "spec is immutable after creation except resources.requests and "
                      "volumeAttributesClassName for bound claims");
+    yyjson_val *mode = mh_json_get(c->old, "spec", "volumeMode", NULL);
+    if (mode && !equal(yyjson_obj_get(spec, "volumeMode"), mode))
+        mh_sb_bad(c, "volumeMode", yyjson_obj_get(spec, "volumeMode"), "field is immutable");
 }
 
 /* --- leases, budgets, classes ---------------------------------------------------------------- */

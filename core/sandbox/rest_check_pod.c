@@ -162,6 +162,11 @@ check_pod_update(struct mh_sb_check *c)
         mh_sb_forbid(c, "spec.containers", "pod updates may not add or remove containers");
         return;
     }
+    if (yyjson_arr_size(yyjson_obj_get(before, "initContainers")) !=
+        yyjson_arr_size(yyjson_obj_get(now, "initContainers"))) {
+        mh_sb_forbid(c, "spec.initContainers", "pod updates may not add or remove containers");
+        return;
+    }
     if (!kept_all(yyjson_obj_get(before, "tolerations"), yyjson_obj_get(now, "tolerations")))
         mh_sb_forbid(c, "spec.tolerations",
                      "existing toleration can not be modified except its tolerationSeconds");

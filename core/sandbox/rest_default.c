@@ -28,7 +28,6 @@ mh_sb_updates_unseen(const struct mh_sb_resource *r)
 {
     static const char *const bound[] = { "PodDisruptionBudget",
                                          "Lease",
-                                         "EndpointSlice",
                                          "CustomResourceDefinition",
                                          "MutatingWebhookConfiguration",
                                          "ValidatingWebhookConfiguration",

@@ -327,11 +327,31 @@ keep_class(struct mh_sb_op *op)
            mh_sb_mset_str(op->doc, status, "qosClass", old);
 }
 
+/* What only NodePort and LoadBalancer have goes with the type, unless the client changed it. */
+static void
+drop_node_ports(struct mh_sb_op *op)
+{
+    static const char *const fields[] = { "externalTrafficPolicy", "allocateLoadBalancerNodePorts",
+                                          "healthCheckNodePort" };
+    yyjson_mut_val *spec = mh_sb_mobj(op->doc, op->obj, "spec");
+    const char *old = mh_json_str(op->old, "spec", "type", NULL);
+    if (!mh_str_eq(mh_sb_mstr(spec, "type", NULL), "ClusterIP") || mh_str_eq(old, "ClusterIP") ||
+        mh_str_eq(old, "ExternalName"))
+        return;
+    for (size_t i = 0; i < sizeof(fields) / sizeof(fields[0]); i++)
+        mh_sb_mdel(spec, fields[i]);
+    yyjson_mut_val *ports = yyjson_mut_obj_get(spec, "ports");
+    for (size_t i = 0; i < yyjson_mut_arr_size(ports); i++)
+        mh_sb_mdel(yyjson_mut_arr_get(ports, i), "nodePort");
+}
+
 bool
 mh_sb_next_spec(struct mh_sb_op *op)
 {
     if (mh_sb_is_kind(op, "Namespace") && !op->finalizing)
         return same(op, "finalizers");
+    if (mh_sb_is_kind(op, "Service") && !op->status)
+        drop_node_ports(op);
     if (mh_sb_is_kind(op, "Service"))
         return keep_if_absent(op, "clusterIP") && keep_if_absent(op, "clusterIPs") &&
                keep_if_absent(op, "ipFamilies") && keep_if_absent(op, "ipFamilyPolicy") &&

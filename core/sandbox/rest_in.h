@@ -196,6 +196,10 @@ void mh_sb_wake(struct mh_sb_api *api);
 /* Calls req->done when what was written is on disk. */
 void mh_sb_finish(struct mh_sb_op *op);
 
+/* --- rest.c --- */
+/* The options in the query that every write has; false: answered. */
+bool mh_sb_write_options(struct mh_sb_op *op);
+
 /* --- rest_write.c, rest_delete.c, rest_sub.c --- */
 void mh_sb_write(struct mh_sb_op *op);
 void mh_sb_delete(struct mh_sb_op *op);
@@ -212,6 +216,12 @@ bool mh_sb_condition(struct mh_sb_op *op, const char *type, const char *status);
 void mh_sb_review(struct mh_sb_op *op);
 /* The live object with deletionTimestamp has no finalizers any more: is it to be removed? */
 bool mh_sb_is_over(yyjson_mut_val *obj);
+
+/* --- rest_decode.c --- */
+/* Is it the kind of the path? Sets kind and apiVersion. False: answered. */
+bool mh_sb_check_kind(struct mh_sb_op *op);
+/* Is the body an applied object? */
+bool mh_sb_is_apply(const struct mh_sb_op *op);
 
 /* --- rest_prepare.c --- */
 /* What the server itself changes between decode and store. False: refused, answered. */

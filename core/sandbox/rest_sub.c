@@ -229,6 +229,18 @@ make_scaled(struct mh_sb_op *op)
 {
     struct places p;
     places_of(op->t.v, &p);
+    const char *type = op->req->content_type ? op->req->content_type : "";
+    bool applied = op->verb == MH_SB_PATCH && strncmp(type, "application/apply-patch", 23) == 0;
+    if (applied && op->t.r->custom) {
+        mh_sb_refuse(
+            op->req, 500, NULL,
+            mh_arena_printf(op->arena,
+                            "failed to convert new object (/%s; autoscaling/v1, Kind=Scale) "
+                            "to proper version: request to convert CR to an invalid "
+                            "group/version: autoscaling/v1",
+                            op->t.at.name));
+        return false;
+    }
     yyjson_val *scale = wanted_scale(op);
     if (!scale)
         return false;
@@ -264,8 +276,8 @@ scale(struct mh_sb_op *op)
             answer_scale(op, object, 200);
     } else if (strcmp(verb, "update") != 0 && strcmp(verb, "patch") != 0) {
         mh_sb_no_method(op->req);
-    } else if (parse_body(op)) {
-        op->verb = strcmp(verb, "update") == 0 ? MH_SB_UPDATE : MH_SB_PATCH;
+    } else if (op->verb = strcmp(verb, "update") == 0 ? MH_SB_UPDATE : MH_SB_PATCH,
+               mh_sb_write_options(op) && parse_body(op)) {
         op->sub = op->body;
         op->make = make_scaled;
         op->finish = answer_scale;

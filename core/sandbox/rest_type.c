@@ -97,6 +97,8 @@ go_type(const struct walk *w, yyjson_val *s)
         if (ref && strcmp(short_name(ref), "Quantity") == 0)
             return "v1.ResourceList";
         out = mh_arena_printf(w->a, "map[string]%s", more ? go_type(w, more) : "interface {}");
+    } else if (mh_str_eq(type, "number")) {
+        out = "float64";
     } else if (mh_str_eq(type, "integer")) {
         out = format ? format : "int64";
     } else if (mh_str_eq(type, "boolean")) {
@@ -201,11 +203,13 @@ check_members(const struct walk *w, yyjson_val *s, yyjson_val *v, const char *ow
     {
         const char *key = yyjson_get_str(k);
         yyjson_val *ms = yyjson_obj_get(properties, key);
+        bool entry = !ms; /* of a map: its key is no part of the path */
         if (!ms)
             ms = yyjson_is_obj(more) ? more : NULL;
         if (!ms)
             continue;
-        char *at = mh_arena_printf(w->a, "%s%s%s", path, *path ? "." : "", key);
+        const char *at =
+            entry ? path : mh_arena_printf(w->a, "%s%s%s", path, *path ? "." : "", key);
         const char *why = at ? check(w, ms, member, owner, at, depth + 1) : NULL;
         if (why)
             return why;

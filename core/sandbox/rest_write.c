@@ -203,13 +203,33 @@ answer_dry(struct mh_sb_op *op, int status)
     mh_sb_finish(op);
 }
 
+/* The last finalizer went: watchers are told the state before, the client gets the one it made. */
+static void
+take_away(struct mh_sb_op *op)
+{
+    size_t len = 0;
+    yyjson_mut_val *last = yyjson_val_mut_copy(op->doc, op->old);
+    struct mh_sb_obj *o =
+        last ? mh_sb_commit_removal(op->api, op->t.r, op->key, op->arena, op->doc, last) : NULL;
+    const char *version =
+        o ? mh_arena_printf(op->arena, "%llu", (unsigned long long)o->version) : NULL;
+    if (version)
+        mh_sb_mset_str(op->doc, yyjson_mut_obj_get(op->obj, "metadata"), "resourceVersion",
+                       version);
+    char *text = version ? mh_json_mut_text(op->arena, op->obj, &len) : NULL;
+    op->synced = o ? o->version : 0;
+    if (text)
+        mh_sb_answer_object(op->api, op->req, op->t.v, text, len, 200);
+    else
+        mh_sb_no_memory(op->req);
+    mh_sb_finish(op);
+}
+
 static void
 store(struct mh_sb_op *op)
 {
     struct mh_sb_resource *r = op->t.r;
     int status = op->updating ? 200 : 201;
-    if (!r->custom)
-        mh_sb_schema_stored(mh_sb_version_schema(op->api, op->t.v), op->obj);
     yyjson_val *next = op->updating ? mh_sb_freeze(op->arena, op->obj) : NULL;
     bool over = op->updating && mh_sb_is_over(op->obj);
     if (op->dry_run) {
@@ -220,9 +240,11 @@ store(struct mh_sb_op *op)
         answer(op, op->live, 200);
         return;
     }
-    struct mh_sb_obj *o =
-        over ? mh_sb_commit_removal(op->api, r, op->key, op->arena, op->doc, op->obj)
-             : mh_sb_commit(op->api, r, op->key, op->arena, op->doc, op->obj);
+    if (over) {
+        take_away(op);
+        return;
+    }
+    struct mh_sb_obj *o = mh_sb_commit(op->api, r, op->key, op->arena, op->doc, op->obj);
     if (!o) {
         mh_sb_no_memory(op->req);
         mh_sb_finish(op);
@@ -258,6 +280,8 @@ mutated(struct mh_sb_admit *ad)
     bool ok = admitted(op, ad);
     if (ok && ad->object)
         op->obj = ad->object;
+    if (ok && !op->t.r->custom)
+        mh_sb_schema_stored(mh_sb_version_schema(op->api, op->t.v), op->obj);
     if (ok)
         ok = op->updating ? mh_sb_prepare_update(op) : mh_sb_prepare_create(op);
     if (!ok || !mh_sb_validate(op)) {
@@ -318,7 +342,7 @@ body_of_patch(struct mh_sb_op *op)
                             "types include: application/json-patch+json, "
                             "application/merge-patch+json, %sapplication/apply-patch+yaml",
                             op->t.r->custom ? "" : "application/strategic-merge-patch+json, "),
-            doc ? yyjson_mut_obj(doc) : NULL, doc);
+            doc && !op->t.r->custom ? yyjson_mut_obj(doc) : NULL, doc);
         return false;
     }
     op->make = op->apply ? make_applied : make_patched;

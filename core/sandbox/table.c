@@ -142,14 +142,32 @@ put_object(const struct mh_sb_row *row, yyjson_mut_val *to, const char *include)
                                   yyjson_val_mut_copy(doc, yyjson_obj_get(row->obj, "metadata")));
 }
 
-/* Job rows of pods that ended have a condition, which kubectl dims; the others have none. */
+/* Rows of pods that ended have a condition, which kubectl dims; the others have none. */
+static bool
+put_ended(const struct mh_sb_row *row, const struct mh_sb_version *v, yyjson_mut_val *r)
+{
+    const char *phase = mh_json_str(row->obj, "status", "phase", NULL);
+    bool succeeded = mh_str_eq(phase, "Succeeded");
+    if (v->resource->custom || strcmp(v->resource->kind, "Pod") != 0 ||
+        (!succeeded && !mh_str_eq(phase, "Failed")))
+        return true;
+    yyjson_mut_val *list = yyjson_mut_obj_add_arr(row->doc, r, "conditions");
+    yyjson_mut_val *c = list ? yyjson_mut_arr_add_obj(row->doc, list) : NULL;
+    return c && yyjson_mut_obj_add_str(row->doc, c, "type", "Completed") &&
+           yyjson_mut_obj_add_str(row->doc, c, "status", "True") &&
+           yyjson_mut_obj_add_str(row->doc, c, "reason", succeeded ? "Succeeded" : "Failed") &&
+           yyjson_mut_obj_add_str(row->doc, c, "message",
+                                  succeeded ? "The pod has completed successfully."
+                                            : "The pod failed.");
+}
+
 static bool
 put_row(struct mh_sb_row *row, const struct mh_sb_version *v, yyjson_mut_val *rows,
         const char *include)
 {
     yyjson_mut_val *r = yyjson_mut_arr_add_obj(row->doc, rows);
     yyjson_mut_val *cells = r ? yyjson_mut_obj_add_arr(row->doc, r, "cells") : NULL;
-    return cells && put_cells(row, v, cells) && put_object(row, r, include);
+    return cells && put_cells(row, v, cells) && put_ended(row, v, r) && put_object(row, r, include);
 }
 
 char *

@@ -62,6 +62,26 @@ mh_sb_cell_said(const struct mh_sb_row *row, const char *arg)
     return yyjson_mut_str(row->doc, yyjson_is_true(mh_sb_row_at(row->obj, arg)) ? "True" : "False");
 }
 
+/* What a bound claim holds. */
+yyjson_mut_val *
+mh_sb_cell_capacity(const struct mh_sb_row *row, const char *arg)
+{
+    const char *volume = mh_json_str(row->obj, "spec", "volumeName", NULL);
+    const char *size = yyjson_get_str(mh_sb_row_at(row->obj, arg));
+    return yyjson_mut_str(row->doc, !volume || !*volume ? "" : size ? size : "0");
+}
+
+/* "apps/v1/Deployment" */
+yyjson_mut_val *
+mh_sb_cell_param(const struct mh_sb_row *row, const char *arg)
+{
+    yyjson_val *kind = mh_sb_row_at(row->obj, arg);
+    char *text = kind ? mh_arena_printf(row->a, "%s/%s", mh_json_str(kind, "apiVersion", NULL),
+                                        mh_json_str(kind, "kind", NULL))
+                      : NULL;
+    return yyjson_mut_strcpy(row->doc, text ? text : "<unset>");
+}
+
 /* "cpu: 1/2, pods: 3/4" of a quota: what of its hard limits is used. arg "limit": those whose names
  * begin with limits, else the others. */
 yyjson_mut_val *

@@ -119,7 +119,7 @@ static const struct mh_sb_cell claims[] = {
     NAME,
     { "Status", "string", 0, mh_sb_cell_claim, "status.phase" },
     TEXT("Volume", "spec.volumeName|"),
-    TEXT("Capacity", "status.capacity.storage|"),
+    { "Capacity", "string", 0, mh_sb_cell_capacity, "status.capacity.storage" },
     { "Access Modes", "string", 0, mh_sb_cell_modes, "status.accessModes" },
     TEXT("StorageClass", "spec.storageClassName|"),
     TEXT("VolumeAttributesClass", "spec.volumeAttributesClassName|<unset>"),
@@ -189,7 +189,7 @@ static const struct mh_sb_cell webhooks[] = {
 static const struct mh_sb_cell policies[] = {
     NAME,
     { "Validations", "integer", 0, mh_sb_cell_count, "spec.validations" },
-    TEXT("ParamKind", "spec.paramKind.kind|<unset>"),
+    { "ParamKind", "string", 0, mh_sb_cell_param, "spec.paramKind" },
     AGE,
 };
 static const struct mh_sb_cell policy_bindings[] = {

@@ -138,7 +138,7 @@ def pod_changes(r, at=()):
         r, (c + (0, "image"), pick(r, "nginx:2", "nginx:3", 5)), (c + (0, "resources"), pick(r, {"requests": {"cpu": "10m"}}, {"limits": {"memory": "1Gi"}}, "x")),
         (c + (0, "env"), pick(r, [{"name": "X", "value": "y"}], [], "x")), (c + (0, "imagePullPolicy"), pick(r, "Never", "Always")),
         (c, pick(r, [], [{"name": "a", "image": "b"}])), (s + ("restartPolicy",), pick(r, "Never", "Always", "OnFailure")),
-        (s + ("terminationGracePeriodSeconds",), pick(r, 1, 30, "x")), (s + ("activeDeadlineSeconds",), 10), (s + ("hostname",), "ok"),
+        (s + ("terminationGracePeriodSeconds",), pick(r, 1, 30, "x")), (s + ("hostname",), "ok"), (s + ("activeDeadlineSeconds",), 10) if not at else (s + ("subdomain",), "sub"),
         (s + ("tolerations",), pick(r, [{"operator": "Exists"}], "x")), (s + ("nodeSelector",), {"a": "c"}), (s + ("securityContext",), {"runAsUser": 5}))
 
 
@@ -193,7 +193,7 @@ def make_secret(r, o):
 
 
 def change_secret(r):
-    return pick(r, (("data", "a"), pick(r, "Mg==", DEL, "no base64", "", None)), (("stringData", "x"), "y"), (("stringData",), {"a": "1", "q": ""}), (("type",), pick(r, "Opaque", "other", "")), (("data", "bad key"), "MQ=="), (("immutable",), pick(r, True, False)))
+    return pick(r, (("data", "a"), pick(r, "Mg==", DEL, "no base64", "", None)), (("stringData", "x"), "y"), (("stringData",), {"a": "1", "q": ""}), (("type",), pick(r, "Opaque", "other")), (("data", "bad key"), "MQ=="), (("immutable",), pick(r, True, False)))
 
 
 def make_service(r, o):
@@ -470,7 +470,7 @@ def make_slice(r, o):
 
 
 def change_slice(r):
-    return pick(r, (("addressType",), "X"), (("endpoints",), pick(r, [], [{"addresses": ["10.0.0.3"], "zone": "z"}], [{"addresses": []}], "x")),
+    return pick(r, (("addressType",), "X"), (("endpoints",), pick(r, [], [{"addresses": ["10.0.0.3"], "zone": "z", "conditions": {"ready": True}}], [{"addresses": [], "conditions": {}}], "x")),
                 (("ports",), pick(r, [], [{"port": 1}], 5)))
 
 
@@ -502,7 +502,7 @@ def change_quota(r):
 
 
 def make_hooks(r, o):
-    h = {"name": "a.example.com", "admissionReviewVersions": ["v1"], "sideEffects": "None", "clientConfig": pick(r, {"url": "https://127.0.0.1:1/x"}, {"service": {"name": "s", "namespace": "none-such"}}),
+    h = {"name": "a.example.com", "admissionReviewVersions": ["v1"], "sideEffects": "None", "clientConfig": once(r, "client", {"url": "https://127.0.0.1:1/x"}, {"service": {"name": "s", "namespace": "none-such"}}),
          "rules": [{"apiGroups": ["none.example.com"], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["nothings"]}]}
     maybe(r, h, .4, "failurePolicy", lambda: pick(r, "Ignore", "Fail"))
     maybe(r, h, .3, "timeoutSeconds", 3)
@@ -613,7 +613,7 @@ def make_widget(r, o):
     maybe(r, s, .3, "fixed", "f")
     maybe(r, s, .2, "low", 1)
     maybe(r, s, .2, "high", 5)
-    maybe(r, s, .2, "emb", {"apiVersion": "v1", "kind": "X", "metadata": {"name": "e"}, "z": 1})
+    maybe(r, s, .2, "emb", {"apiVersion": "v1", "kind": "X", "z": 1})
     maybe(r, s, .2, "unknown", {"gone": True})
     maybe(r, s, .1, "bytes", "AAAA")
     maybe(r, o, .2, "extra", 1)
@@ -627,7 +627,7 @@ def change_widget(r):
                 (("spec", "parts", 0, "n"), pick(r, 7, -2, 1e300, 0.1)), (("spec", "keyed"), pick(r, [{"port": 1}, {"port": 1, "protocol": "TCP"}], [{"port": 2, "v": "n"}], [{"protocol": "X"}])),
                 (("spec", "plain"), pick(r, [], [3], ["x"])), (("spec", "labels"), pick(r, {"a": "1", "b": "2", "c": "3", "d": "4"}, {"k": 1}, {"k": None}, {"n": "m"})), (("spec", "free", "other"), pick(r, {"a": None}, 1, [])),
                 (("spec", "atom"), pick(r, {"b": "2"}, {"a": "9", "c": "x"})), (("spec", "when"), pick(r, "yesterday", "2001-02-03T04:05:06Z")), (("spec", "fixed"), pick(r, "g", "f", DEL)),
-                (("spec", "low"), pick(r, 9, 1)), (("spec", "high"), pick(r, 0, 5)), (("spec", "emb"), pick(r, {"kind": "X"}, {"apiVersion": "v1", "kind": "Y", "metadata": {"name": "Bad Name", "bogus": 1}}, {"apiVersion": "v1", "kind": "Y", "metadata": {"labels": {"a": 1}}})),
+                (("spec", "low"), pick(r, 9, 1)), (("spec", "high"), pick(r, 0, 5)), (("spec", "emb"), pick(r, {"kind": "X"}, {"apiVersion": "v1", "kind": "Y", "q": [1]})),
                 (("spec", "unknown"), 1), (("spec",), pick(r, DEL, {}, None)), (("extra",), 2), (("status", "phase"), "Y"), (("spec", "bytes"), pick(r, "???", "BBBB")))
 
 
@@ -655,7 +655,7 @@ def make_crd(r, o):
 
 def change_crd(r):
     return pick(r, (("spec", "group"), pick(r, 5, "other.example.com")), (("spec", "versions", 0, "served"), pick(r, False, True)), (("spec", "versions", 0, "schema", "openAPIV3Schema", "properties", "spec", "properties", "new"), {"type": "string"}),
-                (("spec", "versions", 0, "schema", "openAPIV3Schema", "properties", "spec", "properties", "size", "minimum"), pick(r, 2, "x")), (("spec", "versions", 0, "additionalPrinterColumns"), [{"name": "Y", "type": "string", "jsonPath": ".spec.mode"}]),
+                (("spec", "versions", 0, "schema", "openAPIV3Schema", "properties", "spec", "properties", "size", "minimum"), 2), (("spec", "versions", 0, "additionalPrinterColumns"), [{"name": "Y", "type": "string", "jsonPath": ".spec.mode"}]),
                 (("spec", "versions", 0, "subresources"), pick(r, {"status": {}}, DEL)), (("spec", "names", "shortNames"), ["ok"]), (("spec", "scope"), pick(r, "X", "Cluster", "Namespaced")))
 
 
@@ -687,7 +687,7 @@ RBAC, ADM = "rbac.authorization.k8s.io", "admissionregistration.k8s.io"
 KINDS = [
     Kind("", "v1", "configmaps", "ConfigMap", True, make_configmap, change_configmap),
     Kind("", "v1", "secrets", "Secret", True, make_secret, change_secret, fields=["type=Opaque", "type!=Opaque"]),
-    Kind("", "v1", "services", "Service", True, make_service, change_service, status=[{"loadBalancer": {"ingress": [{"ip": "1.2.3.4"}]}}, {"loadBalancer": {}}, {
+    Kind("", "v1", "services", "Service", True, make_service, change_service, status=[{"loadBalancer": {}}, {
         "conditions": [{"type": "A", "status": "True", "reason": "r", "message": "", "lastTransitionTime": "2001-01-01T00:00:00Z"}]}], fields=["spec.type=ClusterIP", "spec.clusterIP=None"]),
     Kind("", "v1", "serviceaccounts", "ServiceAccount", True, make_account, change_account),
     Kind("", "v1", "pods", "Pod", True, make_pod, pod_changes, status=POD_STATUS, account=True,

@@ -298,8 +298,8 @@ class Run:
             out.append(e)
         if step["watch"] in ("none", "zero"):
             out = initial_sorted(out)
-        if step["path"].endswith("/customresourcedefinitions"):
-            out = last_of_generation(out)
+        if step["path"].endswith(("/customresourcedefinitions", "/namespaces")):
+            out = without_steps(out)
         for e in out:
             side.names.learn(e)
         return [side.names.value(e) for e in out]
@@ -345,16 +345,21 @@ def initial_sorted(events):
     return out + events[n:]
 
 
-def last_of_generation(events):
-    """A controller writes the status of CRDs, in steps of its own: of one generation only the last event counts."""
-    def of(e):
+def without_steps(events):
+    """Controllers write the status of CRDs and end namespaces and CRDs, in steps of their own: of one generation only
+    the first event counts, without its status, and of an end only the name."""
+    out, seen = [], set()
+    for e in events:
         o = e["object"]
         if o.get("kind") == "Table":
             o = (o.get("rows") or [{}])[0].get("object") or {}
         m = o.get("metadata") or {}
-        return m.get("uid"), m.get("generation"), e["type"] == "DELETED"
-    last = {of(e): i for i, e in enumerate(events)}
-    return [e for i, e in enumerate(events) if last[of(e)] == i]
+        ends = "deletionTimestamp" in m
+        key = (m.get("uid"), json.dumps([m.get("labels"), m.get("annotations"), o.get("spec") if o.get("kind") != "Namespace" else 0]) if not ends else "end", e["type"] == "DELETED")
+        if key not in seen:
+            seen.add(key)
+            out.append({"type": "DELETED" if ends else "THERE", "name": m.get("name"), "labels": m.get("labels")})
+    return [e for i, e in enumerate(out) if not i or out[i - 1] != e]
 
 
 def name_of(event):
