@@ -62,7 +62,7 @@ static bool
 repeats(const struct mh_record *old, const struct mh_record *rec)
 {
     return old && mh_str_eq(old->reason, rec->reason) && mh_str_eq(old->result, rec->result) &&
-           mh_str_eq(rec->actions, "[]");
+           mh_str_eq(rec->actions, "[]") && mh_str_eq(old->actions, "[]");
 }
 
 static size_t

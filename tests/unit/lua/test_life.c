@@ -400,6 +400,43 @@ TEST(a_deleted_key_is_told_with_who_decides_now)
     end();
 }
 
+static long
+resident_kib(void)
+{
+    long pages = 0, resident = 0;
+    FILE *f = fopen("/proc/self/statm", "re");
+    if (f && fscanf(f, "%ld %ld", &pages, &resident) != 2)
+        resident = 0;
+    if (f)
+        (void)fclose(f);
+    return resident * (sysconf(_SC_PAGESIZE) / 1024);
+}
+
+/* MH_RELOADS=10000 for the whole of it. */
+TEST(reloads_leave_no_memory_behind)
+{
+    const char *many = getenv("MH_RELOADS");
+    int n = many ? (int)strtol(many, NULL, 10) : 150;
+    struct mh_policy_figures f;
+    begin();
+    for (int i = 0; i < n / 5 + 20; i++)
+        put("web", "who", i % 2 ? GOOD : HOLDS, "");
+    long before = resident_kib();
+    for (int i = 0; i < n; i++) {
+        mh_arena_release(&arena);
+        mh_arena_init(&arena, (size_t)64 << 20);
+        put("web", "who", i % 2 ? GOOD : HOLDS, "");
+    }
+    long grown = resident_kib() - before;
+    mh_policies_figures(store, &f);
+    CHECK((int)f.activations >= n);
+    printf("# %d reloads, %ld KiB more\n", n, grown);
+#if !defined(__SANITIZE_ADDRESS__)
+    CHECK(grown <= 1024);
+#endif
+    end();
+}
+
 TEST(the_ring_is_bounded_and_repetitions_only_count)
 {
     struct mh_ring *r = mh_ring_new();

@@ -5,6 +5,8 @@
 #include "base/log.h"
 #include "harness/test.h"
 #include "io/loop.h"
+#include "lua/policy_ring.h"
+#include "net/crypto.h"
 #include "net/http_client.h"
 #include "operator/webhook.h"
 
@@ -16,6 +18,7 @@ static struct mh_webhook *webhook;
 static struct mh_policies *policies;
 static struct mh_pool *pool;
 static struct mh_clock a_clock;
+static struct mh_webhook_conf a_conf;
 static int status;
 
 static void
@@ -31,7 +34,6 @@ begin(void)
                                           NULL };
     static const char *const names[] = { "cluster", NULL };
     static const char *const worker[] = { MH_TEST_WORKER, "policy-worker", NULL };
-    static struct mh_webhook_conf conf;
     struct mh_err err = { .code = MH_OK };
     mh_log_set_fd(-1);
     base = mh_loop_new();
@@ -40,13 +42,13 @@ begin(void)
     http = mh_http_new(base);
     pool = mh_pool_new(base, &(struct mh_pool_options){ .argv = worker, .deadline_ms = 2000 });
     policies = mh_policies_new(base, pool, "moonherd-system", on_news, NULL);
-    conf = (struct mh_webhook_conf){ .groups = groups,
-                                     .names = names,
-                                     .env = "{\"default_image\":\"img:15\"}",
-                                     .policies = policies,
-                                     .mono_ns = a_clock.mono_ns,
-                                     .clock = a_clock.self };
-    CHECK_INT(mh_webhook_new(&conf, &webhook, &err), MH_OK);
+    a_conf = (struct mh_webhook_conf){ .groups = groups,
+                                       .names = names,
+                                       .env = "{\"default_image\":\"img:15\"}",
+                                       .policies = policies,
+                                       .mono_ns = a_clock.mono_ns,
+                                       .clock = a_clock.self };
+    CHECK_INT(mh_webhook_new(&a_conf, &webhook, &err), MH_OK);
     server = mh_server_new(base, "127.0.0.1", 0, NULL, &err);
     CHECK(server && mh_webhook_route(webhook, server));
 }
@@ -193,6 +195,113 @@ TEST(a_good_policy_is_let_through_and_so_is_what_is_no_policy)
     CHECK(mh_json_bool(r, false, "allowed", NULL));
     r = policy(LABELLED, "readme.txt", "this is no Lua");
     CHECK(mh_json_bool(r, false, "allowed", NULL));
+    end();
+}
+
+/* A review as the server sends it for a dry run. */
+static char *
+dry(const char *object)
+{
+    return mh_arena_printf(&arena,
+                           "{\"apiVersion\":\"admission.k8s.io/v1\",\"kind\":\"AdmissionReview\","
+                           "\"request\":{\"uid\":\"u\",\"operation\":\"UPDATE\",\"dryRun\":true,"
+                           "\"object\":%s}}",
+                           object);
+}
+
+static const char *
+warning(yyjson_val *response, size_t at)
+{
+    yyjson_val *v = yyjson_arr_get(yyjson_obj_get(response, "warnings"), at);
+    return v ? yyjson_get_str(v) : "none";
+}
+
+TEST(a_dry_run_of_a_policy_tells_what_recorded_decisions_would_have_become)
+{
+    static const char map[] =
+        "{\"metadata\":{\"name\":\"m\",\"namespace\":\"shop\",\"labels\":{\"moonherd.io/policy\":"
+        "\"\"}},\"data\":{\"failover.lua\":\"return policy 'failover/v1' { decide = function(ctx) "
+        "%s"
+        " return hold('Nobody') end }\"}}";
+    struct mh_taken like = { .point = "failover/v1",
+                             .ns = "shop",
+                             .cluster = "pg",
+                             .by = "built-in",
+                             .at_us = 1785578400000000,
+                             .input =
+                                 "{\"candidates\":[],\"cluster\":{\"name\":\"pg\"},\"now\":777,"
+                                 "\"reason\":\"r\"}",
+                             .answer = "{\"action\":\"hold\",\"at\":807,\"reason\":\"Wait\","
+                                       "\"until_s\":30}" };
+    begin();
+    mh_ring_add(mh_policies_ring(policies), &like);
+    yyjson_val *r = NULL;
+    for (int i = 0; i < 10 && !yyjson_obj_get(r, "warnings"); i++)
+        r = post("/validate-policy", dry(mh_arena_printf(&arena, map, "")));
+    CHECK(mh_json_bool(r, false, "allowed", NULL));
+    CHECK_STR(warning(r, 0), "failover.lua: 1 of 1 recorded decisions differ");
+    CHECK(strstr(warning(r, 1), "shop/pg at 2026-08-01T10:00:00Z (input ") != NULL);
+    CHECK(strstr(warning(r, 1), "reason: Wait -> Nobody") != NULL);
+    r = NULL;
+    for (int i = 0; i < 10 && !yyjson_obj_get(r, "warnings"); i++)
+        r = post("/validate-policy",
+                 dry(mh_arena_printf(&arena, map, "if ctx.now == 777 then error('boom') end")));
+    CHECK(strstr(warning(r, 0), "boom, on a recorded input of shop/pg") != NULL);
+    end();
+}
+
+static struct mh_foresee *foreseen;
+
+static void
+foresee(void *arg, struct mh_foresee *f)
+{
+    (void)arg;
+    foreseen = f;
+    CHECK(f->object != NULL);
+    if (mh_json_get(f->object, "spec", "fails", NULL))
+        mh_fail(&f->err, MH_E_UNAVAILABLE, "not now");
+    else
+        f->result = "{\"steps\":[]}";
+    f->done(f);
+}
+
+/* The value of the plan in the patch of a response. */
+static const char *
+plan_of(yyjson_val *response)
+{
+    const char *b64 = mh_json_str(response, "patch", NULL);
+    yyjson_val *patch = NULL;
+    size_t len = 0;
+    const char *bytes = b64 ? mh_base64_decode(&arena, b64, strlen(b64), &len) : NULL;
+    CHECK(bytes != NULL);
+    CHECK(bytes && mh_json_parse(&arena, bytes, len, &patch, NULL) == MH_OK);
+    yyjson_val *last = yyjson_arr_get_last(patch);
+    CHECK_STR(mh_json_str(last, "path", NULL), "/metadata/annotations/moonherd.io~1plan");
+    CHECK(yyjson_arr_size(patch) > 1); /* and the defaults */
+    return mh_json_str(last, "value", NULL);
+}
+
+TEST(a_dry_run_that_asks_for_it_is_answered_with_the_plan)
+{
+#define ASKS(spec)                                                                                 \
+    "{\"apiVersion\":\"postgresql.cnpg.io/v1\",\"kind\":\"Cluster\",\"metadata\":{\"name\":\"c\"," \
+    "\"namespace\":\"ns\",\"annotations\":{\"moonherd.io/plan\":\"requested\"}},\"spec\":" spec    \
+    "}"
+    static const char path[] = "/mutate-postgresql-cnpg-io-v1-cluster";
+    begin();
+    a_conf.foresee = foresee;
+    mh_webhook_free(webhook);
+    struct mh_err err;
+    CHECK_INT(mh_webhook_new(&a_conf, &webhook, &err), MH_OK);
+    mh_server_free(server);
+    server = mh_server_new(base, "127.0.0.1", 0, NULL, &err);
+    CHECK(server && mh_webhook_route(webhook, server));
+    CHECK_STR(plan_of(post(path, dry(ASKS(GOOD)))), "{\"steps\":[]}");
+    CHECK_STR(plan_of(post(path, dry(ASKS("{\"instances\":1,\"fails\":1}")))),
+              "{\"error\":\"not now\"}");
+    foreseen = NULL;
+    CHECK(mh_json_bool(post(path, review(ASKS(GOOD))), false, "allowed", NULL));
+    CHECK(foreseen == NULL); /* it was no dry run */
     end();
 }
 
