@@ -90,7 +90,7 @@ function t.always(time, fn, text) end
 ---@param c chaos.cluster
 ---@param timeout number|string?
 function t.settled(c, timeout) end
---- Rows that are sent half a second after `since`, or later, are acknowledged; records the pause.
+--- Rows that are sent half a second after `since` and the last fault, or later, are acknowledged; records the pause.
 ---@param load chaos.writer
 ---@param since number
 ---@param timeout number|string

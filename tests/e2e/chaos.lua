@@ -28,7 +28,11 @@ end
 operator.install()
 local ns = kube.namespace("chaos")
 local c = cluster.new(ns, "first")
-local moonherd = sh.root .. "/build/moonherd"
+-- The release if it is there: it is what the operator under test was made from.
+local moonherd = os.getenv("MOONHERD") or sh.root .. "/build/moonherd"
+if not sh.read(moonherd) then
+  moonherd = sh.root .. "/build/host/core/main/moonherd"
+end
 local base = { sh.lab, "exec", moonherd, "chaos", "run" }
 local more = { "--world", "cluster", "-n", ns, "--limit", tostring(LIMIT_S), "--faults",
   sh.root .. "/tests/lab/faults", "-o", "json" }
