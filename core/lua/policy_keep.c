@@ -82,6 +82,9 @@ keep(struct mh_policies *s, const struct mh_record_of *of, yyjson_val *key, yyjs
     yyjson_val *script = yyjson_obj_get(v, "script"), *good = yyjson_obj_get(v, "before");
     const char *id = mh_json_str(v, "rolledBack", "id", NULL);
     const char *why = mh_json_str(v, "rolledBack", "why", NULL);
+    const struct mh_map_of of_map = { .ns = (char *)(uintptr_t)of->namespace,
+                                      .name = (char *)(uintptr_t)of->name };
+    mh_policies_drop_kept(s, &of_map, yyjson_get_str(key)); /* of an earlier reading */
     struct mh_kept **at = &s->kept;
     int n = 0;
     for (; *at; at = &(*at)->next)
@@ -137,6 +140,7 @@ mh_policies_restore(struct mh_policies *s, const struct mh_record_of *of, yyjson
         for (struct mh_entry *e = m->entries; e; e = e->next)
             apply_kept(s, e);
     }
+    mh_policies_wake(s);
     return ok ? MH_OK
               : mh_fail(err, MH_E_NOMEM, "no memory for the policies kept of %s/%s", of->namespace,
                         of->name);

@@ -67,7 +67,7 @@ static void
 fall_back(struct mh_policies *s, struct mh_entry *e)
 {
     struct mh_kept *k = mh_policies_kept_of(s, e);
-    struct mh_version *v = k ? k->version : e->good;
+    struct mh_version *v = k && k->version ? k->version : e->good;
     if (e->active || e->check || !v || v == e->latest || !(e->refusal || e->fallen || e->ready))
         return;
     if (v->point[0]) /* checked in this life */

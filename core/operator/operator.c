@@ -89,6 +89,8 @@ on_leading(void *arg)
     mh_info("operator", "leading");
     op->leading = true;
     mh_policies_hold(op->policies, false);
+    if (op->noted) /* who led before may have rolled a policy back */
+        mh_notebook_read(&op->notebook);
     begin_work(op);
 }
 

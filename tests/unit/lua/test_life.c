@@ -304,6 +304,108 @@ TEST(after_a_restart_the_version_before_is_still_known)
     end();
 }
 
+TEST(who_takes_over_reads_the_records_again)
+{
+    yyjson_val *v = NULL;
+    struct mh_record_of of = { "web", "who", NULL };
+    begin();
+    put("web", "who", GOOD, "");
+    put("web", "who", UNSAFE_LATER, "");
+    CHECK(strstr(status, "\"state\":\"Active\"") != NULL);
+    /* Meanwhile the one that leads has met the violation; this one only hears of it. */
+    char *kept =
+        mh_arena_printf(&arena,
+                        "{\"failover.lua\":{\"rolledBack\":{\"id\":\"%s\",\"why\":\"it was "
+                        "bad\"}}}",
+                        store->maps->entries->latest->id);
+    CHECK(mh_json_parse(&arena, kept, strlen(kept), &v, NULL) == MH_OK);
+    for (int i = 0; i < 2; i++)
+        CHECK(mh_policies_restore(store, &of, v, NULL) == MH_OK);
+    settle();
+    CHECK(strstr(status, "\"state\":\"RolledBack\"") != NULL);
+    CHECK(strstr(status, "it was bad") != NULL);
+    CHECK_STR(ASK(777).answer, TURNED);
+    end();
+}
+
+TEST(of_many_edits_at_once_the_last_one_decides)
+{
+    begin();
+    for (int i = 0; i < 60; i++) {
+        struct mh_buf b;
+        yyjson_val *v = NULL;
+        const char *script = i == 59 ? GOOD : i % 3 ? HOLDS : POLICY("return promot()");
+        mh_buf_init(&b, 1 << 16);
+        mh_buf_str(&b, "{\"metadata\":{\"namespace\":\"web\",\"name\":\"who\",\"labels\":{"
+                       "\"moonherd.io/policy\":\"\"}},\"data\":{\"failover.lua\":");
+        mh_json_quote(&b, script, strlen(script));
+        mh_buf_str(&b, "}}");
+        CHECK(mh_json_parse(&arena, b.data, b.len, &v, NULL) == MH_OK);
+        mh_buf_release(&b);
+        CHECK(mh_policies_update(store, v, NULL) == MH_OK);
+        for (int k = 0; k < i % 7; k++) {
+            (void)event_base_loop(base, EVLOOP_ONCE | EVLOOP_NONBLOCK);
+            (void)usleep(300);
+        }
+    }
+    settle();
+    CHECK(strstr(status, "\"state\":\"Active\"") != NULL);
+    CHECK_STR(ASK(5).answer, TURNED);
+    end();
+}
+
+/* An edit, its replay, a decision, a rollback, with the n-th allocation failing; whether it came. */
+static bool
+live_with_failure(yyjson_val *map, yyjson_val *bad, int n)
+{
+    struct mh_decision d = { .point = "failover/v1",
+                             .namespace = "web",
+                             .cluster = "pg",
+                             .input =
+                                 "{\"candidates\":[],\"cluster\":{\"name\":\"pg\"},\"now\":777,"
+                                 "\"reason\":\"r\"}",
+                             .arena = &arena,
+                             .done = on_decided };
+    d.input_len = strlen(d.input);
+    open_store();
+    (void)ASK(6);
+    mh_mem_fail_after(n);
+    mh_policies_restored(store);
+    (void)mh_policies_update(store, map, NULL);
+    settle();
+    (void)mh_policies_update(store, bad, NULL);
+    settle();
+    done = false;
+    mh_policies_decide(store, &d);
+    CHECK(turn_until(&done));
+    settle();
+    bool failed = mh_mem_failed();
+    mh_mem_fail_after(-1);
+    return failed;
+}
+
+TEST(a_whole_life_gets_over_any_failed_allocation)
+{
+    yyjson_val *maps[2] = { NULL, NULL };
+    const char *scripts[] = { GOOD, UNSAFE_LATER };
+    begin();
+    for (int i = 0; i < 2; i++) {
+        struct mh_buf b;
+        mh_buf_init(&b, 1 << 16);
+        mh_buf_str(&b, "{\"metadata\":{\"namespace\":\"web\",\"name\":\"who\",\"labels\":{"
+                       "\"moonherd.io/policy\":\"\"}},\"data\":{\"failover.lua\":");
+        mh_json_quote(&b, scripts[i], strlen(scripts[i]));
+        mh_buf_str(&b, "}}");
+        CHECK(mh_json_parse(&arena, b.data, b.len, &maps[i], NULL) == MH_OK);
+        mh_buf_release(&b);
+    }
+    bool failed = true;
+    for (int n = 0; failed && n < 20000; n += n < 150 ? 1 : 41)
+        failed = live_with_failure(maps[0], maps[1], n);
+    CHECK(!failed);
+    end();
+}
+
 TEST(manual_waits_for_its_hash_and_shadow_only_watches)
 {
     char approve[200];
