@@ -240,7 +240,7 @@ on_policy(struct mh_request *req, void *arg)
         mh_reply_text(req, 400, err.msg);
         return;
     }
-    mh_webhook_policy(w->conf.policies, req, &review);
+    mh_webhook_policy(&w->conf, req, &review);
 }
 
 static bool

@@ -10,7 +10,9 @@ struct check;
 
 /* One review; lives on the request's arena, which lives until the reply. */
 struct checks {
+    const struct mh_webhook_conf *conf;
     struct mh_policies *policies;
+    int64_t began_ns;
     struct mh_request *req;
     struct mh_review review;
     struct check *list[MH_POLICY_SCRIPTS_MAX];
@@ -31,6 +33,9 @@ answer(struct checks *c, const char *message, yyjson_val *warnings)
 {
     struct mh_review_verdict verdict = { .message = message, .warnings = warnings };
     char *text = mh_review_answer(c->req->arena, &c->review, &verdict);
+    if (c->conf->on_review && c->n)
+        c->conf->on_review(c->conf->arg, c->review.dry_run ? "policy-dry-run" : "policy", !message,
+                           c->conf->mono_ns(c->conf->clock) - c->began_ns);
     if (text)
         mh_reply(c->req, 200, "application/json", text, strlen(text));
     else
@@ -182,15 +187,18 @@ add(struct checks *c, yyjson_val *data, const char *key, yyjson_val *script)
 }
 
 void
-mh_webhook_policy(struct mh_policies *policies, struct mh_request *req,
+mh_webhook_policy(const struct mh_webhook_conf *conf, struct mh_request *req,
                   const struct mh_review *review)
 {
+    struct mh_policies *policies = conf->policies;
     struct checks *c = mh_arena_alloc(req->arena, sizeof(*c));
     if (!c) {
         mh_reply_text(req, 500, "no memory for this review");
         return;
     }
+    c->conf = conf;
     c->policies = policies;
+    c->began_ns = conf->mono_ns(conf->clock);
     c->req = req;
     c->review = *review;
     yyjson_val *data = mh_json_get(review->object, "data", NULL);

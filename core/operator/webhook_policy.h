@@ -6,8 +6,8 @@
 
 #define MH_POLICY_SCRIPTS_MAX 32
 
-/* Answers req, now or when the last check is over. */
-void mh_webhook_policy(struct mh_policies *policies, struct mh_request *req,
+/* Answers req, now or when the last check is over; a dry run after the replay too. */
+void mh_webhook_policy(const struct mh_webhook_conf *conf, struct mh_request *req,
                        const struct mh_review *review);
 
 #endif
