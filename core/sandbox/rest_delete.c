@@ -290,7 +290,10 @@ answer_state(struct mh_sb_op *op, const struct mh_sb_obj *o)
     char *text = op->dry_run && op->obj ? mh_json_mut_text(op->arena, op->obj, &len)
                                         : mh_sb_obj_text(op->arena, op->t.v, o, &len);
     op->synced = op->dry_run ? 0 : o->version;
-    mh_sb_answer_object(op->api, op->req, op->t.v, text, len, 200);
+    if (op->evicting)
+        mh_sb_status(op->req, 201, NULL, NULL, NULL, NULL);
+    else
+        mh_sb_answer_object(op->api, op->req, op->t.v, text, len, 200);
 }
 
 static void
