@@ -65,6 +65,11 @@ mh_sb_crd_validate(struct mh_sb_api *api, yyjson_val *crd, yyjson_val *old,
     const char *plural = mh_json_str(spec, "names", "plural", NULL);
     char *want = group && plural ? mh_arena_printf(causes->arena, "%s.%s", plural, group) : NULL;
     (void)api;
+    const char *scope = mh_json_str(spec, "scope", NULL);
+    if (scope && strcmp(scope, "Cluster") != 0 && strcmp(scope, "Namespaced") != 0)
+        mh_sb_cause_add(causes, "FieldValueNotSupported", "spec.scope",
+                        "Unsupported value: \"%s\": supported values: \"Cluster\", \"Namespaced\"",
+                        scope);
     if (want && !old && !mh_str_eq(name, want))
         mh_sb_cause_add(causes, "FieldValueInvalid", "metadata.name",
                         "Invalid value: \"%s\": must be spec.names.plural+\".\"+spec.group",

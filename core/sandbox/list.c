@@ -424,8 +424,8 @@ mh_sb_list(struct mh_sb_api *api, struct mh_sb_req *req, struct mh_sb_place *t)
     struct mh_sb_table *table = t->r->table;
     struct items then = { 0 };
     bool gone = false;
-    if (!mh_sb_include_ok(req, t->q.include_object) || !read_options(api, req, &t->q, &p) ||
-        !mh_sb_select_parse(req, req->arena, t, &s) || !read_page(api, req, &t->q, &p))
+    if (!read_options(api, req, &t->q, &p) || !mh_sb_select_parse(req, req->arena, t, &s) ||
+        !read_page(api, req, &t->q, &p) || !mh_sb_include_ok(req, t->q.include_object))
         return;
     if (!p.exact || p.version >= table->changed) {
         list_of(api, req, t, &s, &p, &(struct items){ table->items, table->len });

@@ -359,7 +359,7 @@ serve_resource(struct mh_sb_api *api, struct mh_sb_req *req, struct mh_sb_place 
     } else if (*t->at.subresource && !op->status) {
         if (mh_sb_subresource(op))
             return;
-        not_there(req, t->r->custom);
+        not_there(req, t->r->custom && strcmp(t->at.subresource, "scale") != 0);
     } else if (!method_known(t) || (op->status && (strcmp(t->at.verb, "create") == 0 ||
                                                    strcmp(t->at.verb, "delete") == 0))) {
         mh_sb_no_method(req);

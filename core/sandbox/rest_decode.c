@@ -31,7 +31,7 @@ bad_patch(struct mh_sb_op *op, const char *why)
     if (is_strategic(op)) {
         mh_sb_go_print(op->arena, &b, op->body);
     } else {
-        yyjson_val *obj = mh_sb_freeze(op->arena, op->obj);
+        yyjson_val *obj = op->patched ? op->patched : mh_sb_freeze(op->arena, op->obj);
         char *text = obj ? mh_sb_go_json(op->arena, obj) : NULL;
         mh_buf_str(&b, text ? text : "");
     }
@@ -196,9 +196,19 @@ fill(struct mh_sb_op *op)
 static bool
 check_types(struct mh_sb_op *op)
 {
-    if (op->t.r->custom)
-        return true;
     yyjson_val *obj = mh_sb_freeze(op->arena, op->obj);
+    if (op->t.r->custom) {
+        const char *bad = mh_sb_type_error(
+            op->api, op->arena,
+            mh_sb_kinds_component(&op->api->kinds,
+                                  "io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta"),
+            "ObjectMeta", yyjson_obj_get(obj, "metadata"), false);
+        if (!bad || op->verb == MH_SB_PATCH)
+            return true;
+        mh_sb_bad_request(op->req, "%s in version \"%s\" cannot be handled as a %s: %s",
+                          op->t.r->kind, op->t.v->name, op->t.r->kind, bad);
+        return false;
+    }
     bool strategic = is_strategic(op);
     const char *why =
         obj ? mh_sb_type_error(op->api, op->arena, op->t.v->schema, op->t.r->kind, obj, strategic)
@@ -269,6 +279,8 @@ mh_sb_decode(struct mh_sb_op *op)
     yyjson_mut_val *managed = yyjson_mut_obj_get(meta, "managedFields");
     if (yyjson_mut_is_arr(managed) && yyjson_mut_arr_size(managed) == 0)
         (void)yyjson_mut_arr_add_obj(op->doc, managed); /* the same: forgets all owners */
+    if (op->verb == MH_SB_PATCH && mh_str_eq(op->t.q.field_validation, "Strict"))
+        op->patched = mh_sb_freeze(op->arena, op->obj);
     if (!op->apply && !shape(op))
         return false;
     if (!check_name(op, mh_sb_mobj(op->doc, op->obj, "metadata")))

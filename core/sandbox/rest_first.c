@@ -345,9 +345,41 @@ drop_node_ports(struct mh_sb_op *op)
         mh_sb_mdel(yyjson_mut_arr_get(ports, i), "nodePort");
 }
 
+/* Services by name have no policy; headless ones know no affinity. */
+static void
+service_oddities(struct mh_sb_op *op)
+{
+    yyjson_mut_val *spec = mh_sb_mobj(op->doc, op->obj, "spec");
+    const char *affinity = mh_sb_mstr(spec, "sessionAffinity", NULL);
+    if (mh_str_eq(mh_sb_mstr(spec, "type", NULL), "ExternalName"))
+        mh_sb_mdel(spec, "internalTrafficPolicy");
+    if (mh_str_eq(mh_sb_mstr(spec, "clusterIP", NULL), "None") && affinity &&
+        strcmp(affinity, "None") != 0)
+        mh_sb_warn(op->req, "spec.SessionAffinity is ignored for headless services");
+}
+
+/* Of the secrets of an account only the names stay. */
+static bool
+account_secrets(struct mh_sb_op *op)
+{
+    yyjson_mut_val *list = yyjson_mut_obj_get(op->obj, "secrets");
+    for (size_t i = 0; i < yyjson_mut_arr_size(list); i++) {
+        yyjson_mut_val *s = yyjson_mut_arr_get(list, i);
+        const char *name = mh_sb_mstr(s, "name", NULL);
+        yyjson_mut_obj_clear(s);
+        if (name && !mh_sb_mset_str(op->doc, s, "name", name))
+            return false;
+    }
+    return true;
+}
+
 bool
 mh_sb_next_spec(struct mh_sb_op *op)
 {
+    if (mh_sb_is_kind(op, "ServiceAccount"))
+        return account_secrets(op);
+    if (mh_sb_is_kind(op, "Service") && !op->status)
+        service_oddities(op);
     if (mh_sb_is_kind(op, "Namespace") && !op->finalizing)
         return same(op, "finalizers");
     if (mh_sb_is_kind(op, "Service") && !op->status)

@@ -8,12 +8,22 @@
 
 /* --- field ownership ------------------------------------------------------------------------- */
 
+/* Built-in kinds whose status is all that a status update changes. */
+static bool
+resets_meta(const struct mh_sb_op *op)
+{
+    const char *kind = op->t.r->kind;
+    return !op->t.r->custom && (strcmp(kind, "ValidatingAdmissionPolicy") == 0 ||
+                                strcmp(kind, "CustomResourceDefinition") == 0);
+}
+
 static bool
 write_of(struct mh_sb_op *op, struct mh_sb_write *w)
 {
     static const char *const main_of_status[] = { "status", NULL };
     static const char *const status_of_main[] = { "spec", NULL };
     static const char *const status_of_deployment[] = { "spec", "metadata.labels", NULL };
+    static const char *const status_of_reset[] = { "spec", "metadata", NULL };
     bool deployment = !op->t.r->custom && strcmp(op->t.r->kind, "Deployment") == 0;
     char now[40];
     mh_sb_now(op->api, now);
@@ -29,7 +39,8 @@ write_of(struct mh_sb_op *op, struct mh_sb_write *w)
                                .force = mh_sb_is_true(op->t.q.force),
                                .live = op->old,
                                .applied = op->sub && op->verb == MH_SB_PATCH && mh_sb_is_apply(op),
-                               .reset = op->status && deployment         ? status_of_deployment
+                               .reset = op->status && resets_meta(op)    ? status_of_reset
+                                        : op->status && deployment       ? status_of_deployment
                                         : op->status                     ? status_of_main
                                         : op->t.v->traits & MH_SB_STATUS ? main_of_status
                                                                          : NULL };
@@ -70,10 +81,11 @@ declared(struct mh_sb_op *op)
         mh_buf_printf(&b, "%s.%s: field not declared in schema", dropped.count > 1 ? "\n  " : "",
                       dropped.items[i]);
     const char *ns = mh_sb_mstr(op->obj, "metadata", "namespace", NULL);
+    const char *name = mh_sb_mstr(op->obj, "metadata", "name", NULL);
     mh_sb_refuse(op->req, 500, NULL,
                  mh_arena_printf(op->arena,
                                  "failed to create typed patch object (%s/%s; %s%s, Kind=%s): %s%s",
-                                 ns ? ns : "", op->t.at.name, op->t.r->group[0] ? "" : "/",
+                                 ns ? ns : "", name ? name : "", op->t.r->group[0] ? "" : "/",
                                  op->t.v->api_version, op->t.r->kind,
                                  dropped.count > 1 ? "errors:" : "", mh_buf_text(&b)));
     mh_buf_release(&b);
@@ -194,6 +206,14 @@ mh_sb_prepare_create(struct mh_sb_op *op)
 {
     yyjson_mut_val *meta = mh_sb_mobj(op->doc, op->obj, "metadata");
     const char *uid = mh_sb_mstr(meta, "uid", NULL);
+    if (op->verb == MH_SB_PATCH && uid && *uid) {
+        mh_sb_conflict(op->req, op->t.r, op->t.at.name,
+                       mh_arena_printf(op->arena,
+                                       "uid mismatch: the provided object specified uid %s, and no "
+                                       "existing object was found",
+                                       uid));
+        return false;
+    }
     if (op->verb != MH_SB_CREATE && uid && *uid) {
         mh_sb_conflict(op->req, op->t.r, op->t.at.name,
                        mh_arena_printf(op->arena,
@@ -321,8 +341,7 @@ only_status(struct mh_sb_op *op)
     else
         mh_sb_mdel(next, "status");
     yyjson_mut_val *to = yyjson_mut_obj_get(next, "metadata");
-    if (op->t.r->custom || strcmp(op->t.r->kind, "ValidatingAdmissionPolicy") == 0 ||
-        strcmp(op->t.r->kind, "CustomResourceDefinition") == 0) {
+    if (op->t.r->custom || resets_meta(op)) {
         yyjson_mut_val *fields = yyjson_mut_obj_get(meta, "managedFields");
         if (fields)
             mh_sb_mset(op->doc, to, "managedFields", yyjson_mut_val_mut_copy(op->doc, fields));
@@ -351,10 +370,10 @@ keep_status(struct mh_sb_op *op)
 }
 
 static bool
-same_annotations(struct mh_sb_op *op, yyjson_mut_val *meta)
+same_texts(struct mh_sb_op *op, yyjson_mut_val *meta, const char *field)
 {
-    yyjson_mut_val *now = yyjson_mut_obj_get(meta, "annotations");
-    yyjson_val *old = mh_json_get(op->old, "metadata", "annotations", NULL);
+    yyjson_mut_val *now = yyjson_mut_obj_get(meta, field);
+    yyjson_val *old = mh_json_get(op->old, "metadata", field, NULL);
     if (!yyjson_mut_obj_size(now) || !yyjson_obj_size(old))
         return yyjson_mut_obj_size(now) == yyjson_obj_size(old);
     return mh_sb_equal(mh_sb_freeze(op->arena, now), old);
@@ -369,7 +388,9 @@ count_generation(struct mh_sb_op *op, yyjson_mut_val *meta)
     if (!same_spec(op) && strcmp(op->t.r->kind, "PriorityClass") != 0)
         generation++;
     else if (strcmp(op->t.r->kind, "Deployment") == 0 && !op->t.r->custom && !op->status &&
-             !same_annotations(op, meta))
+             !same_texts(op, meta, "annotations"))
+        generation++;
+    else if (strcmp(op->t.r->kind, "EndpointSlice") == 0 && !same_texts(op, meta, "labels"))
         generation++;
     return mh_sb_mset(op->doc, meta, "generation", yyjson_mut_sint(op->doc, generation));
 }

@@ -396,7 +396,7 @@ mh_sb_write(struct mh_sb_op *op)
     }
     if (ok && op->verb == MH_SB_CREATE)
         ok = name_created(op);
-    op->force_create = op->verb == MH_SB_UPDATE && mh_sb_creates_on_update(op->t.r) && !op->status;
+    op->force_create = op->verb == MH_SB_UPDATE && mh_sb_creates_on_update(op->t.r);
     op->key =
         ok ? mh_sb_key(op->arena, op->t.r->namespaced ? op->t.at.ns : NULL, op->t.at.name) : NULL;
     if (!op->key) {

@@ -415,8 +415,7 @@ def change_job(r):
     return pick(r, (("spec", "backoffLimit"), pick(r, 1, "x")), (("spec", "parallelism"), pick(r, 5, 0)), (("spec", "suspend"), pick(r, True, False)), (("spec", "ttlSecondsAfterFinished"), pick(r, 9, DEL)), (("spec", "activeDeadlineSeconds"), 7))
 
 
-JOB_STATUS = [{"active": 1, "startTime": "2001-01-01T00:00:00Z"}, {"succeeded": 1}, {"failed": 2, "conditions": [{"type": "Suspended", "status": "True"}]},
-              {"active": 1, "ready": 1, "terminating": 0}]
+JOB_STATUS = [{"active": 1, "startTime": "2001-01-01T00:00:00Z"}, {"active": 2, "ready": 1, "terminating": 0, "startTime": "2001-01-01T00:00:00Z"}]
 
 
 def make_cronjob(r, o):
@@ -536,7 +535,7 @@ def change_vap(r):
 
 
 def make_vap_binding(r, o):
-    o["spec"] = {"policyName": "none-such.example.com", "validationActions": [pick(r, "Deny", "Warn", "Audit")]}
+    o["spec"] = {"policyName": "none-such.example.com", "validationActions": [once(r, "action", "Deny", "Warn", "Audit")]}
     maybe(r, o["spec"], .3, "matchResources", {"namespaceSelector": {"matchLabels": {"none": "such"}}})
 
 

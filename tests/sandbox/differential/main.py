@@ -130,6 +130,7 @@ def main():
     p.add_argument("--show", type=int, default=10, help="how many differing sequences are shown")
     p.add_argument("--full", action="store_true", help="show whole answers")
     p.add_argument("--json", help="write the figures there")
+    p.add_argument("--known", metavar="FILE", help="figures of a run without a defect: end at the first sequence that differs here only")
     p.add_argument("--processes", type=int, default=3)
     p.add_argument("--threads", type=int, default=8)
     o = p.parse_args()
@@ -178,7 +179,18 @@ def compare(o, processes, t0):
     if o.only:
         wanted = set(int(x) for x in o.only.split(","))
         sequences = [s for s in sequences if s["id"] in wanted]
-    results = runner.run_all(sequences, real, ours, o.processes, o.threads, o.keep_going)
+    known = None
+    if o.known:
+        with open(o.known) as f:
+            known = set(json.load(f)["ids"])
+    results = runner.run_all(sequences, real, ours, o.processes, o.threads, o.keep_going,
+                             (lambda r: bool(r[3]) and r[0] not in known) if known is not None else None)
+    if known is not None:
+        found = [r for r in results if r[3] and r[0] not in known]
+        for r in found[:1]:
+            show(r, o.full)
+        log("%d sequences, %.1f s" % (len(results), time.monotonic() - t0))
+        return 0 if found else 1
     bad = [r for r in results if r[3]]
     steps = sum(r[1] for r in results)
     used = collections.Counter(u for r in results for u in r[2])
@@ -199,7 +211,7 @@ def compare(o, processes, t0):
         rc |= print_coverage(table)
     if o.json:
         with open(o.json, "w") as f:
-            json.dump({"seed": o.seed, "sequences": len(results), "requests": steps, "differing": len(bad), "rules": dict(used), "seconds": round(time.monotonic() - t0, 1)}, f)
+            json.dump({"seed": o.seed, "sequences": len(results), "requests": steps, "differing": len(bad), "ids": [r[0] for r in bad], "rules": dict(used), "seconds": round(time.monotonic() - t0, 1)}, f)
     return rc or (1 if bad else 0)
 
 

@@ -12,6 +12,7 @@ TIMES = re.compile(r"20[2-9]\d-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z")
 UID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 NUMBER = re.compile(r"\b\d{2,}\b")
 SEEN = re.compile(r'(?:\\"resourceVersion\\":\\"|ResourceVersion in object meta: |in record \()(\d{2,})')
+ACCESS = re.compile(r"kube-api-access-[a-z0-9]{5}")
 AGE = re.compile(r"^(\d+[smh])+$")
 MESSAGES = ("message", "note")
 
@@ -48,6 +49,7 @@ class Names:
                 self.version(m.group(1))
             s = NUMBER.sub(lambda m: self.versions.get(m.group(0), m.group(0)), s)
             s = TIMES.sub("<time>", s)
+            s = ACCESS.sub("kube-api-access-drawn", s)
         return s
 
     def learn(self, v):
