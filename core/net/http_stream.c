@@ -1,6 +1,11 @@
+#include <event2/http.h>
+#include <event2/http_struct.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "net/http_server_in.h"
+
+#define PIECE ((size_t)16000)
 
 struct mh_stream {
     struct mh_server *server;
@@ -10,7 +15,8 @@ struct mh_stream {
     struct mh_stream **at;
     void (*on_close)(void *arg);
     void *arg;
-    bool dead; /* nothing is sent any more */
+    size_t room; /* in the last piece of what is queued */
+    bool dead;   /* nothing is sent any more */
 };
 
 static struct bufferevent *
@@ -127,6 +133,30 @@ mh_stream_queued(const struct mh_stream *st)
     return bev ? evbuffer_get_length(bufferevent_get_output(bev)) : 0;
 }
 
+/* As evhttp_send_reply_chunk would, but what is sent in one turn of the loop lies in one piece: each
+ * piece is a TLS record and a packet of its own. */
+static bool
+add_chunk(struct mh_stream *st, const char *text, size_t len)
+{
+    char head[24];
+    struct evbuffer *out = bufferevent_get_output(bev_of(st));
+    struct evbuffer_iovec v;
+    int n = st->ev->chunked ? snprintf(head, sizeof(head), "%zx\r\n", len) : 0;
+    size_t end = n ? 2 : 0;
+    size_t total = (size_t)n + len + end;
+    bool fits = evbuffer_get_length(out) && st->room >= total;
+    if (evbuffer_reserve_space(out, (ev_ssize_t)(fits || total > PIECE ? total : PIECE), &v, 1) !=
+        1)
+        return false;
+    char *at = v.iov_base;
+    memcpy(at, head, (size_t)n);
+    memcpy(at + n, text, len);
+    memcpy(at + (size_t)n + len, "\r\n", end);
+    st->room = v.iov_len - total;
+    v.iov_len = total;
+    return evbuffer_commit_space(out, &v, 1) == 0;
+}
+
 bool
 mh_stream_send(struct mh_stream *st, const char *text, size_t len)
 {
@@ -137,13 +167,8 @@ mh_stream_send(struct mh_stream *st, const char *text, size_t len)
         die(st);
         return false;
     }
-    struct evbuffer *b = len ? evbuffer_new() : NULL;
-    if (len && (!b || evbuffer_add(b, text, len) != 0))
+    if (len && !add_chunk(st, text, len))
         die(st); /* a line lost in the middle would be worse */
-    else if (len)
-        evhttp_send_reply_chunk(st->ev, b);
-    if (b)
-        evbuffer_free(b);
     return !st->dead;
 }
 

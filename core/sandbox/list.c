@@ -230,12 +230,37 @@ struct found {
     size_t rest; /* how many follow, when nothing is selected */
 };
 
-/* Is this key in the namespace that is listed? */
-static bool
-in_range(const struct mh_sb_select *s, const char *key)
+/* Index of the first key that is not before ns + end. */
+static size_t
+seek(struct mh_sb_obj *const *items, size_t len, const char *ns, char end)
 {
-    size_t n = s->ns ? strlen(s->ns) : 0;
-    return !s->ns || (strncmp(key, s->ns, n) == 0 && key[n] == '/');
+    size_t n = strlen(ns);
+    size_t lo = 0;
+    size_t hi = len;
+    while (lo < hi) {
+        size_t mid = lo + (hi - lo) / 2;
+        int c = strncmp(items[mid]->key, ns, n);
+        if (c < 0 || (c == 0 && (unsigned char)items[mid]->key[n] < (unsigned char)end))
+            lo = mid + 1;
+        else
+            hi = mid;
+    }
+    return lo;
+}
+
+/* Nothing but a namespace and a page is selected: no object is looked at. */
+static bool
+collect_all(struct mh_sb_obj *const *items, size_t from, size_t to, size_t limit, struct found *f)
+{
+    size_t n = limit && limit < to - from ? limit : to - from;
+    f->items = mh_malloc((n + 1) * sizeof(struct mh_sb_obj *));
+    for (; f->items && f->n < n; f->n++) {
+        f->items[f->n] = items[from + f->n];
+        f->bytes += items[from + f->n]->len;
+    }
+    f->rest = to - from - n;
+    f->more = f->rest > 0;
+    return f->items != NULL;
 }
 
 static bool
@@ -245,13 +270,17 @@ collect(struct mh_sb_obj *const *items, size_t len, const struct mh_sb_select *s
     struct mh_arena scratch;
     mh_arena_init(&scratch, SCRATCH_MAX);
     bool selective = s->nlabels || s->nfields;
-    f->items = mh_malloc((len + 1) * sizeof(struct mh_sb_obj *));
-    for (size_t i = 0; f->items && i < len; i++) {
+    size_t from = s->ns ? seek(items, len, s->ns, '/') : 0;
+    size_t to = s->ns ? seek(items, len, s->ns, '/' + 1) : len;
+    for (; p->start && from < to && strcmp(items[from]->key, p->start) <= 0; from++)
+        ;
+    if (!selective && !s->name)
+        return collect_all(items, from, to, p->limit, f);
+    f->items = mh_malloc((to - from + 1) * sizeof(struct mh_sb_obj *));
+    for (size_t i = from; f->items && i < to; i++) {
         yyjson_val *value = NULL;
-        if (p->start && strcmp(items[i]->key, p->start) <= 0)
-            continue;
         if (p->limit && f->n == p->limit && selective) { /* whether or not it matches */
-            f->more = in_range(s, items[i]->key);
+            f->more = true;
             break;
         }
         bool match = mh_sb_select_match(s, &scratch, items[i], &value);
