@@ -2,7 +2,7 @@
 return scenario "api-stale" {
   about = "reads of the API are answered as they were, 30 % of all events is lost, and the primary's node goes",
   covers = array { "A6", "A8", "A9", "A10" },
-  params = { cluster = str, rto = duration "60s", percent = int(30) },
+  params = { cluster = str, rto = duration "150s", percent = int(30) },
   needs = array { "chaos:api", "chaos:power:Node", "pg:query" },
   defence = { flush = "a commit is answered before it is on a disk (synchronous_commit = off)" },
   run = function(t)

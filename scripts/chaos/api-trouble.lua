@@ -2,7 +2,7 @@
 return scenario "api-trouble" {
   about = "the API server is slow, throttles, answers conflicts and errors while the primary's pod is lost",
   covers = array { "A2", "A3", "A4", "A5" },
-  params = { cluster = str, rto = duration "60s", percent = int(30) },
+  params = { cluster = str, rto = duration "90s", percent = int(30) },
   needs = array { "chaos:api", "chaos:delete:Pod", "pg:query" },
   defence = { flush = "a commit is answered before it is on a disk (synchronous_commit = off)" },
   run = function(t)

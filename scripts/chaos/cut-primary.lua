@@ -2,7 +2,7 @@
 return scenario "cut-primary" {
   about = "the primary is cut from everybody but its clients; it acknowledges nothing that is lost, and stops itself",
   covers = array { "C1", "C8", "C9", "D10" },
-  params = { cluster = str, rto = duration "60s", stop = duration "15s" },
+  params = { cluster = str, rto = duration "90s", stop = duration "30s" },
   needs = array { "chaos:partition:Pod", "pg:query" },
   defence = { async = "no synchronous replication: a primary answers commits by itself" },
   run = function(t)

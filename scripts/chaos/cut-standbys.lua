@@ -2,7 +2,7 @@
 return scenario "cut-standbys" {
   about = "the primary is cut from all its standbys: no commit is answered that only it has; then writes go on",
   covers = array { "C3", "C12", "I18" },
-  params = { cluster = str, for_ = duration "8s", rto = duration "45s" },
+  params = { cluster = str, for_ = duration "8s", rto = duration "90s" },
   needs = array { "chaos:partition:Pod", "pg:query" },
   defence = { async = "no synchronous replication: a primary answers commits by itself" },
   run = function(t)

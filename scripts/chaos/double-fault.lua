@@ -2,7 +2,7 @@
 return scenario "double-fault" {
   about = "the nodes of the primary and of one standby are lost; the third waits for the second, and nothing is lost",
   covers = array { "D15", "D1", "B7", "I6" },
-  params = { cluster = str, for_ = duration "15s", rto = duration "90s" },
+  params = { cluster = str, for_ = duration "15s", rto = duration "150s" },
   needs = array { "chaos:power:Node", "pg:query" },
   defence = { async = "no synchronous replication: whoever is left may be elected" },
   run = function(t)

@@ -2,7 +2,7 @@
 return scenario "freeze-primary" {
   about = "every process of the primary stands still until another is elected; awake again it acknowledges nothing",
   covers = array { "D5", "D9", "C9", "I1" },
-  params = { cluster = str, rto = duration "45s" },
+  params = { cluster = str, rto = duration "90s" },
   needs = array { "chaos:freeze:Pod", "pg:query" },
   defence = { async = "no synchronous replication: a primary answers commits by itself" },
   run = function(t)

@@ -2,7 +2,7 @@
 return scenario "manager-kill" {
   about = "the primary's instance manager gets SIGKILL; no process of PostgreSQL outlives it, no row is lost",
   covers = array { "D7", "B1", "F4" },
-  params = { cluster = str, rto = duration "30s" },
+  params = { cluster = str, rto = duration "60s" },
   needs = array { "chaos:kill:Pod", "pg:query" },
   defence = { flush = "a commit is answered before it is on a disk (synchronous_commit = off)" },
   run = function(t)

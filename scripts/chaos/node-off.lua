@@ -2,7 +2,7 @@
 return scenario "node-off" {
   about = "the primary's node loses its power; another instance takes over, the old one comes back as a standby",
   covers = array { "D1", "D4", "C9" },
-  params = { cluster = str, rto = duration "60s" },
+  params = { cluster = str, rto = duration "150s" },
   needs = array { "chaos:power:Node", "pg:query" },
   defence = { flush = "a commit is answered before it is on a disk (synchronous_commit = off)" },
   run = function(t)

@@ -2,7 +2,7 @@
 return scenario "operator-down" {
   about = "without an operator a crashed primary serves again by itself, and a pod that is lost loses nothing",
   covers = array { "B1", "B2", "F1", "I21" },
-  params = { cluster = str, rto = duration "15s", operator = str "moonherd-operator",
+  params = { cluster = str, rto = duration "45s", operator = str "moonherd-operator",
              operator_namespace = str "moonherd-system" },
   needs = array { "chaos:scale:Deployment", "chaos:kill:Pod", "pg:query" },
   defence = { flush = "a commit is answered before it is on a disk (synchronous_commit = off)" },

@@ -2,7 +2,7 @@
 return scenario "pod-delete" {
   about = "the primary's pod dies and is deleted by force; its name comes back as another pod, no row is lost",
   covers = array { "H2", "A11", "D14" },
-  params = { cluster = str, rto = duration "30s" },
+  params = { cluster = str, rto = duration "60s" },
   needs = array { "chaos:delete:Pod", "pg:query" },
   defence = { flush = "a commit is answered before it is on a disk (synchronous_commit = off)" },
   run = function(t)

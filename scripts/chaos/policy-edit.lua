@@ -18,7 +18,7 @@ local LOOP = [[
 return scenario "policy-edit" {
   about = "a policy says who is next and is obeyed; one that loops for ever delays nothing; both edited under load",
   covers = array { "B4", "B5", "B6", "I20" },
-  params = { cluster = str, rto = duration "60s" },
+  params = { cluster = str, rto = duration "150s" },
   needs = array { "chaos:power:Node", "k8s:write:ConfigMap", "pg:query" },
   defence = { policy = "the ConfigMap is not labelled as a policy" },
   run = function(t)

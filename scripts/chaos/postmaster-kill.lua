@@ -2,7 +2,7 @@
 return scenario "postmaster-kill" {
   about = "the primary's postmaster gets SIGKILL; writes go on and no acknowledged row is missing",
   covers = array { "F1", "F4", "D6", "I2" },
-  params = { cluster = str, rounds = int(2), rto = duration "15s" },
+  params = { cluster = str, rounds = int(2), rto = duration "45s" },
   needs = array { "chaos:kill:Pod", "pg:query" },
   defence = { flush = "a commit is answered before it is on a disk (synchronous_commit = off)" },
   run = function(t)

@@ -2,7 +2,7 @@
 return scenario "slow-network" {
   about = "bytes between the primary and its standbys take longer: no failover; the primary's pod is lost: no lost row",
   covers = array { "C7", "E11", "I18" },
-  params = { cluster = str, ms = int(150), for_ = duration "6s", rto = duration "45s" },
+  params = { cluster = str, ms = int(150), for_ = duration "6s", rto = duration "150s" },
   needs = array { "chaos:slow:Pod", "chaos:power:Node", "pg:query" },
   defence = { async = "no synchronous replication: a primary answers commits by itself" },
   run = function(t)
