@@ -55,6 +55,9 @@ struct mh_act_env {
     int64_t certificate_s; /* how long certificates hold; 0: 90 days */
     /* Every answer of the API server, for metrics; may be NULL. */
     void (*on_call)(void *arg, const char *method, int status);
+    /* An event is told of this object; may be NULL. */
+    void (*on_event)(void *arg, yyjson_val *object, const char *type, const char *reason,
+                     const char *note);
     void *arg;
     bool writing; /* set while the cache hears of our own write */
 };

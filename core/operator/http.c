@@ -133,6 +133,25 @@ take_policies(struct mh_operator *op)
     mh_metrics_set(m, "moonherd_policy_workers_killed", "", mh_pool_kills(op->pool));
 }
 
+void
+mh_operator_on_post(void *arg, const char *target, bool ok)
+{
+    struct mh_operator *op = arg;
+    char labels[120];
+    (void)snprintf(labels, sizeof(labels), "target=\"%.63s\",ok=\"%s\"", target,
+                   ok ? "true" : "false");
+    mh_metrics_add(&op->metrics, "moonherd_notifications_total", labels, 1);
+}
+
+void
+mh_operator_on_told(void *arg, const struct mh_decision *d)
+{
+    struct mh_operator *op = arg;
+    const struct mh_kind *kind = mh_kind_of(&op->kinds, d->object);
+    if (kind)
+        mh_operator_on_decision(arg, d, kind, d->cluster);
+}
+
 /* Gauges, as they are now. */
 static void
 take_gauges(struct mh_operator *op)

@@ -173,8 +173,32 @@ on_policy_news(void *writer, const struct mh_policy_news *news)
 {
     struct mh_operator *op = ((struct mh_policy_writer *)writer)->arg;
     mh_policy_writer_news(writer, news);
-    if (op->working && news->annotation)
+    if (op->working && (news->annotation || news->reason))
         mh_route_all(&op->router);
+}
+
+static void
+on_event(void *arg, yyjson_val *object, const char *type, const char *reason, const char *note)
+{
+    struct mh_operator *op = arg;
+    mh_notify_event(&op->notify, object, type, reason, note);
+}
+
+/* A wrong setting costs its targets, not the operator. */
+static void
+start_notify(struct mh_operator *op)
+{
+    struct mh_err err;
+    op->notify = (struct mh_notify){ .clock = op->clock,
+                                     .api = op->api,
+                                     .http = op->http,
+                                     .policies = op->policies,
+                                     .name_space = op->config.name_space,
+                                     .on_decision = mh_operator_on_told,
+                                     .on_post = mh_operator_on_post,
+                                     .arg = op };
+    if (mh_notify_init(&op->notify, &err) != MH_OK)
+        mh_log_err(MH_LOG_ERROR, "notify", "not all targets are taken", &err);
 }
 
 static void
@@ -268,6 +292,7 @@ load_scripts(struct mh_operator *op, struct mh_err *err)
     if (!op->settings || !op->policies)
         return mh_fail(err, MH_E_NOMEM, "no memory for the policies");
     mh_policies_hold(op->policies, true); /* until we lead */
+    start_notify(op);
     mh_policies_set_clock(op->policies, &op->clock);
     mh_policies_set_match(op->policies, mh_selector_match);
     mh_policies_on_active(op->policies, mh_operator_on_active);
@@ -310,6 +335,7 @@ prepare_passes(struct mh_operator *op)
                                    .instance = mh_instances_sender(&op->instances),
                                    .certificate_s = op->config.certificate_s,
                                    .on_call = mh_operator_on_call,
+                                   .on_event = on_event,
                                    .arg = op };
     op->router = (struct mh_router){ op->cache, &op->kinds, &op->scripts, &op->passes.queue };
     mh_records_init(&op->records, op->config.record, op->fs);
@@ -482,6 +508,8 @@ release(struct mh_operator *op)
     mh_scripts_release(&op->scripts);
     mh_policy_writer_release(&op->writer);
     mh_instances_release(&op->instances);
+    if (op->policies)
+        mh_notify_release(&op->notify);
     mh_policies_free(op->policies);
     mh_pool_free(op->pool);
     mh_events_free(op->events);

@@ -9,6 +9,7 @@
 #include "operator/certs.h"
 #include "operator/config.h"
 #include "operator/metrics.h"
+#include "operator/notify.h"
 #include "operator/pass.h"
 #include "operator/policy_news.h"
 #include "operator/route.h"
@@ -34,6 +35,7 @@ struct mh_operator {
     struct mh_policies *policies;
     struct mh_policy_writer writer;
     struct mh_notebook notebook;
+    struct mh_notify notify;
     struct mh_scripts_env scripts;
     struct mh_applied *applied;
     struct mh_act_env env;
@@ -74,6 +76,8 @@ bool mh_operator_add_sources(struct mh_operator *op);
 enum mh_code mh_operator_listen(struct mh_operator *op, struct mh_err *err);
 /* Counters from what the parts report. */
 void mh_operator_on_call(void *arg, const char *method, int status);
+void mh_operator_on_post(void *arg, const char *target, bool ok);
+void mh_operator_on_told(void *arg, const struct mh_decision *d);
 void mh_operator_on_pass(void *arg, const char *kind, const char *result, int64_t ns);
 /* For the webhooks: what an edit would do. */
 void mh_operator_foresee(void *arg, struct mh_foresee *f);

@@ -411,6 +411,8 @@ op_event(struct mh_act *act, yyjson_val *action)
     struct mh_event_ref ref = mh_event_ref_of(act->object);
     if (act->env->events)
         mh_kube_event(act->env->events, &ref, type ? type : "Normal", reason, note ? note : "");
+    if (act->env->on_event)
+        act->env->on_event(act->env->arg, act->object, type, reason, note);
     return MH_ACT_DONE;
 }
 
