@@ -27,6 +27,14 @@ static const char *const libs[] = { "policies/lib/words",    "policies/lib/resul
 #define LIBS 7
 #define LIB_MAX ((size_t)256 << 10)
 
+/* A VM in which our own files have run and no script has; its host functions point to the run. */
+struct ready {
+    struct mh_vm *vm;
+    struct mh_policy_run run;
+};
+static struct ready *spare; /* for the next decision of this process; NULL: none */
+static char host_key;       /* registry: the host table */
+
 /* Our own files compiled once per process; never bytecode from outside. */
 static struct mh_buf compiled[LIBS];
 
@@ -75,17 +83,24 @@ load_lib(lua_State *L, struct mh_policy_run *run, int i)
 }
 
 static void
-load_libs(lua_State *L, struct mh_policy_run *run, int host)
+run_lib(lua_State *L, struct mh_policy_run *run, int i)
 {
+    load_lib(L, run, i);
+    lua_rawgetp(L, LUA_REGISTRYINDEX, &host_key);
+    lua_call(L, 1, 0);
+}
+
+/* Argument: the run. What needs no script. */
+static int
+ready_fn(lua_State *L)
+{
+    struct mh_policy_run *run = lua_touserdata(L, 1);
     int n = run->job->op == MH_POLICY_CHECK ? LIBS_CHECK : LIBS_DECIDE;
-    bool times = memmem(run->job->script, run->job->script_len, "time", 4) != NULL;
-    for (int i = 0; i < LIBS; i++) {
-        if (i == LIB_TIME ? !times : i >= n)
-            continue;
-        load_lib(L, run, i);
-        lua_pushvalue(L, host);
-        lua_call(L, 1, 0);
-    }
+    mh_policy_push_host(L, run);
+    lua_rawsetp(L, LUA_REGISTRYINDEX, &host_key);
+    for (int i = 0; i < n; i++)
+        run_lib(L, run, i);
+    return 0;
 }
 
 /* Compiles and runs the text; leaves what it returned. */
@@ -114,8 +129,10 @@ policy_fn(lua_State *L)
 {
     struct mh_policy_run *run = lua_touserdata(L, 1);
     bool check = run->job->op == MH_POLICY_CHECK;
-    mh_policy_push_host(L, run);
-    load_libs(L, run, 2);
+    lua_rawgetp(L, LUA_REGISTRYINDEX, &host_key); /* 2 */
+    mh_policy_tell_host(L, run);
+    if (memmem(run->job->script, run->job->script_len, "time", 4))
+        run_lib(L, run, LIB_TIME);
     run_script(L, run); /* 3: what it returned */
     mh_vm_of(L)->kind = "contract";
     lua_getfield(L, 2, "point");
@@ -290,23 +307,74 @@ answer_constant(const struct mh_policy_job *job, struct mh_policy_result *r)
     return true;
 }
 
+static void
+free_ready(struct ready *w)
+{
+    if (!w)
+        return;
+    mh_vm_free(w->vm);
+    mh_free(w);
+}
+
+/* NULL with the error in the result. */
+static struct ready *
+make_ready(struct mh_arena *a, const struct mh_policy_job *job, struct mh_policy_result *r)
+{
+    struct ready *w = mh_calloc(1, sizeof(*w));
+    if (w)
+        w->vm = mh_vm_new(&mh_limits_policy);
+    if (w && w->vm) {
+        w->run = (struct mh_policy_run){ .job = job, .arena = a };
+        mh_vm_begin(w->vm, NULL);
+        if (mh_vm_call(w->vm, a, ready_fn, &w->run, &r->error, NULL) == MH_OK)
+            return w;
+    }
+    free_ready(w);
+    return NULL;
+}
+
+void
+mh_policy_prepare(void)
+{
+    static const struct mh_policy_job job = { .op = MH_POLICY_DECIDE, .script = "" };
+    struct mh_policy_result r;
+    struct mh_arena a;
+    if (spare || getenv("MOONHERD_SCRIPTS"))
+        return;
+    mh_arena_init(&a, LIB_MAX);
+    spare = make_ready(&a, &job, &r);
+    mh_arena_release(&a);
+}
+
+void
+mh_policy_unprepare(void)
+{
+    free_ready(spare);
+    spare = NULL;
+}
+
 void
 mh_policy_run(struct mh_arena *a, const struct mh_policy_job *given, struct mh_policy_result *r)
 {
     int64_t began = now_us();
     struct mh_policy_job job = *given;
-    struct mh_policy_run run = { .job = &job, .arena = a };
     *r = (struct mh_policy_result){ .ok = false };
     set_error(r, "memory", NULL, 0, NULL);
     if (answer_constant(&job, r))
         return;
-    struct mh_vm *vm = mh_vm_new(&mh_limits_policy);
-    if (vm && prepare(&run, &job, r)) {
-        mh_vm_begin(vm, NULL);
-        finish(&run, mh_vm_call(vm, a, policy_fn, &run, &r->error, NULL), r);
-        r->fuel = run.fuel + vm->fuel;
+    bool decide = job.op == MH_POLICY_DECIDE;
+    struct ready *w = decide && spare ? spare : make_ready(a, &job, r);
+    if (decide && w == spare)
+        spare = NULL;
+    if (w) {
+        w->run = (struct mh_policy_run){ .job = &job, .arena = a };
+        if (prepare(&w->run, &job, r)) {
+            mh_vm_begin(w->vm, NULL);
+            finish(&w->run, mh_vm_call(w->vm, a, policy_fn, &w->run, &r->error, NULL), r);
+            r->fuel = w->run.fuel + w->vm->fuel;
+        }
     }
-    mh_vm_free(vm);
+    free_ready(w);
     r->took_us = now_us() - began;
 }
 

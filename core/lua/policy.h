@@ -58,6 +58,9 @@ struct mh_policy_result {
 /* All texts of the result are on the arena or static. */
 void mh_policy_run(struct mh_arena *a, const struct mh_policy_job *given,
                    struct mh_policy_result *r);
+/* Makes ready, ahead of time, the fresh VM of the next decision of this process; and forgets it. */
+void mh_policy_prepare(void);
+void mh_policy_unprepare(void);
 /* The error record as a JSON object: {"kind","file","line","message","traceback"}. NULL: no
  * memory. */
 char *mh_policy_error_json(struct mh_arena *a, const struct mh_script_error *e);

@@ -257,6 +257,11 @@ mh_policy_push_host(lua_State *L, struct mh_policy_run *run)
     lua_pushlightuserdata(L, run);
     lua_pushvalue(L, -2);
     luaL_setfuncs(L, fns, 2);
+}
+
+void
+mh_policy_tell_host(lua_State *L, const struct mh_policy_run *run)
+{
     lua_pushboolean(L, run->job->all);
     lua_setfield(L, -2, "is_test");
     lua_pushstring(L, run->params_file);

@@ -28,7 +28,9 @@ struct mh_policy_run {
 /* Notes how the step that runs ended; no memory: it is lost. */
 void mh_policy_told(struct mh_policy_run *run, bool ok, const char *message);
 
-/* Pushes the host table. Raises. */
+/* Pushes the host table; of the run only the address is taken. Raises. */
 void mh_policy_push_host(lua_State *L, struct mh_policy_run *run);
+/* Tells the host table, on the top, what the run is about. Raises. */
+void mh_policy_tell_host(lua_State *L, const struct mh_policy_run *run);
 
 #endif

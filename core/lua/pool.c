@@ -35,6 +35,7 @@ struct worker {
     struct event *deadline; /* of the start or of the job */
     struct job *job;        /* NULL while BUSY: the call was cancelled */
     struct mh_turn turn;    /* while BUSY: whose */
+    uint64_t rested;        /* while IDLE: since which answer of the pool */
 };
 
 struct job {
@@ -60,6 +61,7 @@ struct mh_pool {
     struct event *reap;
     struct job *waiting; /* in order */
     struct mh_turns turns;
+    uint64_t answers;
     bool in_process;
     bool used; /* there are scripts: one to run the next and one to go on after a kill are ready */
     struct worker workers[WORKERS_MAX];
@@ -241,6 +243,7 @@ on_frame(struct worker *w, const char *data, size_t len)
         mh_frame_get_result(j->call->arena, &j->call->job, data, len, &j->call->result);
     w->job = NULL;
     w->state = IDLE;
+    w->rested = ++p->answers;
     wake(p, 0);
     if (j)
         finish_job(j);
@@ -323,6 +326,19 @@ find_worker(struct mh_pool *p, enum state state)
     return NULL;
 }
 
+/* The one that is idle for longest: it has made ready for its next job. */
+static struct worker *
+find_rested(struct mh_pool *p)
+{
+    struct worker *best = NULL;
+    for (int i = 0; i < p->most; i++) {
+        struct worker *w = &p->workers[i];
+        if (w->state == IDLE && (!best || w->rested < best->rested))
+            best = w;
+    }
+    return best;
+}
+
 static int
 count(const struct mh_pool *p, enum state state)
 {
@@ -384,7 +400,7 @@ give_jobs(struct mh_pool *p)
     struct worker *w;
     struct job *j;
     bool any = false;
-    while ((w = find_worker(p, IDLE)) && (j = next_job(p))) {
+    while ((w = find_rested(p)) && (j = next_job(p))) {
         give_job(w, j);
         any = true;
     }

@@ -108,15 +108,16 @@ vm_alloc(void *ud, void *p, size_t osize, size_t nsize)
     struct mh_vm *vm = ud;
     if (!p)
         osize = 0; /* a type tag */
-    if (nsize == 0) {
-        mh_free(p);
-        vm->used -= osize;
-        return NULL;
-    }
     if (nsize > osize && !may_grow(vm, nsize, nsize - osize))
         return NULL;
-    void *q = mh_realloc(p, nsize);
-    if (!q)
+    void *q = NULL;
+    if (vm->small)
+        q = mh_slab_resize(&vm->slab, p, osize, nsize);
+    else if (nsize)
+        q = mh_realloc(p, nsize);
+    else
+        mh_free(p);
+    if (!q && nsize)
         return nsize <= osize ? p : NULL; /* shrinking never fails */
     vm->used = vm->used - osize + nsize;
     if (vm->used > vm->peak)
@@ -346,8 +347,10 @@ mh_vm_new(const struct mh_vm_limits *limits)
     if (!vm)
         return NULL;
     vm->limits = *limits;
+    vm->small = limits->counted && mh_slab_wanted();
     vm->L = lua_newstate(vm_alloc, vm);
     if (!vm->L) {
+        mh_slab_release(&vm->slab);
         mh_free(vm);
         return NULL;
     }
@@ -371,6 +374,7 @@ mh_vm_free(struct mh_vm *vm)
         return;
     mh_vm_end(vm);
     lua_close(vm->L);
+    mh_slab_release(&vm->slab);
     mh_free(vm);
 }
 

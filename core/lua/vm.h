@@ -14,6 +14,7 @@
 #include "moonherd/err.h"
 
 #include "base/mem.h"
+#include "lua/slab.h"
 
 struct mh_task;
 
@@ -46,6 +47,8 @@ struct mh_vm {
     struct mh_vm_limits limits;
     size_t used;
     size_t peak;
+    bool small; /* small blocks come from the slab */
+    struct mh_slab slab;
     int64_t fuel;     /* used since mh_vm_begin */
     int64_t began_ns; /* CLOCK_MONOTONIC */
     int64_t began_cpu_ns;

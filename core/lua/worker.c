@@ -191,6 +191,9 @@ warm_up(void)
     job.input = input;
     job.input_len = sizeof(input) - 1;
     mh_policy_run(&a, &job, &r);
+    mh_policy_prepare();
+    mh_policy_run(&a, &job, &r);
+    mh_policy_prepare();
     mh_arena_release(&a);
 }
 
@@ -213,5 +216,6 @@ mh_worker_main(void)
         uint32_t len = mh_frame_length(head);
         if (len > MH_FRAME_MAX || !read_all(frame, len) || !answer(frame, len))
             _exit(1);
+        mh_policy_prepare(); /* while nobody waits */
     }
 }

@@ -94,22 +94,22 @@ end)
 local RANK = { boolean = 1, number = 2, string = 3 }
 local function less(a, b, at)
   local x, y = a.key[at], b.key[at]
-  if RANK[type(x)] == nil or type(x) ~= type(y) then
+  local kind = type(x)
+  if RANK[kind] == nil or kind ~= type(y) then
     error(format("rank: element %d of the keys of %s and %s: want two numbers, texts or flags", at, a.name,
       b.name), 0)
-  elseif x == y then
-    return nil
-  elseif type(x) == "boolean" then
+  elseif kind == "boolean" then
     return x -- true comes first
   end
   return x < y
 end
 
 local function before(a, b)
-  for at = 1, rawlen(a.key) do
-    local answer = less(a, b, at)
-    if answer ~= nil then
-      return answer
+  local mine, other = a.key, b.key
+  for at = 1, rawlen(mine) do
+    local x = mine[at]
+    if x == nil or x ~= other[at] then
+      return less(a, b, at)
     end
   end
   return a.name < b.name
