@@ -280,7 +280,7 @@ collect(struct mh_sb_obj *const *items, size_t len, const struct mh_sb_select *s
     for (size_t i = from; f->items && i < to; i++) {
         yyjson_val *value = NULL;
         if (p->limit && f->n == p->limit && selective) { /* whether or not it matches */
-            f->more = true;
+            f->more = !s->name;
             break;
         }
         bool match = mh_sb_select_match(s, &scratch, items[i], &value);

@@ -273,6 +273,10 @@ mh_sb_write_options(struct mh_sb_op *op)
     struct mh_sb_causes causes;
     mh_sb_causes_init(&causes, op->arena);
     op->dry_run = mh_str_eq(asked, "All");
+    if (op->verb == MH_SB_PATCH && mh_sb_is_apply(op) &&
+        (!op->t.q.field_manager || !*op->t.q.field_manager))
+        mh_sb_cause_add(&causes, "FieldValueRequired", "fieldManager",
+                        "Required value: is required for apply patch");
     if (asked && *asked && !op->dry_run)
         mh_sb_cause_add(&causes, "FieldValueNotSupported", "dryRun",
                         "Unsupported value: [\"%s\"]: supported values: \"All\"", asked);
@@ -359,7 +363,10 @@ serve_resource(struct mh_sb_api *api, struct mh_sb_req *req, struct mh_sb_place 
     } else if (*t->at.subresource && !op->status) {
         if (mh_sb_subresource(op))
             return;
-        not_there(req, t->r->custom && strcmp(t->at.subresource, "scale") != 0);
+        if (t->r->custom && strcmp(t->at.subresource, "scale") == 0)
+            mh_sb_not_found(req, t->r, t->at.name);
+        else
+            not_there(req, t->r->custom);
     } else if (!method_known(t) || (op->status && (strcmp(t->at.verb, "create") == 0 ||
                                                    strcmp(t->at.verb, "delete") == 0))) {
         mh_sb_no_method(req);

@@ -335,6 +335,9 @@ drop_node_ports(struct mh_sb_op *op)
                                           "healthCheckNodePort" };
     yyjson_mut_val *spec = mh_sb_mobj(op->doc, op->obj, "spec");
     const char *old = mh_json_str(op->old, "spec", "type", NULL);
+    if (!mh_str_eq(mh_sb_mstr(spec, "type", NULL), "LoadBalancer") &&
+        mh_str_eq(old, "LoadBalancer"))
+        mh_sb_mdel(spec, "allocateLoadBalancerNodePorts");
     if (!mh_str_eq(mh_sb_mstr(spec, "type", NULL), "ClusterIP") || mh_str_eq(old, "ClusterIP") ||
         mh_str_eq(old, "ExternalName"))
         return;
@@ -345,16 +348,13 @@ drop_node_ports(struct mh_sb_op *op)
         mh_sb_mdel(yyjson_mut_arr_get(ports, i), "nodePort");
 }
 
-/* Services by name have no policy; headless ones know no affinity. */
-static void
-service_oddities(struct mh_sb_op *op)
+void
+mh_sb_advise(struct mh_sb_op *op)
 {
-    yyjson_mut_val *spec = mh_sb_mobj(op->doc, op->obj, "spec");
+    yyjson_mut_val *spec = yyjson_mut_obj_get(op->obj, "spec");
     const char *affinity = mh_sb_mstr(spec, "sessionAffinity", NULL);
-    if (mh_str_eq(mh_sb_mstr(spec, "type", NULL), "ExternalName"))
-        mh_sb_mdel(spec, "internalTrafficPolicy");
-    if (mh_str_eq(mh_sb_mstr(spec, "clusterIP", NULL), "None") && affinity &&
-        strcmp(affinity, "None") != 0)
+    if (mh_sb_is_kind(op, "Service") && mh_str_eq(mh_sb_mstr(spec, "clusterIP", NULL), "None") &&
+        affinity && strcmp(affinity, "None") != 0)
         mh_sb_warn(op->req, "spec.SessionAffinity is ignored for headless services");
 }
 
@@ -378,8 +378,9 @@ mh_sb_next_spec(struct mh_sb_op *op)
 {
     if (mh_sb_is_kind(op, "ServiceAccount"))
         return account_secrets(op);
-    if (mh_sb_is_kind(op, "Service") && !op->status)
-        service_oddities(op);
+    if (mh_sb_is_kind(op, "Service") && !op->status &&
+        mh_str_eq(mh_sb_mstr(op->obj, "spec", "type", NULL), "ExternalName"))
+        mh_sb_mdel(yyjson_mut_obj_get(op->obj, "spec"), "internalTrafficPolicy");
     if (mh_sb_is_kind(op, "Namespace") && !op->finalizing)
         return same(op, "finalizers");
     if (mh_sb_is_kind(op, "Service") && !op->status)

@@ -264,10 +264,10 @@ check_version(struct mh_sb_op *op, yyjson_mut_val *meta)
     const char *uid = mh_sb_mstr(meta, "uid", NULL);
     const char *live = mh_json_str(op->old, "metadata", "uid", NULL);
     if (uid && *uid && live && strcmp(uid, live) != 0) {
-        if (op->verb == MH_SB_PATCH) {
+        if (op->verb == MH_SB_PATCH)
             op->other_uid = uid;
-            return true;
-        }
+    }
+    if (uid && *uid && live && strcmp(uid, live) != 0 && op->verb != MH_SB_PATCH) {
         mh_sb_conflict(op->req, op->t.r, op->t.at.name,
                        mh_arena_printf(op->arena,
                                        "StorageError: invalid object, Code: 4, Key: %s, "

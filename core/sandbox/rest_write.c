@@ -208,15 +208,14 @@ static void
 take_away(struct mh_sb_op *op)
 {
     size_t len = 0;
+    const char *version = mh_json_str(op->old, "metadata", "resourceVersion", NULL);
     yyjson_mut_val *last = yyjson_val_mut_copy(op->doc, op->old);
     struct mh_sb_obj *o =
         last ? mh_sb_commit_removal(op->api, op->t.r, op->key, op->arena, op->doc, last) : NULL;
-    const char *version =
-        o ? mh_arena_printf(op->arena, "%llu", (unsigned long long)o->version) : NULL;
-    if (version)
-        mh_sb_mset_str(op->doc, yyjson_mut_obj_get(op->obj, "metadata"), "resourceVersion",
-                       version);
-    char *text = version ? mh_json_mut_text(op->arena, op->obj, &len) : NULL;
+    bool ok = o && version &&
+              mh_sb_mset_str(op->doc, yyjson_mut_obj_get(op->obj, "metadata"), "resourceVersion",
+                             version);
+    char *text = ok ? mh_json_mut_text(op->arena, op->obj, &len) : NULL;
     op->synced = o ? o->version : 0;
     if (text)
         mh_sb_answer_object(op->api, op->req, op->t.v, text, len, 200);
@@ -288,6 +287,7 @@ mutated(struct mh_sb_admit *ad)
         mh_sb_finish(op);
         return;
     }
+    mh_sb_advise(op);
     if (op->verb == MH_SB_CREATE && op->live) {
         mh_sb_exists(op->req, op->t.r, op->t.at.name);
         mh_sb_finish(op);
@@ -346,14 +346,6 @@ body_of_patch(struct mh_sb_op *op)
         return false;
     }
     op->make = op->apply ? make_applied : make_patched;
-    if (op->apply && (!op->t.q.field_manager || !*op->t.q.field_manager)) {
-        struct mh_sb_causes causes;
-        mh_sb_causes_init(&causes, op->arena);
-        mh_sb_cause_add(&causes, "FieldValueRequired", "fieldManager",
-                        "Required value: is required for apply patch");
-        mh_sb_invalid(req, "meta.k8s.io", "PatchOptions", "", &causes);
-        return false;
-    }
     return true;
 }
 

@@ -28,9 +28,10 @@ const struct mh_sb_cell *mh_sb_cells(const struct mh_sb_resource *r, int *n);
 /* --- table_cell.c --- */
 typedef yyjson_mut_val *mh_sb_cell_fn(const struct mh_sb_row *row, const char *arg);
 mh_sb_cell_fn mh_sb_cell_text, mh_sb_cell_number, mh_sb_cell_count, mh_sb_cell_age, mh_sb_cell_flag,
-    mh_sb_cell_said, mh_sb_cell_quota, mh_sb_cell_capacity, mh_sb_cell_param, mh_sb_cell_labels,
-    mh_sb_cell_selector, mh_sb_cell_modes, mh_sb_cell_containers, mh_sb_cell_images,
-    mh_sb_cell_role, mh_sb_cell_subjects, mh_sb_cell_claim, mh_sb_cell_default;
+    mh_sb_cell_said, mh_sb_cell_quota, mh_sb_cell_capacity, mh_sb_cell_bound_modes,
+    mh_sb_cell_param, mh_sb_cell_labels, mh_sb_cell_selector, mh_sb_cell_modes,
+    mh_sb_cell_containers, mh_sb_cell_images, mh_sb_cell_role, mh_sb_cell_subjects,
+    mh_sb_cell_claim, mh_sb_cell_default;
 /* --- table_pod.c --- */
 mh_sb_cell_fn mh_sb_cell_ready, mh_sb_cell_pod_status, mh_sb_cell_restarts, mh_sb_cell_gates,
     mh_sb_cell_node_status, mh_sb_cell_node_roles, mh_sb_cell_node_address, mh_sb_cell_ports,

@@ -71,6 +71,13 @@ mh_sb_cell_capacity(const struct mh_sb_row *row, const char *arg)
     return yyjson_mut_str(row->doc, !volume || !*volume ? "" : size ? size : "0");
 }
 
+yyjson_mut_val *
+mh_sb_cell_bound_modes(const struct mh_sb_row *row, const char *arg)
+{
+    const char *volume = mh_json_str(row->obj, "spec", "volumeName", NULL);
+    return volume && *volume ? mh_sb_cell_modes(row, arg) : yyjson_mut_str(row->doc, "");
+}
+
 /* "apps/v1/Deployment" */
 yyjson_mut_val *
 mh_sb_cell_param(const struct mh_sb_row *row, const char *arg)

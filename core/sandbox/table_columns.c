@@ -120,7 +120,7 @@ static const struct mh_sb_cell claims[] = {
     { "Status", "string", 0, mh_sb_cell_claim, "status.phase" },
     TEXT("Volume", "spec.volumeName|"),
     { "Capacity", "string", 0, mh_sb_cell_capacity, "status.capacity.storage" },
-    { "Access Modes", "string", 0, mh_sb_cell_modes, "status.accessModes" },
+    { "Access Modes", "string", 0, mh_sb_cell_bound_modes, "status.accessModes" },
     TEXT("StorageClass", "spec.storageClassName|"),
     TEXT("VolumeAttributesClass", "spec.volumeAttributesClassName|<unset>"),
     AGE,

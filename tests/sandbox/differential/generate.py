@@ -38,6 +38,7 @@ class Sequence:
         self.steps = []
         self.there = {}     # object -> its kind: is there, as far as we know
         self.counter = 0
+        self.generated = False
 
     # --- parts of requests ---
 
@@ -140,7 +141,7 @@ class Sequence:
         r = self.r
         x = r.random()
         if x < .03 and kind.plural not in ASYNC:
-            return (("metadata", "finalizers"), kinds.pick(r, ["example.com/hold"], [], DEL, ["example.com/a", "example.com/hold"]))
+            return (("metadata", "finalizers"), kinds.pick(r, ["example.com/hold"], DEL, ["example.com/a", "example.com/hold"]))
         if x < .25 and kind.plural == "jobs":
             return kinds.pick(r, (("metadata", "labels", "tier"), kinds.pick(r, "a", "b", DEL, "bad value!")), (("metadata", "annotations", "note"), kinds.pick(r, "y", DEL)))
         if x < .25:
@@ -169,13 +170,14 @@ class Sequence:
         name = self.name(kind, r.randrange(1, 4))
         o = self.object(kind, name)
         good = good or r.random() < .8
-        generate = r.random() < .06 and kind.plural != "customresourcedefinitions"
+        generate = r.random() < .06 and kind.plural != "customresourcedefinitions" and not self.generated
         if not good:
             if r.random() < .5:
                 self.bad_meta(o)
             else:
                 apply_change(o, *kind.changes(r))
         elif generate:
+            self.generated = True  # one: several would come in random order
             del o["metadata"]["name"]
             o["metadata"]["generateName"] = (name + "-") if not name.endswith(".com") else self.ns + "-g-"
         q = self.options()
@@ -254,7 +256,7 @@ class Sequence:
     def update(self, kind, verb="update"):
         r = self.r
         name = self.pick_name(kind)
-        edit = [self.change(kind) for _ in range(kinds.pick(r, 1, 1, 1, 2, 0))]
+        edit = [self.change(kind) for _ in range(kinds.pick(r, 1, 1, 1, 2 if kind.crd else 1, 0))]
         q = self.options()
         if verb == "dryrun":
             q["dryRun"] = "All"
@@ -396,13 +398,14 @@ class Sequence:
                 body["dryRun"] = ["All"]
             else:
                 q["dryRun"] = "All"
-        self.add(verb, kind, "DELETE", kind.path(self.ns, name), query=q, ct=JSON if body else None, body=body, gone=kind.plural in ("namespaces", "customresourcedefinitions", "jobs") and verb == "delete", on=self.key(kind, name))
+        really = verb == "delete" or (body is not None and "dryRun" not in body)  # a body's options count, not the query's
+        self.add(verb, kind, "DELETE", kind.path(self.ns, name), query=q, ct=JSON if body else None, body=body, gone=kind.plural in ("namespaces", "customresourcedefinitions", "jobs") and really, on=self.key(kind, name))
         if verb == "delete" and r.random() < .7:
             self.there.pop((kind.plural, name), None)
 
     def deletecollection(self, kind):
         q = {"labelSelector": self.selector(kind)}
-        if self.r.random() < .15:
+        if self.r.random() < .15 and kind.plural not in ASYNC:
             q["dryRun"] = "All"
         if self.r.random() < .2:
             q["fieldSelector"] = "metadata.name=" + self.name(kind, 2)
@@ -414,6 +417,8 @@ class Sequence:
         name = self.pick_name(kind)
         value = copy.deepcopy(r.choice(kind.status))
         how = kinds.pick(r, "get", "put", "put", "merge", "merge", "apply", "json")
+        if kind.plural == "validatingadmissionpolicies" and how == "apply":
+            how = "get"  # of one that is not there kube-apiserver says what it lacks
         q = self.options() if how != "get" else {}
         path = kind.path(self.ns, name, "status")
         on = self.key(kind, name)

@@ -218,7 +218,7 @@ def make_service(r, o):
 
 def change_service(r):
     return pick(r, (("spec", "ports"), pick(r, [], [{"port": 0}], [{"port": 1}, {"port": 2}], [{"port": 9, "name": "x"}], "x")), (("spec", "ports", 0, "port"), pick(r, 5433, -1)),
-                (("spec", "type"), pick(r, "ClusterIP", "NodePort", "Bogus")), (("spec", "selector"), pick(r, {"x": "y"}, {}, DEL)), (("spec", "clusterIP"), DEL),
+                (("spec", "type"), pick(r, "ClusterIP", "Bogus")), (("spec", "selector"), pick(r, {"x": "y"}, {}, DEL)), (("spec", "clusterIP"), DEL),
                 (("spec", "sessionAffinity"), pick(r, "ClientIP", "None")), (("spec", "internalTrafficPolicy"), "Local"), (("spec", "publishNotReadyAddresses"), pick(r, True, False)))
 
 
@@ -509,12 +509,12 @@ def make_hooks(r, o):
     maybe(r, h, .2, "matchConditions", [{"name": "c", "expression": "true"}])
     if o["kind"].startswith("Mut"):
         maybe(r, h, .3, "reinvocationPolicy", "IfNeeded")
-    o["webhooks"] = [h] if r.random() < .95 else []
+    o["webhooks"] = [h]
 
 
 def change_hooks(r):
     return pick(r, (("webhooks", 0, "name"), "b.example.com"), (("webhooks", 0, "sideEffects"), pick(r, "NoneOnDryRun", 5)), (("webhooks", 0, "failurePolicy"), "Ignore"), (("webhooks", 0, "timeoutSeconds"), pick(r, 5, "x")),
-                (("webhooks", 0, "matchPolicy"), "Exact"), (("webhooks", 0, "rules", 0, "operations"), pick(r, ["*"], "x")), (("webhooks", 0, "rules", 0, "scope"), "Namespaced"), (("webhooks",), pick(r, [], DEL, "x")))
+                (("webhooks", 0, "matchPolicy"), "Exact"), (("webhooks", 0, "rules", 0, "operations"), pick(r, ["*"], "x")), (("webhooks", 0, "rules", 0, "scope"), "Namespaced"), (("webhooks",), "x"))
 
 
 def make_vap(r, o):
@@ -645,8 +645,10 @@ def make_crd(r, o):
     v = o["spec"]["versions"][0]
     maybe(r, v, .4, "subresources", SUBS)
     maybe(r, v, .4, "additionalPrinterColumns", COLUMNS[:2])
-    maybe(r, o["spec"]["names"], .3, "shortNames", ["th"])
-    maybe(r, o["spec"]["names"], .3, "categories", ["all"])
+    if once(r, "short", True, False):
+        o["spec"]["names"]["shortNames"] = ["th"]
+    if once(r, "categories", True, False):
+        o["spec"]["names"]["categories"] = ["all"]
     maybe(r, o["spec"]["names"], .3, "singular", "thing")
     if r.random() < .3:
         o["spec"]["versions"].append({"name": "v1beta1", "served": True, "storage": False, "deprecated": pick(r, True, False), "schema": copy.deepcopy(v["schema"])})
@@ -655,7 +657,7 @@ def make_crd(r, o):
 def change_crd(r):
     return pick(r, (("spec", "group"), pick(r, 5, "other.example.com")), (("spec", "versions", 0, "served"), pick(r, False, True)), (("spec", "versions", 0, "schema", "openAPIV3Schema", "properties", "spec", "properties", "new"), {"type": "string"}),
                 (("spec", "versions", 0, "schema", "openAPIV3Schema", "properties", "spec", "properties", "size", "minimum"), 2), (("spec", "versions", 0, "additionalPrinterColumns"), [{"name": "Y", "type": "string", "jsonPath": ".spec.mode"}]),
-                (("spec", "versions", 0, "subresources"), pick(r, {"status": {}}, DEL)), (("spec", "names", "shortNames"), ["ok"]), (("spec", "scope"), pick(r, "X", "Cluster", "Namespaced")))
+                (("spec", "versions", 0, "subresources"), pick(r, {"status": {}}, DEL)), (("spec", "scope"), pick(r, "X", "Cluster", "Namespaced")))
 
 
 # --- moonherd's own kind ----------------------------------------------------------------------------------------

@@ -98,6 +98,8 @@ def ages(table):
     """Columns that count seconds."""
     columns = [i for i, c in enumerate(table.get("columnDefinitions") or []) if c["name"] in ("Age", "Last Seen", "Duration", "First Seen", "Last Schedule")]
     for row in table.get("rows") or []:
+        if not table.get("columnDefinitions"):  # a later line of a watch
+            columns = range(len(row["cells"]))
         for i in columns:
             if i < len(row["cells"]) and isinstance(row["cells"][i], str) and AGE.match(row["cells"][i]):
                 row["cells"][i] = "<age>"
