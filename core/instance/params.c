@@ -76,6 +76,12 @@ is_name(const char *s)
     return !first && words <= 2;
 }
 
+bool
+mh_params_is_free(const char *name)
+{
+    return is_name(name) && !is_reserved(name);
+}
+
 static void
 add_users(struct mh_params_build *b)
 {
@@ -87,7 +93,7 @@ add_users(struct mh_params_build *b)
     while ((k = yyjson_obj_iter_next(&it))) {
         const char *name = yyjson_get_str(k);
         const char *value = yyjson_get_str(yyjson_obj_iter_get_val(k));
-        if (!value || !is_name(name) || is_reserved(name))
+        if (!value || !mh_params_is_free(name))
             continue;
         if (strpbrk(value, "\r\n")) { /* JSON's texts are valid UTF-8 */
             mh_warn("params", "parameter left out: its value cannot be written", "name", name);

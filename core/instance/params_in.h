@@ -17,6 +17,8 @@ struct mh_params_build {
 void mh_params_set(struct mh_params_build *b, const char *name, const char *value);
 /* What follows from the Cluster beyond tables: libraries, archiving, tablespaces, extensions, slots. */
 void mh_params_of_cluster(struct mh_params_build *b);
+/* Whether a user may set it: a name, and none of those that are ours. */
+bool mh_params_is_free(const char *name);
 /* What the Cluster's annotation says of this instance alone: the answers of instance/v1. */
 void mh_params_of_instance(struct mh_params_build *b);
 /* "1h30m" in milliseconds; -1: no duration. */

@@ -13,14 +13,7 @@
 static bool
 may_set(const char *name)
 {
-    if (strcasecmp(name, "recovery_min_apply_delay") == 0)
-        return true;
-    for (int i = 0; i < mh_param_rules_len; i++) {
-        if (strcasecmp(mh_param_rules[i].name, name) == 0 &&
-            mh_param_rules[i].cls != MH_PARAM_DEFAULT && mh_param_rules[i].cls != MH_PARAM_IMPLIED)
-            return false;
-    }
-    return true;
+    return strcasecmp(name, "recovery_min_apply_delay") == 0 || mh_params_is_free(name);
 }
 
 /* As a text that PostgreSQL reads; NULL: it is none. */

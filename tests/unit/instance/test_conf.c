@@ -118,6 +118,47 @@ TEST(a_parameter_cannot_be_smuggled_in)
     end();
 }
 
+/* The annotation of instance/v1, as text in JSON. */
+#define OWN(list)                                                                                  \
+    "{\"metadata\":{\"name\":\"demo\",\"annotations\":{\"moonherd.io/instance-policy\":\"" list    \
+    "\"}},"                                                                                        \
+    "\"spec\":{\"postgresql\":{\"parameters\":{\"work_mem\":\"4MB\"}}}}"
+
+static const char *
+own_value(const char *cluster, const char *instance, const char *name)
+{
+    static char value[100];
+    struct mh_params p = { 0 };
+    mh_arena_release(&arena);
+    mh_arena_init(&arena, (size_t)8 << 20);
+    struct mh_params_in in = { .cluster = json(cluster), .instance = instance, .major = 15 };
+    CHECK_INT(mh_params_effective(&arena, &in, &p, NULL), MH_OK);
+    const char *got = mh_params_get(&p, name);
+    (void)snprintf(value, sizeof(value), "%s", got ? got : "none");
+    return value;
+}
+
+TEST(an_instance_has_parameters_of_its_own)
+{
+    static const char cluster[] =
+        OWN("{\\\"demo-3\\\":{\\\"parameters\\\":{\\\"work_mem\\\":\\\"64MB\\\",\\\"jit\\\":false,"
+            "\\\"recovery_min_apply_delay\\\":\\\"4h\\\",\\\"temp_buffers\\\":100,"
+            "\\\"archive_command\\\":\\\"rm\\\",\\\"Port\\\":1,\\\"hba_file\\\":\\\"x\\\"}}}");
+    CHECK_STR(own_value(cluster, "demo-3", "work_mem"), "64MB");
+    CHECK_STR(own_value(cluster, "demo-3", "jit"), "off");
+    CHECK_STR(own_value(cluster, "demo-3", "temp_buffers"), "100");
+    CHECK_STR(own_value(cluster, "demo-3", "recovery_min_apply_delay"), "4h");
+    CHECK_STR(own_value(cluster, "demo-3", "port"), "5432");
+    CHECK_STR(own_value(cluster, "demo-3", "hba_file"), "none");
+    CHECK_STR(own_value(cluster, "demo-3", "include"), "none");
+    CHECK_STR(own_value(cluster, "demo-3", "a b"), "none");
+    CHECK(strstr(own_value(cluster, "demo-3", "archive_command"), "/controller/manager") != NULL);
+    CHECK_STR(own_value(cluster, "demo-2", "work_mem"), "4MB");
+    CHECK_STR(own_value(cluster, NULL, "work_mem"), "4MB");
+    CHECK_STR(own_value(OWN("no json"), "demo-3", "work_mem"), "4MB");
+    CHECK_STR(own_value(OWN("[1]"), "demo-3", "work_mem"), "4MB");
+}
+
 TEST(archiving_follows_annotation_and_replica)
 {
     begin();
