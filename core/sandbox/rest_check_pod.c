@@ -118,7 +118,6 @@ static yyjson_val *
 sealed_spec(struct mh_sb_check *c, yyjson_val *pod)
 {
     static const char *const free_fields[] = { "activeDeadlineSeconds", "tolerations",
-                                               "terminationGracePeriodSeconds",
                                                "ephemeralContainers" };
     static const char *const lists[] = { "containers", "initContainers" };
     yyjson_mut_doc *doc = mh_json_doc(c->a);

@@ -56,6 +56,15 @@ mh_sb_check_kind(struct mh_sb_op *op)
                           op->req->body ? op->req->body : "");
         return false;
     }
+    if (api && *api && strcmp(api, v->api_version) != 0 && !op->t.r->custom &&
+        op->verb != MH_SB_PATCH) {
+        mh_sb_bad_request(op->req,
+                          "%s in version \"%s\" cannot be handled as a %s: no kind \"%s\" is "
+                          "registered for version \"%s\" in scheme \"pkg/runtime/scheme.go:110\"",
+                          kind && *kind ? kind : op->t.r->kind, v->name, op->t.r->kind,
+                          kind && *kind ? kind : op->t.r->kind, api);
+        return false;
+    }
     if (api && *api && strcmp(api, v->api_version) != 0) {
         mh_sb_bad_request(op->req,
                           "the API version in the data (%s) does not match the expected API "

@@ -353,8 +353,9 @@ mh_sb_advise(struct mh_sb_op *op)
 {
     yyjson_mut_val *spec = yyjson_mut_obj_get(op->obj, "spec");
     const char *affinity = mh_sb_mstr(spec, "sessionAffinity", NULL);
-    if (mh_sb_is_kind(op, "Service") && mh_str_eq(mh_sb_mstr(spec, "clusterIP", NULL), "None") &&
-        affinity && strcmp(affinity, "None") != 0)
+    if (mh_sb_is_kind(op, "Service") && !op->status &&
+        mh_str_eq(mh_sb_mstr(spec, "clusterIP", NULL), "None") && affinity &&
+        strcmp(affinity, "None") != 0)
         mh_sb_warn(op->req, "spec.SessionAffinity is ignored for headless services");
 }
 

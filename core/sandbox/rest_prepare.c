@@ -12,9 +12,7 @@
 static bool
 resets_meta(const struct mh_sb_op *op)
 {
-    const char *kind = op->t.r->kind;
-    return !op->t.r->custom && (strcmp(kind, "ValidatingAdmissionPolicy") == 0 ||
-                                strcmp(kind, "CustomResourceDefinition") == 0);
+    return !op->t.r->custom && strcmp(op->t.r->kind, "ValidatingAdmissionPolicy") == 0;
 }
 
 static bool
@@ -224,7 +222,8 @@ mh_sb_prepare_create(struct mh_sb_op *op)
         return false;
     }
     const char *version = mh_sb_mstr(meta, "resourceVersion", NULL);
-    if (version && strtoull(version, NULL, 10) && !version[strspn(version, "0123456789")]) {
+    if (version && !op->dry_run && strtoull(version, NULL, 10) &&
+        !version[strspn(version, "0123456789")]) {
         mh_sb_refuse(op->req, 500, NULL,
                      "resourceVersion should not be set on objects to be "
                      "created");

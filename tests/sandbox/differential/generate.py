@@ -78,7 +78,7 @@ class Sequence:
         m = o["metadata"]
         c = r.randrange(14)
         if c == 0:
-            m["name"] = kinds.pick(r, "Bad_Name", "x" * 260, "a..b", "", "ends-")
+            m["name"] = kinds.pick(r, "Bad_Name", "x" * 260, "a..b", "ends-") if "example.com" in o["apiVersion"] or "cnpg" in o["apiVersion"] else kinds.pick(r, "Bad_Name", "x" * 260, "a..b", "", "ends-")
         elif c == 1:
             m["labels"] = {"bad key!": "x", "seq": self.ns}
         elif c == 2:
@@ -407,7 +407,7 @@ class Sequence:
         q = {"labelSelector": self.selector(kind)}
         if self.r.random() < .15 and kind.plural not in ASYNC:
             q["dryRun"] = "All"
-        if self.r.random() < .2:
+        if self.r.random() < .2 and kind.plural not in ASYNC:
             q["fieldSelector"] = "metadata.name=" + self.name(kind, 2)
         body = {"kind": "DeleteOptions", "apiVersion": "v1", "gracePeriodSeconds": 0} if self.r.random() < .2 else None
         self.add("deletecollection", kind, "DELETE", kind.path(self.ns), query=q, ct=JSON if body else None, body=body, gone=kind.plural in ("customresourcedefinitions", "jobs"))
@@ -427,7 +427,7 @@ class Sequence:
         elif how == "put":
             edit = [(("status",), value)]
             if r.random() < .3:
-                edit.append(self.change(kind))
+                edit.append((("metadata", "labels", "tier"), kinds.pick(r, "a", "b", DEL)))
             self.add("status", kind, "PUT", path, query=q, ct=JSON, body=self.object(kind, name), edit=edit, edits=True, on=on)
         elif how == "json":
             self.add("status", kind, "PATCH", path, query=q, ct=JSONPATCH, body=[{"op": "add", "path": "/status", "value": value}], on=on)

@@ -217,9 +217,11 @@ def make_service(r, o):
 
 
 def change_service(r):
+    if r.__dict__.get("chosen", {}).get("service") == .3 and r.random() < .7:  # by name
+        return ("spec", "publishNotReadyAddresses"), pick(r, True, False)
     return pick(r, (("spec", "ports"), pick(r, [], [{"port": 0}], [{"port": 1}, {"port": 2}], [{"port": 9, "name": "x"}], "x")), (("spec", "ports", 0, "port"), pick(r, 5433, -1)),
                 (("spec", "type"), pick(r, "ClusterIP", "Bogus")), (("spec", "selector"), pick(r, {"x": "y"}, {}, DEL)), (("spec", "clusterIP"), DEL),
-                (("spec", "sessionAffinity"), pick(r, "ClientIP", "None")), (("spec", "internalTrafficPolicy"), "Local"), (("spec", "publishNotReadyAddresses"), pick(r, True, False)))
+                (("spec", "sessionAffinity"), pick(r, "ClientIP", "None")), (("spec", "publishNotReadyAddresses"), pick(r, True, False)))
 
 
 def make_account(r, o):
@@ -275,7 +277,7 @@ def change_namespace(r):
 
 
 def make_node(r, o):
-    maybe(r, o, .6, "spec", lambda: pick(r, {"podCIDR": "10.9.0.0/24", "podCIDRs": ["10.9.0.0/24"]}, {"unschedulable": True}, {"providerID": "x://y"},
+    maybe(r, o, .6, "spec", lambda: once(r, "node", {"podCIDR": "10.9.0.0/24", "podCIDRs": ["10.9.0.0/24"]}, {"unschedulable": True}, {"providerID": "x://y"},
                                          {"taints": [{"key": "a", "effect": "NoSchedule", "value": "b"}]}))
 
 

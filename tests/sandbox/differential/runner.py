@@ -287,14 +287,18 @@ class Run:
         self.ours.watches.append((step, pair[1]))
 
     def events(self, side, step, watch):
-        out = []
+        out, columns = [], None
         for line in list(watch.lines):
             try:
                 e = json.loads(line)
             except ValueError:
                 e = line.decode(errors="replace")
+            if isinstance(e, dict) and e["object"].get("columnDefinitions"):  # the first line has them, be it a bookmark
+                columns = e["object"].pop("columnDefinitions")
             if isinstance(e, dict) and e.get("type") == "BOOKMARK":
                 continue
+            if isinstance(e, dict) and e["object"].get("kind") == "Table":
+                e["object"]["columnDefinitions"] = columns
             out.append(e)
         if step["watch"] in ("none", "zero"):
             out = initial_sorted(out)
@@ -336,15 +340,11 @@ class Run:
 
 
 def initial_sorted(events):
-    """The first ADDED ones come in no order; columns stay at the first."""
+    """The first ADDED ones come in no order."""
     n = 0
     while n < len(events) and isinstance(events[n], dict) and events[n].get("type") == "ADDED":
         n += 1
-    columns = [e["object"].get("columnDefinitions") for e in events[:n] if e["object"].get("kind") == "Table"]
-    out = sorted(events[:n], key=name_of)
-    for e, c in zip([e for e in out if e["object"].get("kind") == "Table"], columns):
-        e["object"]["columnDefinitions"] = c
-    return out + events[n:]
+    return sorted(events[:n], key=name_of) + events[n:]
 
 
 def without_steps(events):
