@@ -164,7 +164,8 @@ read_facts(struct mh_controller *c, struct mh_vm *vm, struct mh_err *err)
     mh_buf_init(&ld.out, FACTS_MAX / 4);
     enum mh_code code = mh_vm_call(vm, &facts, facts_fn, &ld, NULL, err);
     if (code == MH_OK && ld.err.code != MH_OK) {
-        *err = ld.err;
+        if (err)
+            *err = ld.err;
         code = ld.err.code;
     }
     if (code == MH_OK)

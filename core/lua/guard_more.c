@@ -269,7 +269,10 @@ check_parameters(const struct mh_guard *g)
     size_t max;
     yyjson_val *key;
     yyjson_val *v;
-    yyjson_obj_foreach(yyjson_obj_get(g->answer, "parameters"), i, max, key, v)
+    yyjson_val *all = yyjson_obj_get(g->answer, "parameters");
+    if (!all)
+        return MH_OK;
+    yyjson_obj_foreach(all, i, max, key, v)
     {
         const char *name = yyjson_get_str(key);
         const char *text = yyjson_get_str(v);
@@ -313,7 +316,10 @@ check_resources(const struct mh_guard *g)
     yyjson_val *key;
     yyjson_val *v;
     yyjson_val *limits = mh_json_get(g->answer, "resources", "limits", NULL);
-    yyjson_obj_foreach(mh_json_get(g->answer, "resources", "requests", NULL), i, max, key, v)
+    yyjson_val *requests = mh_json_get(g->answer, "resources", "requests", NULL);
+    if (!requests)
+        return MH_OK;
+    yyjson_obj_foreach(requests, i, max, key, v)
     {
         yyjson_val *limit = yyjson_obj_get(limits, yyjson_get_str(key));
         if (limit && amount(limit) < amount(v))

@@ -110,6 +110,8 @@ move(struct mh_slab *s, void *p, size_t old, size_t size)
 void *
 mh_slab_resize(struct mh_slab *s, void *p, size_t old, size_t size)
 {
+    if (!p && size == 0)
+        return NULL;
     if (!p)
         return is_small(size) ? take(s, size) : mh_malloc(size);
     if (size == 0) {

@@ -24,7 +24,7 @@
 #define SLACK_MS 50
 #endif
 #define LIMIT_MS 50 /* of mh_limits_policy */
-#define BUSY_MS 400 /* by the clock, when others have the processor */
+#define BUSY_MS 10000 /* by the clock, however busy the machine is */
 #define KILL_MS 10  /* of this process, until it sees that the time is over */
 #define TRIES 8
 #define ATTACKS_MIN 120
