@@ -172,6 +172,8 @@ mh_xfer_set_up(struct mh_xfer *x)
     curl_easy_setopt(e, CURLOPT_PROXY, "");
     curl_easy_setopt(e, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_2TLS);
     curl_easy_setopt(e, CURLOPT_PIPEWAIT, 1L);
+    /* Nobody comes back to a peer but after a loss: a session would be kept in vain. */
+    curl_easy_setopt(e, CURLOPT_SSL_SESSIONID_CACHE, c->lane == MH_HTTP_PEERS ? 0L : 1L);
     curl_easy_setopt(e, CURLOPT_BUFFERSIZE, c->on_data ? 4096L : 16384L);
     /* Requests are small; some versions keep this buffer as long as an answer lasts. */
     curl_easy_setopt(e, CURLOPT_UPLOAD_BUFFERSIZE, 16384L);
