@@ -1,5 +1,5 @@
 ---@meta
---- Lines of the operator's log; at most 50 between two waits. In a policy it does nothing.
+--- Lines of the operator's log; at most 50 between two waits. Policies have no log: what they answer is kept.
 log = {}
 
 ---@param text string
