@@ -284,6 +284,16 @@ mh_policies_remove(struct mh_policies *s, const char *ns, const char *name)
     mh_policies_wake(s);
 }
 
+void
+mh_policies_untold(struct mh_policies *s, const char *ns, const char *name)
+{
+    struct mh_map_of *m = *find_map(s, ns, name);
+    if (!m)
+        return;
+    (void)mh_text_set(&m->annotation, NULL);
+    mh_policies_wake_later(s);
+}
+
 /* --- life ------------------------------------------------------------------------------------- */
 
 static void

@@ -69,6 +69,9 @@ struct mh_ring *mh_policies_ring(struct mh_policies *s);
 enum mh_code mh_policies_update(struct mh_policies *s, yyjson_val *object, struct mh_err *err);
 void mh_policies_remove(struct mh_policies *s, const char *ns, const char *name);
 
+/* The annotation of the last news about this ConfigMap was not written: it is told again later. */
+void mh_policies_untold(struct mh_policies *s, const char *ns, const char *name);
+
 /* While held (who is no leader) nothing is told; it is afterwards. */
 void mh_policies_hold(struct mh_policies *s, bool held);
 

@@ -291,6 +291,7 @@ load_scripts(struct mh_operator *op, struct mh_err *err)
                             : NULL;
     if (!op->settings || !op->policies)
         return mh_fail(err, MH_E_NOMEM, "no memory for the policies");
+    op->writer.policies = op->policies;
     mh_policies_hold(op->policies, true); /* until we lead */
     start_notify(op);
     mh_policies_set_clock(op->policies, &op->clock);

@@ -15,6 +15,8 @@ struct mh_annotation {
     struct mh_annotation *next;
     struct mh_arena arena;
     struct mh_api_call call;
+    const char *ns; /* on the arena */
+    const char *name;
 };
 
 void
@@ -51,8 +53,11 @@ static void
 on_written(struct mh_api_call *call)
 {
     struct mh_annotation *n = call->arg;
-    if (call->err.code != MH_OK && call->err.code != MH_E_NOTFOUND)
+    if (call->err.code != MH_OK && call->err.code != MH_E_NOTFOUND) {
         mh_warn("policy", "state of a policy not written to its object", "error", call->err.msg);
+        if (n->writer->policies && mh_class_of(call->err.code) == MH_RETRY)
+            mh_policies_untold(n->writer->policies, n->ns, n->name);
+    }
     drop(n);
 }
 
@@ -91,7 +96,9 @@ annotate(struct mh_policy_writer *w, const struct mh_policy_news *news)
                                     .arena = &n->arena,
                                     .done = on_written,
                                     .arg = n };
-    bool ok = !b.failed && path && n->call.body;
+    n->ns = mh_arena_strdup(&n->arena, news->namespace);
+    n->name = mh_arena_strdup(&n->arena, news->name);
+    bool ok = !b.failed && path && n->call.body && n->ns && n->name;
     mh_buf_release(&b);
     if (ok)
         w->api.start(w->api.self, &n->call);

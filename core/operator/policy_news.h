@@ -15,6 +15,7 @@ struct mh_policy_writer {
     struct mh_events *events;
     bool (*may_write)(void *arg); /* only the leader writes; NULL: always */
     struct mh_notebook *notebook; /* NULL: nothing outlives us */
+    struct mh_policies *policies; /* hears of a write that failed; may be NULL */
     void *arg;
     /* private */
     struct mh_annotation *open;

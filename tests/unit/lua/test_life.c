@@ -328,6 +328,21 @@ TEST(who_takes_over_reads_the_records_again)
     end();
 }
 
+TEST(what_was_not_written_is_told_again)
+{
+    begin();
+    put("web", "who", GOOD, "");
+    status[0] = 0;
+    settle();
+    CHECK_STR(status, "");
+    mh_policies_untold(store, "web", "who");
+    mh_policies_untold(store, "web", "nobody");
+    CHECK(evtimer_pending(store->later, NULL) != 0);
+    mh_policies_tell(store); /* as the timer does */
+    CHECK(strstr(status, "\"state\":\"Active\"") != NULL);
+    end();
+}
+
 TEST(of_many_edits_at_once_the_last_one_decides)
 {
     begin();
