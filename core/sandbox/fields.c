@@ -201,22 +201,36 @@ owners_before(struct mh_sb_fields *f, const struct mh_sb_write *w, yyjson_val *s
     mh_sb_managers_read(f, stored, out);
 }
 
+/* Does anybody own a part of this? A Scale that nobody owned before stays so. */
+static bool
+owns_any(struct mh_sb_fields *f, const struct mh_sb_managers *m, const struct mh_sb_set *set)
+{
+    for (size_t i = 0; i < m->n && !f->failed; i++) {
+        const struct mh_sb_set *rest = mh_sb_set_minus(f, m->items[i].set, set);
+        if (!mh_sb_set_empty(mh_sb_set_minus(f, m->items[i].set, rest)))
+            return true;
+    }
+    return false;
+}
+
 static void
 update_owners(struct mh_sb_fields *f, const struct mh_sb_write *w, yyjson_val *live,
               yyjson_val *next, const char *manager, struct mh_sb_managers *m)
 {
     struct mh_sb_comparison c = compare(f, w, live, next);
+    bool scale = strcmp(w->subresource, "scale") == 0;
+    bool owned = !scale || owns_any(f, m, mh_sb_set_union(f, c.modified, c.added));
     struct mh_sb_manager self = {
         .name = manager, .subresource = w->subresource, .version = w->api_version, .time = w->now
     };
-    if (strcmp(w->subresource, "scale") == 0) { /* as the real server */
+    if (scale) { /* as the real server */
         self.time = NULL;
         self.applied = w->applied;
     }
     take_from_others(f, m, NULL, &c);
     mh_sb_managers_drop_empty(m);
     self.set = mh_sb_set_minus(f, mh_sb_set_union(f, c.modified, c.added), unowned(f));
-    if (!mh_sb_set_empty(self.set)) {
+    if (!mh_sb_set_empty(self.set) && owned) {
         struct mh_sb_manager *old = mh_sb_managers_find(m, &self);
         if (old)
             self.set = mh_sb_set_union(f, self.set, old->set);

@@ -81,8 +81,7 @@ mh_sb_check_kind(struct mh_sb_op *op)
                                           kind, v->api_version));
             return false;
         }
-    } else if (kind && *kind && strcmp(kind, op->t.r->kind) != 0 && op->verb == MH_SB_PATCH &&
-               !op->apply) {
+    } else if (kind && *kind && strcmp(kind, op->t.r->kind) != 0 && op->t.r->custom && !op->apply) {
         struct mh_sb_causes causes;
         mh_sb_causes_init(&causes, op->arena);
         mh_sb_cause_add(&causes, "FieldValueInvalid", "kind", "Invalid value: \"%s\": must be %s",
@@ -225,18 +224,19 @@ check_types(struct mh_sb_op *op)
     if (!why)
         return true;
     const char *ns = mh_sb_mstr(op->obj, "metadata", "namespace", NULL);
+    const char *decoding = mh_str_starts(why, "illegal base64") ? "error decoding from json: " : "";
     if (op->apply)
         mh_sb_refuse(
             op->req, 500, NULL,
             mh_arena_printf(op->arena,
                             "failed to convert new object (%s/%s; %s%s, Kind=%s) to proper "
                             "version: unable to convert unstructured object to %s%s, "
-                            "Kind=%s: error decoding from json: %s",
+                            "Kind=%s: %s%s",
                             ns ? ns : "", op->t.at.name, op->t.r->group[0] ? "" : "/",
                             op->t.v->api_version, op->t.r->kind, op->t.r->group[0] ? "" : "/",
-                            op->t.v->api_version, op->t.r->kind, why));
+                            op->t.v->api_version, op->t.r->kind, decoding, why));
     else if (op->verb == MH_SB_PATCH)
-        bad_patch(op, why);
+        bad_patch(op, strategic ? mh_arena_printf(op->arena, "%s%s", decoding, why) : why);
     else
         mh_sb_bad_request(op->req, "%s in version \"%s\" cannot be handled as a %s: %s",
                           op->t.r->kind, op->t.v->name, op->t.r->kind, why);

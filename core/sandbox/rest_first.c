@@ -133,15 +133,12 @@ node_ports(struct mh_sb_op *op, yyjson_mut_val *spec)
     return true;
 }
 
+/* The address and what goes with it, where there is none yet. */
 static bool
-service_first(struct mh_sb_op *op)
+service_address(struct mh_sb_op *op, yyjson_mut_val *spec)
 {
-    yyjson_mut_val *spec = mh_sb_mobj(op->doc, op->obj, "spec");
-    const char *type = mh_sb_mstr(spec, "type", NULL);
     const char *given = mh_sb_mstr(spec, "clusterIP", NULL);
     char address[32];
-    if (!set_status(op, "{\"loadBalancer\":{}}") || mh_str_eq(type, "ExternalName"))
-        return op->obj != NULL;
     mh_str_copy(address, sizeof(address), given && *given ? given : "");
     if (!*address)
         free_address(op, address);
@@ -155,13 +152,24 @@ service_first(struct mh_sb_op *op)
     if (!yyjson_mut_obj_get(spec, "ipFamilyPolicy") &&
         !mh_sb_mset_str(op->doc, spec, "ipFamilyPolicy", "SingleStack"))
         return false;
-    if (!node_ports(op, spec))
-        return false;
     if (!*address)
         return true;
     return yyjson_mut_arr_add_strcpy(op->doc, ips, address) &&
            mh_sb_mset_str(op->doc, spec, "clusterIP", address) &&
            mh_sb_mset(op->doc, spec, "clusterIPs", ips);
+}
+
+static bool
+service_first(struct mh_sb_op *op)
+{
+    yyjson_mut_val *spec = mh_sb_mobj(op->doc, op->obj, "spec");
+    if (!set_status(op, "{\"loadBalancer\":{}}"))
+        return false;
+    if (mh_str_eq(mh_sb_mstr(spec, "type", NULL), "ExternalName")) {
+        mh_sb_mdel(spec, "internalTrafficPolicy");
+        return true;
+    }
+    return node_ports(op, spec) && service_address(op, spec);
 }
 
 /* --- jobs ------------------------------------------------------------------------------------ */
@@ -386,10 +394,14 @@ mh_sb_next_spec(struct mh_sb_op *op)
         return same(op, "finalizers");
     if (mh_sb_is_kind(op, "Service") && !op->status)
         drop_node_ports(op);
-    if (mh_sb_is_kind(op, "Service"))
+    if (mh_sb_is_kind(op, "Service")) {
+        yyjson_mut_val *spec = mh_sb_mobj(op->doc, op->obj, "spec");
+        bool named = mh_str_eq(mh_sb_mstr(spec, "type", NULL), "ExternalName");
         return keep_if_absent(op, "clusterIP") && keep_if_absent(op, "clusterIPs") &&
                keep_if_absent(op, "ipFamilies") && keep_if_absent(op, "ipFamilyPolicy") &&
-               node_ports(op, mh_sb_mobj(op->doc, op->obj, "spec"));
+               node_ports(op, spec) &&
+               (named || yyjson_mut_obj_get(spec, "clusterIP") || service_address(op, spec));
+    }
     if (mh_sb_is_kind(op, "Lease"))
         return lease_first(op);
     if (mh_sb_is_kind(op, "Secret") && !op->status)

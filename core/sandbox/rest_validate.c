@@ -91,7 +91,7 @@ name_rule(const struct mh_sb_resource *r)
 {
     if (r->custom)
         return mh_sb_name_subdomain;
-    if (strcmp(r->kind, "Namespace") == 0)
+    if (strcmp(r->kind, "StatefulSet") == 0 || strcmp(r->kind, "Namespace") == 0)
         return mh_sb_name_label;
     if (strcmp(r->kind, "Service") == 0)
         return mh_sb_name_1035;

@@ -66,7 +66,7 @@ def build():
 
 
 def compare(seed, real, *more):
-    return subprocess.run([sys.executable, os.path.join(HERE, "main.py"), "--seed", str(seed), "--count", "300", "--real", real, "--moonherd", BINARY] + list(more), capture_output=True, text=True)
+    return subprocess.run([sys.executable, os.path.join(COPY, "tests", "sandbox", "differential", "main.py"), "--seed", str(seed), "--count", "300", "--real", real, "--moonherd", BINARY] + list(more), capture_output=True, text=True)
 
 
 def load():

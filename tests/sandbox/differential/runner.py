@@ -215,6 +215,8 @@ class Run:
                 break
             self.pages(step, tokens)
             break
+        if step["method"] == "DELETE" and a.status in (200, 202):
+            time.sleep(.02)  # kube-apiserver patches what its cache still holds
         if step.get("gone") and a.status in (200, 202):
             self.settle_gone(step)
 
@@ -356,7 +358,7 @@ def without_steps(events):
         if o.get("kind") == "Table":
             o = (o.get("rows") or [{}])[0].get("object") or {}
         m = o.get("metadata") or {}
-        ends = "deletionTimestamp" in m
+        ends = "deletionTimestamp" in m or e["type"] == "DELETED"
         key = (m.get("uid"), json.dumps([m.get("labels"), m.get("annotations"), o.get("spec") if o.get("kind") != "Namespace" else 0]) if not ends else "end", e["type"] == "DELETED")
         if key not in seen:
             seen.add(key)

@@ -1,4 +1,0 @@
-"""Sequences that are written by hand with drawn details: what a random walk seldom meets."""
-import kinds
-
-LIST = []
