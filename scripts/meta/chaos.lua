@@ -174,6 +174,8 @@ function t.disk_free(claim) end
 ---@param proof fun(): string|false|nil
 ---@param undo fun()?
 function t.fault(verb, target, proof, undo) end
+--- Forgets faults that met nobody, as they may when several are on at once. None left: the scenario fails.
+function t.only_proved() end
 --- fn is called at the end, whatever happens.
 ---@param what string
 ---@param fn fun()

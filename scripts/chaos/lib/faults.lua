@@ -4,7 +4,7 @@ local state = require "chaos.lib.state"
 
 local faults = {}
 
-local PROOF_S = 30
+local PROOF_S = 60
 
 --- The world's verbs, for somebody without a cluster at hand.
 local function world() return state.world end
@@ -37,6 +37,20 @@ function faults.wait()
     if entry.fiber then state.join(entry.fiber, PROOF_S) end
     entry.fiber, entry.over = nil, nil
   end
+end
+
+--- Faults that met nobody, since something else was broken at the same time, do not count as such.
+function faults.only_proved()
+  faults.wait()
+  local proved = array {}
+  for _, entry in ipairs(state.faults) do
+    if entry.evidence then
+      proved:add(entry)
+    else
+      state.say("  nobody met it: %s %s", entry.verb, entry.target)
+    end
+  end
+  state.faults = proved
 end
 
 --- The fault is about to be taken away: its proof is asked a last time, while it can be given.
@@ -98,17 +112,22 @@ local function began(c, pod)
   return nil, a.error
 end
 
---- Has the container been started again, or has the pod's name gone to another?
+--- How a container ended that ran before: its exit code, nil if it runs as it did.
+local function end_of(now, old)
+  local present, last = now.state or {}, now.lastState or {}
+  local dead = present.terminated or (present.waiting or now.restartCount > old.restartCount) and last.terminated
+  return dead and tostring(dead.exitCode)
+end
+
+--- Has the container ended, or has the pod's name gone to another?
 local function is_new(pod, old, old_pod)
   local now, p = container_of(pod)
   if p and old_pod and p.metadata.uid ~= old_pod.metadata.uid then
     return "another pod has its name: " .. p.metadata.uid
   end
-  if now and old and now.restartCount > old.restartCount then
-    local last = now.lastState and now.lastState.terminated or {}
-    return ("container postgres of %s ended with %s, started %d times again"):format(pod,
-      tostring(last.exitCode), now.restartCount)
-  end
+  local code = now and old and end_of(now, old)
+  return code and ("container postgres of %s ended with %s, started %d times again"):format(pod, code,
+    now.restartCount)
 end
 
 --- kill(cluster, pod, what): what is "postmaster", "manager" or a signal for the first process.

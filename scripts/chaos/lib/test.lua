@@ -171,5 +171,6 @@ end
 t.delete_pod, t.thaw, t.cut, t.heal, t.slow = faults.delete, faults.thaw, faults.cut, faults.heal, faults.slow
 t.partition, t.node_on, t.api, t.api_heal = faults.partition, faults.node_on, faults.api, faults.api_heal
 t.disk_full, t.disk_free, t.fault, t.on_end = faults.disk_full, faults.disk_free, faults.other, faults.on_end
+t.only_proved = faults.only_proved
 
 return t
