@@ -153,9 +153,10 @@ read_token(struct mh_sb_req *req, const char *token, struct page *p)
 
 /* What is checked before the selectors are looked at. False: answered. */
 static bool
-read_options(struct mh_sb_api *api, struct mh_sb_req *req, const struct mh_sb_query *q,
+read_options(struct mh_sb_api *api, struct mh_sb_req *req, const struct mh_sb_place *t,
              struct page *p)
 {
+    const struct mh_sb_query *q = &t->q;
     int64_t limit = 0;
     const char *match = q->version_match && *q->version_match ? q->version_match : NULL;
     bool versioned = q->resource_version && *q->resource_version;
@@ -166,6 +167,11 @@ read_options(struct mh_sb_api *api, struct mh_sb_req *req, const struct mh_sb_qu
         return false;
     }
     p->limit = limit > 0 ? (size_t)limit : 0;
+    struct mh_sb_select labels;
+    struct mh_sb_place only = *t;
+    only.q.field_selector = NULL; /* the other one is looked at later */
+    if (match && !mh_sb_select_parse(req, req->arena, &only, &labels))
+        return false;
     if (match && versioned && !exact && strcmp(match, "NotOlderThan") != 0)
         invalid_options(req, "FieldValueNotSupported", "resourceVersionMatch",
                         mh_arena_printf(req->arena,
@@ -453,7 +459,7 @@ mh_sb_list(struct mh_sb_api *api, struct mh_sb_req *req, struct mh_sb_place *t)
     struct mh_sb_table *table = t->r->table;
     struct items then = { 0 };
     bool gone = false;
-    if (!read_options(api, req, &t->q, &p) || !mh_sb_select_parse(req, req->arena, t, &s) ||
+    if (!read_options(api, req, t, &p) || !mh_sb_select_parse(req, req->arena, t, &s) ||
         !read_page(api, req, &t->q, &p) || !mh_sb_include_ok(req, t->q.include_object))
         return;
     if (!p.exact || p.version >= table->changed) {

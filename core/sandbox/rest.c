@@ -358,8 +358,10 @@ serve_resource(struct mh_sb_api *api, struct mh_sb_req *req, struct mh_sb_place 
                    "v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice");
     if (t->v->deprecated && t->v->deprecation)
         mh_sb_warn(req, t->v->deprecation);
-    if (op->status && !(t->v->traits & MH_SB_STATUS)) {
-        not_there(req, t->r->custom);
+    if (op->status && !(t->v->traits & MH_SB_STATUS) && t->r->custom) {
+        mh_sb_not_found(req, t->r, t->at.name);
+    } else if (op->status && !(t->v->traits & MH_SB_STATUS)) {
+        not_there(req, false);
     } else if (*t->at.subresource && !op->status) {
         if (mh_sb_subresource(op))
             return;

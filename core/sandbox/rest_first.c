@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/str.h"
+#include "sandbox/quantity.h"
 #include "sandbox/rest_default.h"
 
 static bool
@@ -356,7 +357,30 @@ drop_node_ports(struct mh_sb_op *op)
         mh_sb_mdel(yyjson_mut_arr_get(ports, i), "nodePort");
 }
 
-void
+/* A claim grows only where its class lets it. */
+static bool
+may_grow(struct mh_sb_op *op)
+{
+    struct mh_sb_quantity before, now;
+    yyjson_mut_val *want = mh_sb_mget(op->obj, "spec", "resources", "requests", "storage", NULL);
+    const char *have = mh_json_str(op->old, "spec", "resources", "requests", "storage", NULL);
+    const char *class = mh_sb_mstr(op->obj, "spec", "storageClassName", NULL);
+    if (!have || !yyjson_mut_is_str(want) || !mh_sb_quantity_parse(have, &before) ||
+        !mh_sb_quantity_parse(yyjson_mut_get_str(want), &now) ||
+        mh_sb_quantity_cmp(&now, &before) <= 0)
+        return true;
+    yyjson_val *sc = class && *class ? mh_sb_get(op->api, op->arena, "storage.k8s.io",
+                                                 "storageclasses", NULL, class)
+                                     : NULL;
+    if (mh_json_bool(sc, false, "allowVolumeExpansion", NULL))
+        return true;
+    mh_sb_forbidden(op->req, op->t.r, op->t.at.name,
+                    "only dynamically provisioned pvc can be resized and the storageclass that "
+                    "provisions the pvc must support resize");
+    return false;
+}
+
+bool
 mh_sb_advise(struct mh_sb_op *op)
 {
     yyjson_mut_val *spec = yyjson_mut_obj_get(op->obj, "spec");
@@ -365,6 +389,9 @@ mh_sb_advise(struct mh_sb_op *op)
         mh_str_eq(mh_sb_mstr(spec, "clusterIP", NULL), "None") && affinity &&
         strcmp(affinity, "None") != 0)
         mh_sb_warn(op->req, "spec.SessionAffinity is ignored for headless services");
+    if (mh_sb_is_kind(op, "PersistentVolumeClaim") && op->updating && !op->status)
+        return may_grow(op);
+    return true;
 }
 
 /* Of the secrets of an account only the names stay. */

@@ -241,8 +241,8 @@ bool mh_sb_updates_unseen(const struct mh_sb_resource *r);
  * every update. False: no memory, or answered. */
 bool mh_sb_first_status(struct mh_sb_op *op);
 bool mh_sb_next_spec(struct mh_sb_op *op);
-/* Warnings about what is valid but odd. */
-void mh_sb_advise(struct mh_sb_op *op);
+/* Warnings about what is valid but odd, refusals of what is valid but impossible. False: answered. */
+bool mh_sb_advise(struct mh_sb_op *op);
 /* Defaults of built-in kinds. False: no memory. */
 bool mh_sb_defaults(struct mh_sb_op *op);
 /* Checks of built-in kinds. */

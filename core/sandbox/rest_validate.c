@@ -95,7 +95,8 @@ name_rule(const struct mh_sb_resource *r)
         return mh_sb_name_label;
     if (strcmp(r->kind, "Service") == 0)
         return mh_sb_name_1035;
-    if (strcmp(r->group, "rbac.authorization.k8s.io") == 0)
+    if (strcmp(r->group, "rbac.authorization.k8s.io") == 0 ||
+        strcmp(r->kind, "PodDisruptionBudget") == 0)
         return mh_sb_name_segment;
     return mh_sb_name_subdomain;
 }

@@ -283,11 +283,10 @@ mutated(struct mh_sb_admit *ad)
         mh_sb_schema_stored(mh_sb_version_schema(op->api, op->t.v), op->obj);
     if (ok)
         ok = op->updating ? mh_sb_prepare_update(op) : mh_sb_prepare_create(op);
-    if (!ok || !mh_sb_validate(op)) {
+    if (!ok || !mh_sb_validate(op) || !mh_sb_advise(op)) {
         mh_sb_finish(op);
         return;
     }
-    mh_sb_advise(op);
     if (op->verb == MH_SB_CREATE && op->live) {
         mh_sb_exists(op->req, op->t.r, op->t.at.name);
         mh_sb_finish(op);

@@ -150,7 +150,9 @@ mh_sb_cell_pod_status(const struct mh_sb_row *row, const char *arg)
         reason = init;
     else
         reason = containers_reason(row, reason);
-    if (mh_json_get(row->obj, "metadata", "deletionTimestamp", NULL))
+    const char *phase = mh_sb_row_text(row, "status.phase");
+    bool ended = mh_str_eq(phase, "Succeeded") || mh_str_eq(phase, "Failed");
+    if (mh_json_get(row->obj, "metadata", "deletionTimestamp", NULL) && !ended)
         reason =
             mh_str_eq(mh_sb_row_text(row, "status.reason"), "NodeLost") ? "Unknown" : "Terminating";
     return mh_sb_cell_string(row, reason);
