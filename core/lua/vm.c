@@ -38,8 +38,20 @@ const struct mh_vm_limits mh_limits_controller = {
     .counted = false,
 };
 
+#if defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define MH_ASAN
+#endif
+#elif defined(__SANITIZE_ADDRESS__)
+#define MH_ASAN
+#endif
+
 static const struct mh_vm_module *modules;
+#ifdef MH_ASAN /* where the same script takes several times as long */
+static int64_t patience = 4;
+#else
 static int64_t patience = 1;
+#endif
 static char kill_key;      /* its address is the error value of a kill */
 static char globals_key;   /* registry: what scripts may read */
 static char env_key;       /* registry: their _ENV, empty, read-only */

@@ -212,15 +212,21 @@ bench_decisions(const char *self, int n)
     struct mh_pool *nothing = pool_of(self, "noop");
     int64_t *times = mh_calloc(2 * (size_t)n, sizeof(*times));
     bool ok = times && real && nothing;
-    for (int i = -WARM; ok && i < n; i++) {
+    int failed = 0;
+    for (int i = -WARM; ok && i < n;) {
         int64_t a = decide(nothing);
         int64_t b = decide(real);
-        ok = a >= 0 && b >= 0;
-        if (ok && i >= 0) {
+        if (i >= 0) {
             times[i] = a;
             times[n + i] = b;
         }
+        if (a >= 0 && b >= 0)
+            i++;
+        else
+            ok = ++failed <= WARM; /* a machine that is too busy for one deadline */
     }
+    if (failed)
+        printf("# %d decisions were not over at their deadline and are not counted\n", failed);
     if (ok) {
         printf("# %d decisions each, in turn: input %zu bytes, script %zu bytes, one loop, one "
                "pool of "
