@@ -196,8 +196,11 @@ herd_of(struct mh_notify *n, const char *ns, const char *name)
     char key[600];
     int len = snprintf(key, sizeof(key), "%s/%s", ns, name);
     struct herd *h = mh_map_get(&n->herds, key);
-    if (h || len < 0 || (size_t)len >= sizeof(key) || !(h = mh_calloc(1, sizeof(*h))))
+    if (h || len < 0 || (size_t)len >= sizeof(key))
         return h;
+    h = mh_calloc(1, sizeof(*h));
+    if (!h)
+        return NULL;
     *h = (struct herd){ .n = n, .ns = mh_strdup(ns), .name = mh_strdup(name) };
     if (h->ns && h->name && mh_map_put(&n->herds, key, h, NULL))
         return h;
