@@ -285,13 +285,13 @@ mh_sb_decode(struct mh_sb_op *op)
     meta = mh_sb_mobj(op->doc, op->obj, "metadata");
     if (!meta || !check_types(op))
         return false;
+    if (op->verb == MH_SB_PATCH && mh_str_eq(op->t.q.field_validation, "Strict"))
+        op->patched = mh_sb_freeze(op->arena, op->obj);
     yyjson_mut_val *managed = yyjson_mut_obj_get(meta, "managedFields");
     if (yyjson_mut_is_arr(managed) && yyjson_mut_arr_size(managed) == 0 && op->t.r->custom)
         mh_sb_mdel(meta, "managedFields");
     else if (yyjson_mut_is_arr(managed) && yyjson_mut_arr_size(managed) == 0)
         (void)yyjson_mut_arr_add_obj(op->doc, managed); /* the same: forgets all owners */
-    if (op->verb == MH_SB_PATCH && mh_str_eq(op->t.q.field_validation, "Strict"))
-        op->patched = mh_sb_freeze(op->arena, op->obj);
     if (!op->apply && !shape(op))
         return false;
     if (!check_name(op, mh_sb_mobj(op->doc, op->obj, "metadata")))
