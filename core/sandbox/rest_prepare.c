@@ -262,11 +262,10 @@ check_version(struct mh_sb_op *op, yyjson_mut_val *meta)
     const char *have = mh_json_str(op->old, "metadata", "resourceVersion", NULL);
     const char *uid = mh_sb_mstr(meta, "uid", NULL);
     const char *live = mh_json_str(op->old, "metadata", "uid", NULL);
-    if (uid && *uid && live && strcmp(uid, live) != 0) {
-        if (op->verb == MH_SB_PATCH)
-            op->other_uid = uid;
-    }
-    if (uid && *uid && live && strcmp(uid, live) != 0 && op->verb != MH_SB_PATCH) {
+    bool other = uid && *uid && live && strcmp(uid, live) != 0;
+    if (other && op->verb == MH_SB_PATCH) {
+        op->other_uid = uid;
+    } else if (other) {
         mh_sb_conflict(op->req, op->t.r, op->t.at.name,
                        mh_arena_printf(op->arena,
                                        "StorageError: invalid object, Code: 4, Key: %s, "
