@@ -140,8 +140,10 @@ class Sequence:
     def change(self, kind):
         r = self.r
         x = r.random()
-        if x < .03 and kind.plural not in ASYNC:
+        if x > .97 and kind.plural not in ASYNC:
             return (("metadata", "finalizers"), kinds.pick(r, ["example.com/hold"], DEL, ["example.com/a", "example.com/hold"]))
+        if x < .1:
+            return (("metadata", "labels", "tier"), kinds.pick(r, "a", "b", DEL))
         if x < .25 and kind.plural == "jobs":
             return kinds.pick(r, (("metadata", "labels", "tier"), kinds.pick(r, "a", "b", DEL, "bad value!")), (("metadata", "annotations", "note"), kinds.pick(r, "y", DEL)))
         if x < .25:
@@ -238,8 +240,8 @@ class Sequence:
         """From the sequence's beginning, or from now on."""
         r = self.r
         q = {"watch": "1", "labelSelector": "seq=" + self.ns}
-        if r.random() < .25:
-            q["labelSelector"] = self.selector(kind)
+        if r.random() < .5:
+            q["labelSelector"] = "seq=%s,%s" % (self.ns, kinds.pick(r, "tier=a", "tier!=a", "tier", "!tier", "tier in (a,b)", "empty="))
         if r.random() < .2 and kind.plural not in ASYNC:
             fields = kind.fields + ["metadata.name=" + self.name(kind, 1)]
             q["fieldSelector"] = r.choice(fields)
