@@ -140,6 +140,7 @@ own_value(const char *cluster, const char *instance, const char *name)
 
 TEST(an_instance_has_parameters_of_its_own)
 {
+    begin();
     static const char cluster[] =
         OWN("{\\\"demo-3\\\":{\\\"parameters\\\":{\\\"work_mem\\\":\\\"64MB\\\",\\\"jit\\\":false,"
             "\\\"recovery_min_apply_delay\\\":\\\"4h\\\",\\\"temp_buffers\\\":100,"
@@ -157,6 +158,7 @@ TEST(an_instance_has_parameters_of_its_own)
     CHECK_STR(own_value(cluster, NULL, "work_mem"), "4MB");
     CHECK_STR(own_value(OWN("no json"), "demo-3", "work_mem"), "4MB");
     CHECK_STR(own_value(OWN("[1]"), "demo-3", "work_mem"), "4MB");
+    end();
 }
 
 TEST(archiving_follows_annotation_and_replica)

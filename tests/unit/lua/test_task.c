@@ -167,7 +167,8 @@ TEST(a_pass_over_its_budget_fails_alone)
     struct mh_effect_call *kept = waiting;
     CHECK_INT(start(c, &a, &o, "{\"mode\":\"loop\"}"), MH_STEP_FAIL);
     CHECK_INT(o.err.code, MH_E_LIMIT);
-    CHECK_STR(o.se.kind, "wall");
+    /* whichever of the two is used up first: sanitizers have more time */
+    CHECK(strcmp(o.se.kind, "wall") == 0 || strcmp(o.se.kind, "fuel") == 0);
     CHECK_INT(o.se.line, 4);
     CHECK_INT(start(c, &a, &o, "{\"mode\":\"eat\"}"), MH_STEP_FAIL);
     CHECK_INT(o.err.code, MH_E_LIMIT);
