@@ -44,6 +44,23 @@ gate_admits(const struct mh_agent *g)
     return g->primary.gate == MH_GATE_NONE || g->primary.gate == MH_GATE_OPEN;
 }
 
+/* I5: a standby may be on another history than the primary that it was, or than who asks. In a term that
+ * is being decided, the one with the newest log lets in the candidate, who fetches the rest. */
+static void
+admit_replication(const struct mh_agent *g, struct mh_hba_in *hba)
+{
+    const struct mh_ha_lease *l = &g->know.lease;
+    if (g->order.order != MH_HA_FENCE) {
+        hba->no_replication = g->order.order == MH_HA_FOLLOW;
+        return;
+    }
+    bool source = l->phase == MH_HA_FENCING && l->candidate && mh_str_eq(l->address, g->id.address);
+    hba->no_replication = !source;
+    if (source)
+        hba->replication_from = mh_json_str(g->know.cluster, "status", "instancesReportedState",
+                                            l->candidate, "ip", NULL);
+}
+
 /* What this instance has beyond the Cluster: its only address, and the limits of the log it replays.
  * -1: no memory. */
 static int
@@ -82,9 +99,9 @@ mh_conf_write(struct mh_agent *g, bool *changed, struct mh_err *err)
     struct mh_hba_in hba = { .cluster = g->know.cluster,
                              .major = major,
                              .gate_open = gate_admits(g),
-                             .no_replication = g->order.order == MH_HA_FOLLOW,
                              .ldap_bind_password = g->ldap_password };
     struct mh_param extra[MH_LIMITS + 1];
+    admit_replication(g, &hba);
     *changed = false;
     mh_arena_init(&a, CONF_ARENA);
     in.nextra = own_params(g, &a, &in, extra);

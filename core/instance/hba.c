@@ -138,6 +138,19 @@ ldap_line(struct mh_buf *b, const struct mh_hba_in *in)
     mh_buf_char(b, '\n');
 }
 
+/* What is no address would be a name, or a word of the file. */
+static void
+replication_line(struct mh_buf *b, const char *from)
+{
+    size_t len = from ? strspn(from, "0123456789abcdefABCDEF:.") : 0;
+    if (!from || !len || from[len] || len > 45)
+        mh_buf_str(b, "hostssl replication streaming_replica all");
+    else
+        mh_buf_printf(b, "hostssl replication streaming_replica %s/%d", from,
+                      strchr(from, ':') ? 128 : 32);
+    mh_buf_str(b, " cert map=cnpg_streaming_replica\n");
+}
+
 /* --- the files -------------------------------------------------------------------------------- */
 
 char *
@@ -153,8 +166,7 @@ mh_hba_text(struct mh_arena *a, const struct mh_hba_in *in)
                        "local all postgres peer map=local\n");
     mh_buf_str(&b, "hostssl postgres streaming_replica all cert map=cnpg_streaming_replica\n");
     if (!in->no_replication)
-        mh_buf_str(&b,
-                   "hostssl replication streaming_replica all cert map=cnpg_streaming_replica\n");
+        replication_line(&b, in->replication_from);
     if (in->gate_open) {
         mh_buf_str(&b, "hostssl all cnpg_pooler_pgbouncer all cert map=cnpg_pooler_pgbouncer\n");
         user_lines(&b, in->cluster);

@@ -9,6 +9,7 @@ struct mh_hba_in {
     int major;
     bool gate_open;      /* closed: only postgres by local peer, and streaming_replica */
     bool no_replication; /* a standby: nobody replicates from it, but by a user's own line */
+    const char *replication_from;   /* from nowhere but this address; NULL: from anywhere */
     const char *ldap_bind_password; /* of spec.postgresql.ldap.bindSearchAuth, NULL without */
 };
 

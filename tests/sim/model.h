@@ -31,10 +31,11 @@ enum variant {
     V_DRIFT,       /* the set that is used is computed again after the union was written */
     V_EARLYEND,    /* a fence is answered before the local log was read to its end */
     V_SAMETLI, /* who made a timeline is not known: numbers are compared, which are not unique (F14) */
-    V_CASCADES,   /* a standby lets other standbys in */
-    V_OPENFIRST,  /* an old primary is rewound only to one whose gate is open */
-    V_GAVEUP,     /* a hand-over is asked for until the instance follows somebody */
-    V_FENCESTAYS, /* a fence outlives PostgreSQL, whose log is read anew */
+    V_CASCADES,     /* a standby lets other standbys in */
+    V_FENCEDSERVES, /* a fenced standby lets all others in, not the candidate only */
+    V_OPENFIRST,    /* an old primary is rewound only to one whose gate is open */
+    V_GAVEUP,       /* a hand-over is asked for until the instance follows somebody */
+    V_FENCESTAYS,   /* a fence outlives PostgreSQL, whose log is read anew */
     V_COUNT
 };
 

@@ -129,6 +129,16 @@ is_proved(struct sim *s, int i, int u)
     return true;
 }
 
+/* A standby lets in nobody: it may be on another history by now. But the one with the newest log lets
+ * in the candidate of its term, who fetches the rest; others may hold it for the primary it was. */
+static bool
+is_source_for(const struct sim *s, int u, int i)
+{
+    const struct mlease *l = &s->ver[s->node[u].seen];
+    return s->variant == V_FENCEDSERVES ||
+           (l->phase == MH_HA_FENCING && l->candidate == i && l->address == u);
+}
+
 /* Connects to the upstream if PostgreSQL there would let it. */
 static bool
 connect(struct sim *s, int i)
@@ -141,8 +151,8 @@ connect(struct sim *s, int i)
     if (x->conn && up->up && up->pg && up->row[i] == x->conn)
         return true;
     x->conn = 0;
-    /* A standby lets in nobody, unless it is fenced: it may be on another history by now. */
-    bool admits = up->primary || up->order.order == MH_HA_FENCE || s->variant == V_CASCADES;
+    bool admits = up->primary || s->variant == V_CASCADES ||
+                  (up->order.order == MH_HA_FENCE && is_source_for(s, u, i));
     if (!up->up || !up->pg || !admits || !sim_reaches(s, i, u) || !is_part(&x->log, &up->log, true))
         return false;
     if (x->log.len > up->log.len)

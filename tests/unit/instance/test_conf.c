@@ -243,14 +243,27 @@ TEST(a_closed_gate_admits_the_manager_and_replication_only)
 {
     begin();
     struct mh_hba_in in = {
-        json("{\"spec\":{\"postgresql\":{\"pg_hba\":[\"host all all all trust\"]}}}"), 15, false,
-        false, NULL
+        json("{\"spec\":{\"postgresql\":{\"pg_hba\":[\"host all all all trust\"]}}}"),
+        15,
+        false,
+        false,
+        NULL,
+        NULL
     };
     const char *text = mh_hba_text(&arena, &in);
     CHECK(!strstr(text, "trust") && !strstr(text, "scram") && !strstr(text, "local all all"));
     CHECK(strstr(text, "local all postgres peer map=local\n") != NULL);
     CHECK(strstr(text,
                  "hostssl replication streaming_replica all cert map=cnpg_streaming_replica\n"));
+    in.replication_from = "10.0.0.3";
+    CHECK(strstr(mh_hba_text(&arena, &in), "hostssl replication streaming_replica 10.0.0.3/32 cert "
+                                           "map=cnpg_streaming_replica\n"));
+    in.replication_from = "fd00::3";
+    CHECK(strstr(mh_hba_text(&arena, &in), "replication streaming_replica fd00::3/128 cert"));
+    in.replication_from = "all\nhost all all all trust";
+    CHECK(!strstr(mh_hba_text(&arena, &in), "trust"));
+    in.no_replication = true;
+    CHECK(!strstr(mh_hba_text(&arena, &in), "replication streaming_replica"));
     end();
 }
 
@@ -269,7 +282,11 @@ TEST(an_open_gate_has_the_lines_in_order)
             "\"baseDN\":\"dc=x\",\"searchFilter\":\"(a=\\\"b\\\")\"}}}},"
             "\"status\":{\"podSelectorRefs\":[{\"name\":\"apps\",\"ips\":[\"10.0.0.1\",\"fd00::1\","
             "\"x\"]}]}}"),
-        15, true, false, "se\"cret"
+        15,
+        true,
+        false,
+        NULL,
+        "se\"cret"
     };
     CHECK_STR(
         mh_hba_text(&arena, &in),
@@ -415,7 +432,7 @@ TEST(without_memory_they_fail_and_nothing_breaks)
         struct mh_arena a;
         begin();
         struct mh_params_in in = { .cluster = json(text), .major = 17 };
-        struct mh_hba_in hba = { in.cluster, 17, true, false, NULL };
+        struct mh_hba_in hba = { in.cluster, 17, true, false, NULL, NULL };
         struct mh_sync_in sync = { in.cluster, "demo-1", three, 3 };
         struct mh_sync_names names_out;
         const char *out = NULL;

@@ -355,7 +355,7 @@ TEST(init_and_join_make_a_primary_and_a_standby)
     certificates();
     CHECK_INT(mkdir(at("one-run"), 0700), 0);
     CHECK_INT(mkdir(at("two-run"), 0700), 0);
-    struct mh_hba_in hba = { NULL, 15, true, false, NULL };
+    struct mh_hba_in hba = { NULL, 15, true, false, NULL, NULL };
     put("pg_hba.conf", mh_hba_text(&arena, &hba));
     put("pg_ident.conf", mh_ident_text(&arena, NULL, mh_ident_user(&arena)));
     struct mh_initdb_spec spec = init_spec();

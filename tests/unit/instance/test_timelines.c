@@ -144,15 +144,24 @@ TEST(a_standby_that_knows_no_makers_follows_and_learns_them)
 
 /* Found by the model: a walreceiver connects again by itself, to whom its manager last believed to be
  * primary. That one may have been rewound to another history of the same number since. */
-TEST(only_a_primary_or_a_fenced_standby_lets_standbys_in)
+TEST(only_a_primary_lets_standbys_in_and_a_fenced_one_the_candidate)
 {
     static const char line[] = "hostssl replication streaming_replica";
+    static const char source[] =
+        "{\"metadata\":{\"name\":\"db\",\"annotations\":{\"moonherd.io/phase\":\"fencing\","
+        "\"moonherd.io/incarnation\":\"vol-x\",\"moonherd.io/address\":\"10.0.0.2\","
+        "\"moonherd.io/candidate\":\"db-1\",\"moonherd.io/configs\":\"[]\"}},\"spec\":{"
+        "\"holderIdentity\":\"db-3\",\"leaseTransitions\":4}}";
     struct ta *t = standby_of_2(3, "promoting", "2:2:3", NULL);
     CHECK(follows(t));
     CHECK(!strstr(tw_file_text(t->tw, TA_DATA "/pg_hba.conf"), line));
     tw_put(t->tw, TA_LEASE, annotated("db-1", 4, "fencing", ""));
     tw_advance(t->tw, 10000 * MS);
-    CHECK(strstr(tw_file_text(t->tw, TA_DATA "/pg_hba.conf"), line) != NULL);
+    CHECK(!strstr(tw_file_text(t->tw, TA_DATA "/pg_hba.conf"), line));
+    tw_put(t->tw, TA_LEASE, source);
+    tw_advance(t->tw, 1000 * MS);
+    CHECK(strstr(tw_file_text(t->tw, TA_DATA "/pg_hba.conf"),
+                 "hostssl replication streaming_replica 10.0.0.1/32 cert") != NULL);
     ta_lease(t, "db-2", 4, "promoting", "vol-2", "[]");
     tw_advance(t->tw, 1000 * MS);
     CHECK(strstr(tw_file_text(t->tw, TA_DATA "/pg_hba.conf"), line) != NULL);
