@@ -225,9 +225,25 @@ local function placement_condition(p)
   end
 end
 
+--- Ready pods are not enough: a primary behind its gate refuses clients. What is not known is no news.
+local function behind_its_gate(p)
+  local primary = p.by_name[p.primary]
+  if not primary then
+    return false
+  end
+  if not primary.is_connected then
+    return p.status.phase ~= pass.HEALTHY
+  end
+  local own = primary.report.moonherd
+  return own ~= nil and own.gate == "closed"
+end
+
 --- Ends the pass: phase, conditions and the one sentence.
 ---@return table plan
 function status.finish(p)
+  if p.primary and behind_its_gate(p) then
+    p:say(pass.WAITING, ("primary %s does not let clients in yet"):format(p.primary), 1)
+  end
   p:say(pass.HEALTHY, ("%s is primary and %d of %d instances are ready"):format(p.primary or "nobody",
     p.fields.readyInstances or 0, p.spec.instances), HEALTHY_AGAIN_S)
   local is_healthy = p.phase == pass.HEALTHY

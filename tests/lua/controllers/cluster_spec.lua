@@ -97,6 +97,23 @@ describe("a new cluster", function()
     assert.equal("replica", w:get("PersistentVolumeClaim", "website-3").metadata.labels["cnpg.io/instanceRole"])
   end)
 
+  it("is not healthy while its primary lets no client in, or is silent from the start", function()
+    local w = world.healthy()
+    w:run("website-1", "primary", { moonherd = { gate = "closed" } })
+    w:settle()
+    assert.equal("Waiting for the instances to become active", w.obj.status.phase)
+    assert.matches("primary website%-1 does not let clients in yet", w.obj.status.phaseReason)
+    w.reports["website-1"] = nil
+    w:settle()
+    assert.equal("Waiting for the instances to become active", w.obj.status.phase)
+    w:run("website-1", "primary")
+    w:settle()
+    assert.equal("Cluster in healthy state", w.obj.status.phase)
+    w.reports["website-1"] = nil
+    w:settle()
+    assert.equal("Cluster in healthy state", w.obj.status.phase)
+  end)
+
   it("of one instance needs no other", function()
     local w = world.healthy(function(spec)
       spec.instances = 1
