@@ -238,12 +238,16 @@ local function behind_its_gate(p)
   return own ~= nil and own.gate == "closed"
 end
 
---- Ends the pass: phase, conditions and the one sentence.
----@return table plan
-function status.finish(p)
+local function tell_gate(p)
   if p.primary and behind_its_gate(p) then
     p:say(pass.WAITING, ("primary %s does not let clients in yet"):format(p.primary), 1)
   end
+end
+
+--- Ends the pass: phase, conditions and the one sentence.
+---@return table plan
+function status.finish(p)
+  tell_gate(p)
   p:say(pass.HEALTHY, ("%s is primary and %d of %d instances are ready"):format(p.primary or "nobody",
     p.fields.readyInstances or 0, p.spec.instances), HEALTHY_AGAIN_S)
   local is_healthy = p.phase == pass.HEALTHY
