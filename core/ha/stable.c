@@ -118,8 +118,7 @@ mh_ha_assess_promoting(const struct mh_ha_view *view, struct mh_ha_verdict *v)
     const struct mh_ha_member *m = h < 0 ? NULL : &view->members[h];
     v->look_again_ms = 500;
     mh_ha_tell_all(view, v, true);
-    bool lost = !m || (!m->connected && (m->lost_ms < 0 || m->lost_ms > 3000)) ||
-                (m->connected && m->known && m->gave_up);
+    bool lost = !m || mh_ha_is_away(view, m, 3001) || (m->connected && m->known && m->gave_up);
     /* A gate that waits for standbys is no failure. */
     bool working = m && m->connected && m->pg_up && m->role == MH_HA_PRIMARY;
     if (lost || (!working && view->lease_unchanged_ms > PROMOTE_MS)) {

@@ -48,7 +48,7 @@ mh_ha_assess_switching(const struct mh_ha_view *view, struct mh_ha_verdict *v)
     v->look_again_ms = 200;
     if (old && old->connected && old->promise < l->term)
         v->tell |= 1u << h;
-    if (!old || (!old->connected && (old->lost_ms < 0 || old->lost_ms >= MH_HA_LOST_MS))) {
+    if (!old || mh_ha_is_away(view, old, MH_HA_LOST_MS)) {
         /* It may have stopped or not: from here on it is a failover. */
         mh_ha_raise_term(view, v);
         mh_ha_say(v, MH_HA_ST_FENCING, "%s was lost while it handed over",
@@ -65,7 +65,7 @@ mh_ha_assess_switching(const struct mh_ha_view *view, struct mh_ha_verdict *v)
         return;
     }
     bool late = view->lease_unchanged_ms > view->switchover_delay_ms ||
-                (down && view->lease_unchanged_ms > 10000) || !heir || !heir->connected;
+                (down && view->lease_unchanged_ms > 10000) || !heir || mh_ha_is_away(view, heir, 0);
     if (!late) {
         mh_ha_say(v, MH_HA_ST_SWITCHING,
                   stopped ? "%s stopped, %s fetches the end of its log"

@@ -53,6 +53,14 @@ mh_ha_find(const struct mh_ha_view *view, const char *name)
 }
 
 bool
+mh_ha_is_away(const struct mh_ha_view *view, const struct mh_ha_member *m, int64_t ms)
+{
+    if (m->connected)
+        return false;
+    return m->lost_ms < 0 ? view->lease_unchanged_ms >= MH_HA_FIRST_MS : m->lost_ms >= ms;
+}
+
+bool
 mh_ha_other_volume(const struct mh_ha_lease *l, const struct mh_ha_member *m)
 {
     /* An old snapshot of the volume has its name too, but has missed a term (E10). Data of term 1 is

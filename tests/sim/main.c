@@ -52,7 +52,7 @@ static const struct plan plans[] = {
     { "rewind only to an open gate, n=2", V_OPENFIRST, M_SYNC, 2, 1, 1000, 0 },
     { "hand-over without an end", V_GAVEUP, M_SYNC, 2, 1, 1000, 0 },
     { "standbys of standbys", V_CASCADES, M_SYNC, 5, 3, 2000, 0 },
-    { "fenced standbys let all in", V_FENCEDSERVES, M_SYNC, 3, 2, 1200, 0 },
+    { "fenced standbys let all in", V_FENCEDSERVES, M_SYNC, 5, 3, 2000, 0 },
     { "same timeline twice", V_SAMETLI, M_SYNC, 5, 3, 2000, 0 },
 };
 

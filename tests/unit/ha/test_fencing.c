@@ -436,6 +436,7 @@ TEST(a_winner_has_its_time)
     d = th_assess(&v);
     CHECK(th_raises(&d, 6)); /* F24 */
     th_lose(&v, B, -1);
+    v.lease_unchanged_ms = 3000;
     d = th_assess(&v);
     CHECK(th_raises(&d, 6));
     v = promoting();
@@ -496,6 +497,31 @@ TEST(a_switchover_whose_primary_is_lost_becomes_a_failover)
     struct mh_ha_verdict d = th_assess(&v);
     CHECK(th_raises(&d, 6));
     CHECK_STR(d.to.candidate, "");
+}
+
+/* Its first pass may come before any manager has answered it: that is no news of them. */
+TEST(an_operator_that_has_just_begun_judges_no_handover)
+{
+    struct mh_ha_view v = th_switching(); /* killed right after it wrote the Lease */
+    th_lose(&v, A, -1);
+    CHECK(!th_assess(&v).swap);
+    v.lease_unchanged_ms = 3000;
+    struct mh_ha_verdict d = th_assess(&v);
+    CHECK(th_raises(&d, 6));
+    v = th_switching();
+    th_stop(&v, A, true);
+    th_lose(&v, B, -1);
+    CHECK(!th_assess(&v).swap);
+    v.lease_unchanged_ms = 3000;
+    d = th_assess(&v);
+    CHECK(th_elects(&d, "a"));
+    v = th_switching();
+    v.lease.phase = MH_HA_PROMOTING;
+    th_lose(&v, A, -1);
+    CHECK(!th_assess(&v).swap);
+    v.lease_unchanged_ms = 3000;
+    d = th_assess(&v);
+    CHECK(th_raises(&d, 6));
 }
 
 TEST(a_stop_that_does_not_end_becomes_a_failover)
