@@ -110,6 +110,7 @@ end
 local baseline = {}
 local base = cluster.new(ns, "base")
 tap.must("the state without a crash is known", function()
+  kube.wait("defaults", 30, defaults_answer)
   new_cluster("base")
   settled(base)
   rows(base)
