@@ -13,6 +13,7 @@
 static char def_key;    /* registry: what the script returned */
 static char loaded_key; /* registry: module name -> value, true while it loads */
 static char arena_key;  /* registry: arena of the load that runs */
+static char words_key;  /* registry: what plugins/lib/words returned */
 
 struct load {
     struct mh_controller *c;
@@ -66,11 +67,33 @@ global_require(lua_State *L)
     return 1;
 }
 
+/* What C has to know of a plugin, and what it may leave out. */
+static void
+declare_plugin(lua_State *L)
+{
+    lua_Debug ar;
+    if (lua_getstack(L, 1, &ar) && lua_getinfo(L, "l", &ar) && ar.currentline > 0) {
+        lua_pushinteger(L, ar.currentline);
+        lua_setfield(L, 1, "line");
+    }
+    lua_getfield(L, 1, "finalize");
+    lua_pushboolean(L, lua_isfunction(L, -1));
+    lua_setfield(L, 1, "finalizes");
+    lua_getfield(L, 1, "observe");
+    if (lua_isnil(L, -1) && lua_rawgetp(L, LUA_REGISTRYINDEX, &words_key) == LUA_TTABLE) {
+        lua_getfield(L, -1, "observe");
+        lua_setfield(L, 1, "observe");
+    }
+    lua_settop(L, 1);
+}
+
 static int
 declare(lua_State *L)
 {
     luaL_checktype(L, 1, LUA_TTABLE);
     lua_settop(L, 1);
+    if (lua_toboolean(L, lua_upvalueindex(2)))
+        declare_plugin(L);
     lua_pushvalue(L, lua_upvalueindex(1));
     lua_setfield(L, 1, "kind");
     return 1;
@@ -82,8 +105,30 @@ global_controller(lua_State *L)
 {
     (void)luaL_checkstring(L, 1);
     lua_settop(L, 1);
-    lua_pushcclosure(L, declare, 1);
+    lua_pushvalue(L, lua_upvalueindex(1));
+    lua_pushcclosure(L, declare, 2);
     return 1;
+}
+
+/* What the text of a user sees beside the libraries: words instead of our modules. */
+static void
+open_words(lua_State *L, struct load *ld)
+{
+    const struct mh_script *s = mh_script_find(ld->arena, "plugins/lib/words");
+    if (!s) {
+        luaL_error(L, "plugins/lib/words is missing");
+        return;
+    }
+    compile(L, s->name, s->text, s->len);
+    lua_call(L, 0, 1);
+    lua_pushnil(L);
+    while (lua_next(L, -2)) {
+        if (strcmp(lua_tostring(L, -2), "observe") == 0)
+            lua_pop(L, 1);
+        else
+            mh_vm_set_global(L, lua_tostring(L, -2));
+    }
+    lua_rawsetp(L, LUA_REGISTRYINDEX, &words_key);
 }
 
 static int
@@ -96,9 +141,14 @@ load_fn(lua_State *L)
     lua_rawsetp(L, LUA_REGISTRYINDEX, &loaded_key);
     lua_pushlightuserdata(L, ld->arena);
     lua_rawsetp(L, LUA_REGISTRYINDEX, &arena_key);
-    lua_pushcfunction(L, global_require);
-    mh_vm_set_global(L, "require");
-    lua_pushcfunction(L, global_controller);
+    if (c->plugin) {
+        open_words(L, ld);
+    } else {
+        lua_pushcfunction(L, global_require);
+        mh_vm_set_global(L, "require");
+    }
+    lua_pushboolean(L, c->plugin);
+    lua_pushcclosure(L, global_controller, 1);
     mh_vm_set_global(L, "controller");
     const struct mh_script *s = c->text ? &given : mh_script_find(ld->arena, c->name);
     if (!s)
@@ -200,7 +250,7 @@ load_generation(struct mh_controller *c, struct mh_generation **out, struct mh_e
     struct mh_generation *g = mh_calloc(1, sizeof(*g));
     enum mh_code code;
     if (g)
-        g->vm = mh_vm_new(&mh_limits_controller);
+        g->vm = mh_vm_new(c->plugin ? &mh_limits_plugin : &mh_limits_controller);
     if (!g || !g->vm) {
         code = mh_fail(err, MH_E_NOMEM, "no memory for a VM of %s", c->name);
     } else {
@@ -259,13 +309,14 @@ mh_controller_push(lua_State *L, const char *field)
 
 /* --- interface ------------------------------------------------------------------------------- */
 
-enum mh_code
-mh_controller_new_text(const char *name, const char *text, size_t len, struct mh_controller **out,
-                       struct mh_err *err)
+static enum mh_code
+new_controller(const char *name, const char *text, size_t len, bool plugin,
+               struct mh_controller **out, struct mh_err *err)
 {
     struct mh_controller *c = mh_calloc(1, sizeof(*c));
     if (!c)
         return mh_fail(err, MH_E_NOMEM, "no memory for controller %s", name);
+    c->plugin = plugin;
     mh_arena_init(&c->facts, FACTS_MAX);
     c->name = mh_strdup(name);
     if (text && (c->text = mh_malloc(len + 1))) {
@@ -284,6 +335,20 @@ mh_controller_new_text(const char *name, const char *text, size_t len, struct mh
     }
     *out = c;
     return MH_OK;
+}
+
+enum mh_code
+mh_controller_new_text(const char *name, const char *text, size_t len, struct mh_controller **out,
+                       struct mh_err *err)
+{
+    return new_controller(name, text, len, false, out, err);
+}
+
+enum mh_code
+mh_controller_new_plugin(const char *name, const char *text, size_t len, struct mh_controller **out,
+                         struct mh_err *err)
+{
+    return new_controller(name, text, len, true, out, err);
 }
 
 enum mh_code

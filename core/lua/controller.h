@@ -14,6 +14,7 @@ struct mh_controller {
     char *name;
     char *text; /* NULL: from mh_script_find */
     size_t text_len;
+    bool plugin; /* a user's text: its own words, limits from the first instruction on */
     struct mh_generation *gen; /* NULL after a load that failed for good */
     struct mh_arena facts;     /* kind, owns, watches, declaration */
     const char *kind;

@@ -67,6 +67,10 @@ enum mh_code mh_controller_new(const char *name, struct mh_controller **out, str
 /* Loads given text instead (tests, plugins). */
 enum mh_code mh_controller_new_text(const char *name, const char *text, size_t len,
                                     struct mh_controller **out, struct mh_err *err);
+/* The text of a user, in the child that is its own: it is counted from its first instruction on, and
+ * sees the words of plugins/lib/words instead of our modules. */
+enum mh_code mh_controller_new_plugin(const char *name, const char *text, size_t len,
+                                      struct mh_controller **out, struct mh_err *err);
 /* Loads the script again; on failure the old version goes on. Running passes end on the old one. */
 enum mh_code mh_controller_reload(struct mh_controller *c, struct mh_err *err);
 /* Running passes must be cancelled before. */

@@ -37,6 +37,15 @@ const struct mh_vm_limits mh_limits_controller = {
     .gc = true,
     .counted = false,
 };
+const struct mh_vm_limits mh_limits_plugin = {
+    .fuel = 10000000,
+    .wall_ns = 200 * MH_NS_PER_MS,
+    .heap = (size_t)16 << 20,
+    .block = (size_t)1 << 20,
+    .source = (size_t)256 << 10,
+    .gc = true,
+    .counted = true,
+};
 
 #if defined(__has_feature)
 #if __has_feature(address_sanitizer)

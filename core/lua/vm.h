@@ -30,6 +30,7 @@ struct mh_vm_limits {
 
 extern const struct mh_vm_limits mh_limits_policy;     /* 1 M, 50 ms, 4 MiB, 1 MiB */
 extern const struct mh_vm_limits mh_limits_controller; /* 50 M, 200 ms, 16 MiB, 4 MiB */
+extern const struct mh_vm_limits mh_limits_plugin;     /* 10 M, 200 ms, 16 MiB, 1 MiB */
 
 enum mh_kill { MH_KILL_NONE, MH_KILL_FUEL, MH_KILL_WALL, MH_KILL_MEMORY };
 

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "lua/declared.h"
 #include "lua/frame.h"
 
 #define ARENA_MAX ((size_t)16 << 20)
@@ -128,8 +129,8 @@ mh_worker_lock(struct mh_err *err)
 
 /* --- the loop --------------------------------------------------------------------------------- */
 
-static bool
-read_all(char *p, size_t n)
+bool
+mh_worker_read(char *p, size_t n)
 {
     while (n > 0) {
         ssize_t got = read(MH_WORKER_FD, p, n);
@@ -143,8 +144,8 @@ read_all(char *p, size_t n)
     return true;
 }
 
-static bool
-write_all(const char *p, size_t n)
+bool
+mh_worker_write(const char *p, size_t n)
 {
     while (n > 0) {
         ssize_t put = write(MH_WORKER_FD, p, n);
@@ -169,8 +170,11 @@ answer(const char *data, size_t len)
     mh_buf_init(&b, MH_FRAME_MAX);
     bool ok = mh_frame_get_job(data, len, &job);
     if (ok) {
-        mh_policy_run(&a, &job, &r);
-        ok = mh_frame_put_result(&b, &r) && write_all(b.data, b.len);
+        if (job.op == MH_POLICY_DECLARED)
+            mh_declared_run(&a, &job, &r);
+        else
+            mh_policy_run(&a, &job, &r);
+        ok = mh_frame_put_result(&b, &r) && mh_worker_write(b.data, b.len);
     }
     mh_buf_release(&b);
     mh_arena_release(&a);
@@ -206,15 +210,15 @@ mh_worker_main(void)
     (void)unsetenv("MOONHERD_SCRIPTS"); /* no files later */
     char *frame = mh_malloc(MH_FRAME_MAX);
     warm_up();
-    if (!frame || mh_worker_lock(&err) != MH_OK || !write_all(ready, sizeof(ready)))
+    if (!frame || mh_worker_lock(&err) != MH_OK || !mh_worker_write(ready, sizeof(ready)))
         _exit(1);
     mh_log_set_fd(-1);
     for (;;) {
         char head[4];
-        if (!read_all(head, sizeof(head)))
+        if (!mh_worker_read(head, sizeof(head)))
             _exit(0);
         uint32_t len = mh_frame_length(head);
-        if (len > MH_FRAME_MAX || !read_all(frame, len) || !answer(frame, len))
+        if (len > MH_FRAME_MAX || !mh_worker_read(frame, len) || !answer(frame, len))
             _exit(1);
         mh_policy_prepare(); /* while nobody waits */
     }

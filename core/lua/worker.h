@@ -6,6 +6,9 @@
 #ifndef MH_LUA_WORKER_H
 #define MH_LUA_WORKER_H
 
+#include <stdbool.h>
+#include <stddef.h>
+
 #include "moonherd/err.h"
 
 #define MH_WORKER_FD 3
@@ -15,5 +18,8 @@
 int mh_worker_main(void);
 /* rlimits, no_new_privs, closed descriptors, seccomp. For mh_worker_main and its test. */
 enum mh_code mh_worker_lock(struct mh_err *err);
+/* All n bytes from or to the parent; false: it is gone. */
+bool mh_worker_read(char *p, size_t n);
+bool mh_worker_write(const char *p, size_t n);
 
 #endif

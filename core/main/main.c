@@ -13,6 +13,7 @@
 #include "bind/bind.h"
 #endif
 #if MH_HAVE_LUA
+#include "lua/plugin_worker.h"
 #include "lua/worker.h"
 #endif
 #if MH_HAVE_SANDBOX
@@ -37,6 +38,7 @@ static const char usage[] =
     "  wal-restore    fetches a WAL file; PostgreSQL calls it\n"
     "  policy         check | test FILE...: tries policy scripts without a cluster\n"
     "  policy-worker  runs policies, locked down; the operator starts it\n"
+    "  plugin-worker  runs one plugin, locked down; the operator starts it\n"
     "  sandbox        up | status | fault | down: the whole system on this machine, for trying it\n"
     "  chaos          run | list: breaks things on purpose and checks what the cluster does\n"
     "  version        prints the version\n"
@@ -67,8 +69,16 @@ run_worker(int argc, char **argv)
     (void)argc, (void)argv;
     return mh_worker_main();
 }
+
+static int
+run_plugin_worker(int argc, char **argv)
+{
+    (void)argc, (void)argv;
+    return mh_plugin_worker_main();
+}
 #else
 #define run_worker not_built
+#define run_plugin_worker not_built
 #define mh_policy_main not_built
 #define mh_chaos_main not_built
 #endif
@@ -108,6 +118,7 @@ static const struct {
     { "wal-restore", mh_wal_main, true },
     { "policy", mh_policy_main, false },
     { "policy-worker", run_worker, false },
+    { "plugin-worker", run_plugin_worker, false },
     { "sandbox", mh_sandbox_main, false },
     { "chaos", mh_chaos_main, false },
     { "version", print_version, false },
