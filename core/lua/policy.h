@@ -17,7 +17,11 @@
 #define MH_POLICY_PARAMS_MAX ((size_t)16 << 10)
 #define MH_POLICY_HASH 13 /* 12 hex digits of the SHA-256 of the text, and NUL */
 
-enum mh_policy_op { MH_POLICY_CHECK, MH_POLICY_DECIDE };
+enum mh_policy_op {
+    MH_POLICY_CHECK,
+    MH_POLICY_DECIDE,
+    MH_POLICY_DECLARED /* what the script needs: declared.h; not for mh_policy_run */
+};
 
 struct mh_policy_job {
     enum mh_policy_op op;

@@ -244,3 +244,10 @@ mh_policy_check_start(struct mh_policies *s, struct mh_policy_call *call)
     call->job.op = MH_POLICY_CHECK;
     mh_policy_start(s->pool, call);
 }
+
+void
+mh_policy_declared_start(struct mh_policies *s, struct mh_policy_call *call)
+{
+    call->job.op = MH_POLICY_DECLARED;
+    mh_policy_start(s->pool, call);
+}

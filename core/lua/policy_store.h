@@ -132,6 +132,8 @@ char *mh_decision_json(const struct mh_decision *d, size_t *len);
 
 /* One text outside the store, for the webhook: done as in pool.h, op is MH_POLICY_CHECK. */
 void mh_policy_check_start(struct mh_policies *s, struct mh_policy_call *call);
+/* What one text says that it needs; op is MH_POLICY_DECLARED, the answer as declared.h says. */
+void mh_policy_declared_start(struct mh_policies *s, struct mh_policy_call *call);
 
 /* --- replay ------------------------------------------------------------------------------------ */
 

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "lua/declared.h"
 #include "lua/frame.h"
 #include "lua/pool_queue.h"
 #include "lua/spawn.h"
@@ -146,7 +147,7 @@ fail_job(struct job *j, const char *kind, const char *message)
 static int
 budget_of(const struct mh_pool *p, const struct mh_policy_call *call)
 {
-    return call->job.op == MH_POLICY_CHECK ? p->deadline_ms * CHECK_FACTOR : p->deadline_ms;
+    return call->job.op == MH_POLICY_DECIDE ? p->deadline_ms : p->deadline_ms * CHECK_FACTOR;
 }
 
 /* --- workers ---------------------------------------------------------------------------------- */
@@ -416,7 +417,10 @@ run_here(struct mh_pool *p)
         return;
     unlink_job(p, j);
     wake(p, 0);
-    mh_policy_run(j->call->arena, &j->call->job, &j->call->result);
+    if (j->call->job.op == MH_POLICY_DECLARED)
+        mh_declared_run(j->call->arena, &j->call->job, &j->call->result);
+    else
+        mh_policy_run(j->call->arena, &j->call->job, &j->call->result);
     finish_job(j);
 }
 
@@ -548,7 +552,7 @@ mh_policy_start(struct mh_pool *p, struct mh_policy_call *call)
         return;
     }
     *j = (struct job){ .call = call, .pool = p, .deadline = timer };
-    j->turn = mh_turn_of(call->tenant, call->job.op == MH_POLICY_CHECK);
+    j->turn = mh_turn_of(call->tenant, call->job.op != MH_POLICY_DECIDE);
     j->due_ms = now_ms() + budget_of(p, call);
     call->impl = j;
     /* A check may queue for long: only a decision is waited for. */
