@@ -1,10 +1,8 @@
 /* The options of a curl handle, from a call. */
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <string.h>
-#include <sys/socket.h>
 
 #include "net/http_client_impl.h"
+#include "net/sock.h"
 
 #define CONNECT_MS 5000
 
@@ -33,21 +31,11 @@ seek_body(void *arg, curl_off_t to, int origin)
     return CURL_SEEKFUNC_OK;
 }
 
-/* A peer that vanished is noticed by the kernel: unanswered data or probes for about 25 s. */
 static int
 on_connect(void *arg, curl_socket_t fd, curlsocktype purpose)
 {
-    static const struct {
-        int level, name, value;
-    } options[] = {
-        { SOL_SOCKET, SO_KEEPALIVE, 1 },          { IPPROTO_TCP, TCP_KEEPIDLE, 10 },
-        { IPPROTO_TCP, TCP_KEEPINTVL, 5 },        { IPPROTO_TCP, TCP_KEEPCNT, 3 },
-        { IPPROTO_TCP, TCP_USER_TIMEOUT, 25000 },
-    };
     (void)purpose;
-    for (size_t i = 0; i < sizeof(options) / sizeof(options[0]); i++)
-        (void)setsockopt(fd, options[i].level, options[i].name, &options[i].value,
-                         sizeof(options[i].value));
+    mh_sock_watch((int)fd);
     ((struct mh_http *)arg)->connections++;
     return CURL_SOCKOPT_OK;
 }

@@ -20,7 +20,12 @@ const char *mh_x509_name_part(struct mh_arena *a, X509_NAME *name, int nid);
 
 /* A context of a TLS 1.3 server with optional client certificates. */
 enum mh_code mh_tls_server_ctx(const struct mh_server_tls *tls, SSL_CTX **out, struct mh_err *err);
-/* The trusted client CAs; NULL out without any. */
+/* A context of TLS 1.3 clients with this certificate. Each SSL made from it has its own X509_STORE as
+ * app data until the handshake is over: the server's chain must lead to a CA there, whatever its
+ * name; without one nobody is trusted. Neither sessions nor the CAs are kept. */
+enum mh_code mh_tls_client_ctx(const char *cert_pem, const char *key_pem, SSL_CTX **out,
+                               struct mh_err *err);
+/* The trusted CAs; NULL out without any. */
 enum mh_code mh_tls_store(const char *ca_pem, X509_STORE **out, struct mh_err *err);
 /* Who is at the other end of ssl, judged by the store (may be NULL). */
 void mh_tls_peer(struct mh_arena *a, SSL *ssl, X509_STORE *store, struct mh_peer *peer);

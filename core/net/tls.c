@@ -7,6 +7,7 @@
 #include "net/ssl.h"
 
 #define CHAIN_MAX 10
+#define CHAIN_BYTES ((long)32 << 10)
 
 /* Any certificate passes the handshake (which proves the key); mh_tls_peer judges it per request. */
 static int
@@ -68,6 +69,48 @@ mh_tls_server_ctx(const struct mh_server_tls *tls, SSL_CTX **out, struct mh_err 
     return mh_ssl_fail(err, MH_E_INVALID, "server certificate or its key");
 }
 
+static int chain_error(X509 *x, STACK_OF(X509) * chain, X509_STORE *store, int purpose);
+
+/* Judges with a context of its own: what that finds on the way is not kept with the connection. */
+static int
+judge_server(X509_STORE_CTX *ctx, void *arg)
+{
+    (void)arg;
+    SSL *ssl = X509_STORE_CTX_get_ex_data(ctx, SSL_get_ex_data_X509_STORE_CTX_idx());
+    X509_STORE *store = ssl ? SSL_get_app_data(ssl) : NULL;
+    X509 *x = X509_STORE_CTX_get0_cert(ctx);
+    int e = store && x
+                ? chain_error(x, X509_STORE_CTX_get0_untrusted(ctx), store, X509_PURPOSE_SSL_SERVER)
+                : X509_V_ERR_INVALID_CALL;
+    X509_STORE_CTX_set_error(ctx, e);
+    return e == X509_V_OK;
+}
+
+enum mh_code
+mh_tls_client_ctx(const char *cert_pem, const char *key_pem, SSL_CTX **out, struct mh_err *err)
+{
+    int groups[] = { NID_X25519, NID_X9_62_prime256v1 };
+    ERR_clear_error();
+    SSL_CTX *ctx = SSL_CTX_new(TLS_client_method());
+    if (!ctx)
+        return mh_ssl_fail(err, MH_E_NOMEM, "tls context");
+    (void)SSL_CTX_set_options(ctx, SSL_OP_NO_TICKET | SSL_OP_NO_COMPRESSION);
+    (void)SSL_CTX_set_mode(ctx, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
+    (void)SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF);
+    SSL_CTX_set_verify(ctx, SSL_VERIFY_PEER, NULL);
+    SSL_CTX_set_cert_verify_callback(ctx, judge_server, NULL);
+    SSL_CTX_set_max_cert_list(ctx, CHAIN_BYTES);
+    if (SSL_CTX_set_min_proto_version(ctx, TLS1_3_VERSION) == 1 &&
+        SSL_CTX_set1_groups(ctx, groups, 2) == 1 && use_chain(ctx, cert_pem) &&
+        use_key(ctx, key_pem)) {
+        ERR_clear_error(); /* the end of the PEM text */
+        *out = ctx;
+        return MH_OK;
+    }
+    SSL_CTX_free(ctx);
+    return mh_ssl_fail(err, MH_E_INVALID, "client certificate or its key");
+}
+
 enum mh_code
 mh_tls_store(const char *ca_pem, X509_STORE **out, struct mh_err *err)
 {
@@ -93,21 +136,24 @@ mh_tls_store(const char *ca_pem, X509_STORE **out, struct mh_err *err)
         return MH_OK;
     }
     X509_STORE_free(store);
-    return mh_ssl_fail(err, MH_E_INVALID, "client ca certificate");
+    return mh_ssl_fail(err, MH_E_INVALID, "ca certificate");
 }
 
-static bool
-chain_ok(X509 *x, STACK_OF(X509) * chain, X509_STORE *store)
+/* X509_V_OK, or why the chain leads to none of the store. */
+static int
+chain_error(X509 *x, STACK_OF(X509) * chain, X509_STORE *store, int purpose)
 {
+    int e = X509_V_ERR_OUT_OF_MEM;
     X509_STORE_CTX *c = X509_STORE_CTX_new();
-    bool ok = c && X509_STORE_CTX_init(c, store, x, chain) == 1;
-    if (ok) {
+    if (c && X509_STORE_CTX_init(c, store, x, chain) == 1) {
         X509_STORE_CTX_set_depth(c, CHAIN_MAX);
-        ok =
-            X509_STORE_CTX_set_purpose(c, X509_PURPOSE_SSL_CLIENT) == 1 && X509_verify_cert(c) == 1;
+        if (X509_STORE_CTX_set_purpose(c, purpose) == 1 && X509_verify_cert(c) == 1)
+            e = X509_V_OK;
+        else if (X509_STORE_CTX_get_error(c) != X509_V_OK)
+            e = X509_STORE_CTX_get_error(c);
     }
     X509_STORE_CTX_free(c);
-    return ok;
+    return e;
 }
 
 void
@@ -121,7 +167,8 @@ mh_tls_peer(struct mh_arena *a, SSL *ssl, X509_STORE *store, struct mh_peer *pee
     mh_x509_spki_hex(x, peer->spki_sha256);
     const char *cn = mh_x509_name_part(a, X509_get_subject_name(x), NID_commonName);
     peer->cn = cn ? cn : "";
-    peer->verified = store && chain_ok(x, SSL_get_peer_cert_chain(ssl), store);
+    peer->verified = store && chain_error(x, SSL_get_peer_cert_chain(ssl), store,
+                                          X509_PURPOSE_SSL_CLIENT) == X509_V_OK;
     X509_free(x);
     ERR_clear_error();
 }

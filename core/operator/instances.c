@@ -14,6 +14,8 @@
 #define RETRY_MAX_NS (2 * MH_NS_PER_S)
 #define CONNECT_MS 2000
 #define DIALS_MAX 64 /* at a time: handshakes of a thousand would end none in time */
+#define FIRST_NS (CONNECT_MS * MH_NS_PER_MS + MH_INSTANCE_LOST_NS)
+#define STREAM_PATH "/moonherd/v1/stream"
 #define CALL_ARENA ((size_t)1 << 20)
 #define LABEL_ROLE "cnpg.io/podRole"
 #define ROLE_INSTANCE "instance"
@@ -40,11 +42,9 @@ struct mh_instance {
     bool reading_ca;
     bool dialling; /* one of all->dialling */
     bool waiting;  /* for its turn to dial */
-    struct mh_http_call stream;
-    struct mh_http_tls tls;
+    struct mh_pull stream;
     struct mh_api_call ca_call;
-    struct mh_arena arena; /* of the call under way */
-    char url[128];
+    struct mh_arena arena; /* of that call */
 };
 
 /* What of a status makes a pass worthwhile; urgent: at once. */
@@ -68,7 +68,7 @@ static const struct {
     { "moonherd", "failure", false },
     { "moonherd", "failover", false },
     { "moonherd", "initialized", false },
-    { "moonherd", "configHash", false },
+    { "moonherd", "configRead", false },
     { "isPrimary", NULL, false },
     { "systemID", NULL, false },
     { "pendingRestart", NULL, false },
@@ -191,6 +191,24 @@ take_line(struct mh_instance *i, const char *text, size_t len)
     return ok;
 }
 
+static void
+drop_input(struct mh_instance *i)
+{
+    mh_buf_release(&i->in);
+    mh_buf_init(&i->in, MH_INSTANCE_LINE_MAX);
+}
+
+/* The end of a line came. Most lines come whole and are never copied; no buffer stays. */
+static bool
+end_line(struct mh_instance *i, const char *data, size_t n)
+{
+    if (i->in.len == 0)
+        return n <= MH_INSTANCE_LINE_MAX && (n == 0 || take_line(i, data, n));
+    bool good = mh_buf_add(&i->in, data, n) && take_line(i, mh_buf_text(&i->in), i->in.len);
+    drop_input(i);
+    return good;
+}
+
 /* Cuts what came into lines. False: over a limit, or not JSON. */
 static bool
 take_data(struct mh_instance *i, const char *data, size_t len)
@@ -198,16 +216,12 @@ take_data(struct mh_instance *i, const char *data, size_t len)
     while (len) {
         const char *nl = memchr(data, '\n', len);
         size_t n = nl ? (size_t)(nl - data) : len;
-        if (!mh_buf_add(&i->in, data, n))
-            return false;
-        data += n + (nl != NULL);
-        len -= n + (nl != NULL);
         if (!nl)
-            return true;
-        bool good = i->in.len == 0 || take_line(i, mh_buf_text(&i->in), i->in.len);
-        mh_buf_reset(&i->in);
-        if (!good)
+            return mh_buf_add(&i->in, data, n);
+        if (!end_line(i, data, n))
             return false;
+        data += n + 1;
+        len -= n + 1;
     }
     return true;
 }
@@ -221,11 +235,11 @@ hang_up(struct mh_instance *i)
     all->clock.cancel(all->clock.self, i->timer);
     i->timer = NULL;
     if (i->streaming)
-        mh_http_cancel(all->http, &i->stream);
+        mh_pull_cancel(&i->stream);
     if (i->reading_ca)
         all->api.cancel(all->api.self, &i->ca_call);
     i->streaming = i->reading_ca = i->waiting = false;
-    mh_buf_reset(&i->in);
+    drop_input(i);
     mh_arena_release(&i->arena);
     end_dial(i);
 }
@@ -260,9 +274,9 @@ lost(struct mh_instance *i, const char *why)
 }
 
 static void
-on_data(struct mh_http_call *call, const char *data, size_t len)
+on_data(struct mh_pull *stream, const char *data, size_t len)
 {
-    struct mh_instance *i = call->arg;
+    struct mh_instance *i = stream->arg;
     if (!take_data(i, data, len))
         lost(i, "it sent no valid status");
 }
@@ -296,16 +310,16 @@ refresh_ca(struct mh_instance *i)
 }
 
 static void
-on_stream_end(struct mh_http_call *call)
+on_stream_end(struct mh_pull *stream)
 {
-    struct mh_instance *i = call->arg;
+    struct mh_instance *i = stream->arg;
     char why[MH_ERR_MSG_MAX];
     i->streaming = false;
-    if (call->err.code != MH_OK)
-        mh_str_copy(why, sizeof(why), call->err.msg);
+    if (stream->err.code != MH_OK)
+        mh_str_copy(why, sizeof(why), stream->err.msg);
     else
-        (void)snprintf(why, sizeof(why), "it answered %d", call->status);
-    if (call->status == 0 && i->tries % 4 == 3)
+        (void)snprintf(why, sizeof(why), "it answered %d", stream->status);
+    if (stream->status == 0 && i->tries % 4 == 3)
         refresh_ca(i);
     lost(i, why);
 }
@@ -313,26 +327,19 @@ on_stream_end(struct mh_http_call *call)
 static void
 start_stream(struct mh_instance *i, const char *ca)
 {
-    struct mh_instances *all = i->all;
-    bool v6 = strchr(i->ip, ':') != NULL;
-    (void)snprintf(i->url, sizeof(i->url), "https://%s%s%s:%d/moonherd/v1/stream", v6 ? "[" : "",
-                   i->ip, v6 ? "]" : "", all->port);
-    i->tls = (struct mh_http_tls){ .ca_pem = mh_arena_strdup(&i->arena, ca),
-                                   .cert_pem = all->cert_pem,
-                                   .key_pem = all->key_pem,
-                                   .any_name = true };
-    i->stream = (struct mh_http_call){ .method = "GET",
-                                       .url = i->url,
-                                       .tls = &i->tls,
-                                       .lane = MH_HTTP_PEERS,
-                                       .connect_timeout_ms = CONNECT_MS,
-                                       .idle_timeout_ms = (int)(MH_INSTANCE_LOST_NS / MH_NS_PER_MS),
-                                       .arena = &i->arena,
-                                       .on_data = on_data,
-                                       .done = on_stream_end,
-                                       .arg = i };
+    i->stream = (struct mh_pull){ .puller = i->all->puller,
+                                  .address = i->ip,
+                                  .port = i->all->port,
+                                  .path = STREAM_PATH,
+                                  .ca_pem = ca,
+                                  .connect_timeout_ms = CONNECT_MS,
+                                  .idle_timeout_ms = (int)(MH_INSTANCE_LOST_NS / MH_NS_PER_MS),
+                                  .on_data = on_data,
+                                  .done = on_stream_end,
+                                  .arg = i };
     i->streaming = true;
-    mh_http_start(all->http, &i->stream);
+    set_timer(i, FIRST_NS, on_silence); /* or somebody who says little holds a place of dialling */
+    mh_pull_start(&i->stream);
 }
 
 static void
@@ -351,6 +358,7 @@ on_ca(struct mh_api_call *call)
     if (copy)
         mh_secrets_trim(i->all->secrets, doc, copy);
     mh_arena_release(&a);
+    mh_arena_release(&i->arena);
     const char *ca = mh_secrets_ca(i->all->secrets, i->ns, i->ca_name);
     if (ca)
         start_stream(i, ca);
@@ -362,7 +370,7 @@ static void
 dial(struct mh_instance *i)
 {
     struct mh_instances *all = i->all;
-    if (!all->on || !all->http || !i->ip || i->streaming || i->reading_ca)
+    if (!all->on || !all->puller || !i->ip || i->streaming || i->reading_ca)
         return;
     if (all->dialling >= DIALS_MAX) {
         i->waiting = true;
@@ -370,7 +378,6 @@ dial(struct mh_instance *i)
     }
     i->dialling = true;
     all->dialling++;
-    mh_arena_init(&i->arena, CALL_ARENA);
     const char *ca = mh_secrets_ca(all->secrets, i->ns, i->ca_name);
     if (ca) {
         start_stream(i, ca);
@@ -605,6 +612,8 @@ mh_instances_init(struct mh_instances *all, struct mh_err *err)
         if (!all->cert_pem || !all->key_pem)
             code = mh_fail(err, MH_E_NOMEM, "no memory for our certificate");
     }
+    if (code == MH_OK && all->base)
+        code = mh_puller_new(all->base, all->clock, cert, key, &all->puller, err);
     mh_arena_release(&a);
     return code;
 }
@@ -616,6 +625,8 @@ mh_instances_release(struct mh_instances *all)
     while (all->pods.len)
         forget(all->pods.entries[all->pods.len - 1].value);
     mh_map_release(&all->pods);
+    mh_puller_free(all->puller);
+    all->puller = NULL;
     mh_free(all->cert_pem);
     mh_free(all->key_pem);
     all->cert_pem = all->key_pem = NULL;

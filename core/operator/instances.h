@@ -11,6 +11,7 @@
 
 #include "base/map.h"
 #include "net/http_client.h"
+#include "net/pull.h"
 #include "operator/actions.h"
 #include "operator/owner.h"
 #include "operator/secrets.h"
@@ -25,7 +26,8 @@ struct mh_instances {
     /* set by the caller */
     struct mh_clock clock;
     struct mh_api api;
-    struct mh_http *http; /* NULL: nothing is dialled (tests feed lines) */
+    struct event_base *base; /* of the streams; NULL: nothing is dialled (tests feed lines) */
+    struct mh_http *http;    /* for orders */
     struct mh_kinds *kinds;
     struct mh_cache *cache;
     struct mh_secrets *secrets;
@@ -36,6 +38,7 @@ struct mh_instances {
     void *arg;
     int port; /* 0: 8000 */
     /* private */
+    struct mh_puller *puller;
     struct mh_order *orders; /* under way */
     struct mh_map pods;      /* "ns/pod" -> struct mh_instance */
     char *cert_pem;

@@ -274,6 +274,7 @@ load_scripts(struct mh_operator *op, struct mh_err *err)
 {
     op->instances = (struct mh_instances){ .clock = op->clock,
                                            .api = op->api,
+                                           .base = op->base,
                                            .http = op->http,
                                            .kinds = &op->kinds,
                                            .cache = op->cache,

@@ -125,6 +125,7 @@ begin(bool right_ca)
     mh_secrets_put_ca(&q.secrets, "ns", "c-ca", right_ca ? ca : ca_of("c", &other));
     q.all = (struct mh_instances){ .clock = q.clock,
                                    .api = q.tw->world.api,
+                                   .base = q.base,
                                    .http = q.http,
                                    .kinds = &q.kinds,
                                    .cache = q.cache,
