@@ -23,32 +23,67 @@ mh_guard_find(const struct mh_guard *g, const char *list, const char *field, con
     return NULL;
 }
 
+struct name {
+    const char *text; /* NULL: the element has none */
+    size_t len;
+    bool taken;
+};
+
+/* The names of the elements of a list; NULL: no memory. */
+static struct name *
+names_of(yyjson_val *list)
+{
+    size_t i;
+    size_t max;
+    yyjson_val *item;
+    struct name *out = mh_calloc(yyjson_arr_size(list) + 1, sizeof(*out));
+    yyjson_arr_foreach(list, i, max, item)
+    {
+        yyjson_val *name = out ? yyjson_obj_getn(item, "name", 4) : NULL;
+        if (name && yyjson_is_str(name))
+            out[i] = (struct name){ .text = yyjson_get_str(name), .len = yyjson_get_len(name) };
+    }
+    return out;
+}
+
+static struct name *
+find_name(struct name *names, size_t n, yyjson_val *text)
+{
+    const char *s = yyjson_get_str(text);
+    size_t len = yyjson_get_len(text);
+    for (size_t i = 0; s && i < n; i++) {
+        if (names[i].len == len && names[i].text && memcmp(names[i].text, s, len) == 0)
+            return &names[i];
+    }
+    return NULL;
+}
+
 enum mh_code
 mh_guard_names(const struct mh_guard *g, const char *path, const char *list, const char *what)
 {
     size_t i;
     size_t max;
     yyjson_val *item;
-    yyjson_val *earlier;
-    yyjson_val *names = yyjson_obj_get(g->answer, path);
-    yyjson_arr_foreach(names, i, max, item)
+    yyjson_val *of = yyjson_obj_get(g->input, list);
+    struct name *names = names_of(of);
+    enum mh_code code = names ? MH_OK : mh_fail(g->err, MH_E_NOMEM, "no memory for names");
+    yyjson_arr_foreach(yyjson_obj_get(g->answer, path), i, max, item)
     {
-        const char *name = yyjson_get_str(item);
-        if (!name || !mh_guard_find(g, list, "name", name))
-            return mh_fail(g->err, MH_E_REFUSED, "decision.%s[%zu]: '%.60s' is no %s", path, i + 1,
-                           name ? name : "?", what);
-        size_t j;
-        size_t n;
-        yyjson_arr_foreach(names, j, n, earlier)
-        {
-            if (j >= i)
-                break;
-            if (mh_str_eq(yyjson_get_str(earlier), name))
-                return mh_fail(g->err, MH_E_REFUSED, "decision.%s[%zu]: '%.60s' is there twice",
-                               path, i + 1, name);
-        }
+        if (code != MH_OK)
+            break;
+        struct name *n = find_name(names, yyjson_arr_size(of), item);
+        const char *text = yyjson_get_str(item);
+        if (!n)
+            code = mh_fail(g->err, MH_E_REFUSED, "decision.%s[%zu]: '%.60s' is no %s", path, i + 1,
+                           text ? text : "?", what);
+        else if (n->taken)
+            code = mh_fail(g->err, MH_E_REFUSED, "decision.%s[%zu]: '%.60s' is there twice", path,
+                           i + 1, text);
+        else
+            n->taken = true;
     }
-    return MH_OK;
+    mh_free(names);
+    return code;
 }
 
 enum mh_code

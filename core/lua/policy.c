@@ -3,7 +3,6 @@
 #include <lauxlib.h>
 #include <openssl/evp.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
@@ -11,142 +10,17 @@
 #include "base/time.h"
 #include "lua/embed.h"
 #include "lua/guard.h"
-#include "lua/lib.h"
-#include "lua/policy_host.h"
+#include "lua/policy_ready.h"
 #include "lua/shape.h"
 #include "lua/value.h"
 #include "lua/yaml.h"
 
-static const char *const libs[] = { "policies/lib/words",    "policies/lib/results",
-                                    "policies/lib/params",   "policies/lib/decide",
-                                    "policies/lib/contract", "policies/lib/check",
-                                    "policies/lib/time" };
-#define LIBS_DECIDE 4
-#define LIBS_CHECK 6
-#define LIB_TIME 6 /* only where the text speaks of it */
-#define LIBS 7
-#define LIB_MAX ((size_t)256 << 10)
-
-/* A VM in which our own files have run and no script has; its host functions point to the run. */
-struct ready {
-    struct mh_vm *vm;
-    struct mh_policy_run run;
-};
-static struct ready *spare; /* for the next decision of this process; NULL: none */
-static char host_key;       /* registry: the host table */
-
-/* Our own files compiled once per process; never bytecode from outside. */
-static struct mh_buf compiled[LIBS];
+#define QUICK_US 5000 /* a decision that is worth being made ready for */
 
 bool
 mh_policy_point_known(const char *point)
 {
     return mh_point_find(point) != NULL;
-}
-
-/* --- our part of the VM ----------------------------------------------------------------------- */
-
-static int
-keep_bytes(lua_State *L, const void *p, size_t n, void *arg)
-{
-    (void)L;
-    return mh_buf_add(arg, p, n) ? 0 : 1;
-}
-
-/* Pushes the function of one of our files. */
-static void
-load_lib(lua_State *L, struct mh_policy_run *run, int i)
-{
-    const char *dir = getenv("MOONHERD_SCRIPTS");
-    struct mh_buf *b = &compiled[i];
-    if (b->len && !dir) {
-        int status = luaL_loadbufferx(L, b->data, b->len, libs[i], "b");
-        if (status != LUA_OK) {
-            mh_vm_after_pcall(L, status);
-            lua_error(L);
-        }
-        mh_vm_push_env(L);
-        if (!lua_setupvalue(L, -2, 1))
-            lua_pop(L, 1);
-        return;
-    }
-    const struct mh_script *s = mh_script_find(run->arena, libs[i]);
-    if (!s) {
-        luaL_error(L, "%s is missing", libs[i]);
-        return;
-    }
-    mh_vm_load(L, lua_pushfstring(L, "%s.lua", libs[i]), s->text, s->len);
-    lua_remove(L, -2);
-    mh_buf_init(b, LIB_MAX);
-    if (lua_dump(L, keep_bytes, b, 0) != 0)
-        mh_buf_release(b);
-}
-
-static void
-run_lib(lua_State *L, struct mh_policy_run *run, int i)
-{
-    load_lib(L, run, i);
-    lua_rawgetp(L, LUA_REGISTRYINDEX, &host_key);
-    lua_call(L, 1, 0);
-}
-
-/* Argument: the run. What needs no script. */
-static int
-ready_fn(lua_State *L)
-{
-    struct mh_policy_run *run = lua_touserdata(L, 1);
-    int n = run->job->op == MH_POLICY_CHECK ? LIBS_CHECK : LIBS_DECIDE;
-    mh_policy_push_host(L, run);
-    lua_rawsetp(L, LUA_REGISTRYINDEX, &host_key);
-    for (int i = 0; i < n; i++)
-        run_lib(L, run, i);
-    return 0;
-}
-
-/* Compiles and runs the text; leaves what it returned. */
-static void
-run_script(lua_State *L, struct mh_policy_run *run)
-{
-    const struct mh_policy_job *job = run->job;
-    struct mh_vm *vm = mh_vm_of(L);
-    mh_vm_begin(vm, NULL);
-    mh_vm_load(L, job->name, job->script, job->script_len);
-    if (job->op == MH_POLICY_CHECK) {
-        int line;
-        const char *bad = mh_vm_undefined(L, &line);
-        vm->kind = "contract";
-        if (bad)
-            luaL_error(L, "%s:%d: undefined name '%s'", job->name, line,
-                       bad); /* C called: no place */
-    }
-    vm->kind = "runtime";
-    lua_call(L, 0, 1);
-}
-
-/* Argument: the run. Everything that may raise. */
-static int
-policy_fn(lua_State *L)
-{
-    struct mh_policy_run *run = lua_touserdata(L, 1);
-    bool check = run->job->op == MH_POLICY_CHECK;
-    lua_rawgetp(L, LUA_REGISTRYINDEX, &host_key); /* 2 */
-    mh_policy_tell_host(L, run);
-    if (memmem(run->job->script, run->job->script_len, "time", 4))
-        run_lib(L, run, LIB_TIME);
-    run_script(L, run); /* 3: what it returned */
-    mh_vm_of(L)->kind = "contract";
-    lua_getfield(L, 2, "point");
-    run->declared = mh_arena_strdup(run->arena, lua_tostring(L, -1));
-    if (run->job->point && run->declared && strcmp(run->job->point, run->declared) != 0)
-        return luaL_error(L, "%s:%d: decides %s, not %s", run->job->name, run->line ? run->line : 1,
-                          run->declared, run->job->point);
-    lua_getfield(L, 2, check ? "check" : "decide");
-    lua_getfield(L, 2, "definition");
-    lua_pushvalue(L, 3);
-    mh_value_push(L, run->params);
-    mh_value_push(L, check ? run->beside : run->input);
-    lua_call(L, 4, 0);
-    return 0;
 }
 
 /* --- the run ---------------------------------------------------------------------------------- */
@@ -200,9 +74,8 @@ read_cases(struct mh_policy_run *run, const struct mh_policy_job *job, struct mh
     return false;
 }
 
-/* Reads script, parameters and input of the job; false with the error in the result. */
-static bool
-prepare(struct mh_policy_run *run, struct mh_policy_job *job, struct mh_policy_result *r)
+bool
+mh_policy_read(struct mh_policy_run *run, struct mh_policy_job *job, struct mh_policy_result *r)
 {
     int line = 1;
     struct mh_err err = { .code = MH_OK };
@@ -243,17 +116,40 @@ prepare(struct mh_policy_run *run, struct mh_policy_job *job, struct mh_policy_r
         set_error(r, "contract", run->params_file, line, mh_arena_strdup(run->arena, err.msg));
         return false;
     }
-    if (job->cases && !read_cases(run, job, r))
-        return false;
-    if (job->op == MH_POLICY_DECIDE &&
-        (job->input_len > MH_POLICY_INPUT_MAX ||
-         mh_json_parse(run->arena, job->input, job->input_len, &run->input, &err) != MH_OK ||
-         !yyjson_is_obj(run->input))) {
-        set_error(r, "contract", NULL, 0,
-                  "the input of the decision is no JSON object of 512 KiB at most");
-        return false;
+    return !job->cases || read_cases(run, job, r);
+}
+
+static bool
+read_input(struct mh_policy_run *run, struct mh_policy_result *r)
+{
+    const struct mh_policy_job *job = run->job;
+    if (job->op != MH_POLICY_DECIDE)
+        return true;
+    if (job->input_len <= MH_POLICY_INPUT_MAX &&
+        mh_json_parse(run->arena, job->input, job->input_len, &run->input, NULL) == MH_OK &&
+        yyjson_is_obj(run->input))
+        return true;
+    set_error(r, "contract", NULL, 0,
+              "the input of the decision is no JSON object of 512 KiB at most");
+    return false;
+}
+
+/* Argument: the run. What is left when the script has run. */
+static int
+decide_fn(lua_State *L)
+{
+    const struct mh_policy_run *run = lua_touserdata(L, 1);
+    bool check = run->job->op == MH_POLICY_CHECK;
+    mh_ready_push(L); /* 2: what the script returned, 3: ours */
+    lua_getfield(L, 3, check ? "check" : "decide");
+    lua_getfield(L, 3, "definition");
+    if (check) {
+        lua_pushvalue(L, 2);
+        mh_value_push(L, run->params);
     }
-    return true;
+    mh_value_push(L, check ? run->beside : run->input);
+    lua_call(L, check ? 4 : 2, 0);
+    return 0;
 }
 
 static void
@@ -308,49 +204,14 @@ answer_constant(const struct mh_policy_job *job, struct mh_policy_result *r)
 }
 
 static void
-free_ready(struct ready *w)
+run_all(struct mh_ready *w, struct mh_policy_result *r)
 {
-    if (!w)
-        return;
-    mh_vm_free(w->vm);
-    mh_free(w);
-}
-
-/* NULL with the error in the result. */
-static struct ready *
-make_ready(struct mh_arena *a, const struct mh_policy_job *job, struct mh_policy_result *r)
-{
-    struct ready *w = mh_calloc(1, sizeof(*w));
-    if (w)
-        w->vm = mh_vm_new(&mh_limits_policy);
-    if (w && w->vm) {
-        w->run = (struct mh_policy_run){ .job = job, .arena = a };
-        mh_vm_begin(w->vm, NULL);
-        if (mh_vm_call(w->vm, a, ready_fn, &w->run, &r->error, NULL) == MH_OK)
-            return w;
-    }
-    free_ready(w);
-    return NULL;
-}
-
-void
-mh_policy_prepare(void)
-{
-    static const struct mh_policy_job job = { .op = MH_POLICY_DECIDE, .script = "" };
-    struct mh_policy_result r;
-    struct mh_arena a;
-    if (spare || getenv("MOONHERD_SCRIPTS"))
-        return;
-    mh_arena_init(&a, LIB_MAX);
-    spare = make_ready(&a, &job, &r);
-    mh_arena_release(&a);
-}
-
-void
-mh_policy_unprepare(void)
-{
-    free_ready(spare);
-    spare = NULL;
+    struct mh_arena *a = w->run.arena;
+    enum mh_code code = mh_ready_load(w, r);
+    if (code == MH_OK)
+        code = mh_vm_call(w->vm, a, decide_fn, &w->run, &r->error, NULL);
+    finish(&w->run, code, r);
+    r->fuel = w->run.fuel + w->vm->fuel;
 }
 
 void
@@ -362,19 +223,12 @@ mh_policy_run(struct mh_arena *a, const struct mh_policy_job *given, struct mh_p
     set_error(r, "memory", NULL, 0, NULL);
     if (answer_constant(&job, r))
         return;
-    bool decide = job.op == MH_POLICY_DECIDE;
-    struct ready *w = decide && spare ? spare : make_ready(a, &job, r);
-    if (decide && w == spare)
-        spare = NULL;
+    struct mh_ready *w = mh_ready_take(a, &job, r);
     if (w) {
-        w->run = (struct mh_policy_run){ .job = &job, .arena = a };
-        if (prepare(&w->run, &job, r)) {
-            mh_vm_begin(w->vm, NULL);
-            finish(&w->run, mh_vm_call(w->vm, a, policy_fn, &w->run, &r->error, NULL), r);
-            r->fuel = w->run.fuel + w->vm->fuel;
-        }
+        if ((w->loaded || mh_policy_read(&w->run, &job, r)) && read_input(&w->run, r))
+            run_all(w, r);
+        mh_ready_give(w, given, r->ok && now_us() - began < QUICK_US);
     }
-    free_ready(w);
     r->took_us = now_us() - began;
 }
 

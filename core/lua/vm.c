@@ -273,6 +273,14 @@ mh_vm_end(struct mh_vm *vm)
         mh_alarm_disarm(vm);
 }
 
+void
+mh_vm_pause(struct mh_vm *vm)
+{
+    /* Of a time that it began at this makes how long it has run, and the other way round. */
+    vm->began_ns = now_ns(CLOCK_MONOTONIC) - vm->began_ns;
+    vm->began_cpu_ns = now_ns(CLOCK_THREAD_CPUTIME_ID) - vm->began_cpu_ns;
+}
+
 /* --- globals --------------------------------------------------------------------------------- */
 
 void

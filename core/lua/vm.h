@@ -84,6 +84,8 @@ void mh_vm_free(struct mh_vm *vm);
 void mh_vm_begin(struct mh_vm *vm, lua_State *thread);
 /* That entry is over. The thread may be freed only after it. */
 void mh_vm_end(struct mh_vm *vm);
+/* The wall time stands still, for one that is not running; called again it goes on. */
+void mh_vm_pause(struct mh_vm *vm);
 /* Runs fn(L) with arg as its light userdata, protected; what it leaves on its stack is dropped.
  * On failure fills *err (SCRIPT, LIMIT or NOMEM; message has file:line) and *se (may be NULL). */
 enum mh_code mh_vm_call(struct mh_vm *vm, struct mh_arena *a, lua_CFunction fn, void *arg,

@@ -1,5 +1,7 @@
-/* replay.c - replay FILE: every decision of FILE (made by inputs.lua) once more; what comes out, answers and
- * errors, as lines of JSON. Two builds of the same tree must print the same bytes. Run in the root of the tree. */
+/* replay.c - replay FILE [ahead]: every decision of FILE (made by inputs.lua) once more; what comes out, answers
+ * and errors, as lines of JSON. Two builds of the same tree must print the same bytes. With "ahead" as a worker
+ * does it: each decision is the second of its kind, so that its script has run before the input is there. Run
+ * in the root of the tree. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,6 +11,8 @@
 #include "lua/policy.h"
 
 #define TEXT_MAX ((size_t)1 << 20)
+
+static bool ahead;
 
 /* The text of a file on the arena; NULL: none. */
 static const char *
@@ -50,6 +54,10 @@ replay(struct mh_arena *a, const char *line, size_t len, long n)
         if (!job.script)
             return false;
     }
+    if (ahead) {
+        mh_policy_run(a, &job, &r);
+        mh_policy_prepare();
+    }
     mh_policy_run(a, &job, &r);
     printf("%ld %s %s fuel=%lld ", n, job.point, path ? path : "built-in", (long long)r.fuel);
     if (r.ok)
@@ -68,6 +76,9 @@ main(int argc, char **argv)
     long n = 0;
     mh_log_set_fd(-1);
     mh_vm_set_patience(200);
+    ahead = argc > 2 && strcmp(argv[2], "ahead") == 0;
+    if (ahead)
+        mh_policy_prepare();
     while (f && fgets(line, sizeof(line), f)) {
         struct mh_arena a;
         mh_arena_init(&a, (size_t)64 << 20);
@@ -79,9 +90,10 @@ main(int argc, char **argv)
         }
     }
     if (!f || n == 0) {
-        (void)fputs("usage: replay FILE\n", stderr);
+        (void)fputs("usage: replay FILE [ahead]\n", stderr);
         return 2;
     }
+    mh_policy_unprepare();
     (void)fclose(f);
     (void)fflush(stdout);
     return 0;

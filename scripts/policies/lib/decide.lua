@@ -31,12 +31,17 @@ function host.ask(definition, input, params)
   return answer
 end
 
---- The whole of a decision.
-function host.decide(definition, returned, raw, input)
+--- What needs no input: it may be done before there is one.
+function host.prepare(definition, returned, raw)
   host.kind("contract")
   if definition == nil or not rawequal(definition, returned) or type(definition.decide) ~= "function" then
     fail("the script must return its policy, with a function decide")
   end
+  host.params = host.read_params(definition.params, raw)
+end
+
+--- The decision itself.
+function host.decide(definition, input)
   host.kind("contract")
-  return host.ask(definition, input, host.read_params(definition.params, raw))
+  return host.ask(definition, input, host.params)
 end

@@ -127,7 +127,7 @@ host.set("rank", function(list)
     end
     copy[i] = { name = item.name, key = item.key }
   end
-  sort(copy, before)
+  sort(copy, host.before or before)
   for i, item in ipairs(copy) do
     out[i] = item.name
   end

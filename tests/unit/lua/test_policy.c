@@ -291,3 +291,78 @@ TEST(every_failed_allocation_leaves_an_error_and_no_wrong_answer)
     bool sweep_ended = false;
     CHECK(sweep_ended);
 }
+
+#define COUNTING                                                                                   \
+    "local n, seen = 0, {}\n"                                                                      \
+    "string.seen = string.seen and 2 or 1\n"                                                       \
+    "return policy 'failover/v1' { params = { zone = str 'z' }, decide = function(ctx)\n"          \
+    "  n = n + 1 seen[ctx.now] = true ctx.candidates[1].name = 'x' ctx.params.more = n\n"          \
+    "  local all = 0 for _ in pairs(seen) do all = all + 1 end\n"                                  \
+    "  return hold('Count', '%d %d %s %d', n, all, ctx.params.zone, string.seen) end }"
+
+TEST(a_script_that_ran_before_its_input_was_there_decides_as_a_fresh_one_and_remembers_nothing)
+{
+    static const char *const params[] = { "zone: a", "zone: b", NULL };
+    const char *want[] = { "1 1 a 1", "1 1 b 1", "1 1 z 1" };
+    int64_t fuel[3] = { 0 };
+    for (int i = 0; i < 12; i++) {
+        struct mh_policy_result r =
+            run_on(MH_POLICY_DECIDE, COUNTING, params[i / 2 % 3], INPUT, "failover/v1");
+        CHECK(r.ok && strstr(r.answer, want[i / 2 % 3]));
+        CHECK_STR(r.point, "failover/v1");
+        int64_t *of = &fuel[i / 2 % 3];
+        *of = *of ? *of : r.fuel;
+        CHECK_INT(r.fuel, *of);
+        mh_policy_prepare();
+    }
+    mh_policy_unprepare();
+}
+
+TEST(mistakes_are_the_same_in_a_vm_made_before)
+{
+    static const char *const bodies[] = {
+        "return nil .. 'x'",
+        "return hold('no reason')",
+        "while true do end",
+        "return 7",
+        "local t = {} while true do t[#t + 1] = ('x'):rep(900000) .. #t end",
+    };
+    for (size_t i = 0; i < sizeof(bodies) / sizeof(*bodies); i++) {
+        /* good first, so that it is worth being made ready, then bad for the same script */
+        char script[512];
+        (void)snprintf(script, sizeof(script),
+                       "return policy 'failover/v1' { decide = function(ctx)\n"
+                       " if ctx.reason == 'good' then return promote {} end\n %s end }",
+                       bodies[i]);
+        struct mh_arena keep;
+        mh_arena_init(&keep, (size_t)1 << 20);
+        const char *fresh = mh_arena_strdup(&keep, decide(script, NULL));
+        mh_policy_prepare();
+        for (int n = 0; n < 3; n++) {
+            static const char good[] = "{\"candidates\":[],\"now\":1,\"reason\":\"good\"}";
+            CHECK(run_on(MH_POLICY_DECIDE, script, NULL, good, "failover/v1").ok);
+            mh_policy_prepare();
+            CHECK_STR(decide(script, NULL), fresh);
+            mh_policy_prepare();
+        }
+        mh_arena_release(&keep);
+    }
+    mh_policy_unprepare();
+}
+
+TEST(many_scripts_in_turn_each_decide_for_themselves)
+{
+    for (int i = 0; i < 60; i++) {
+        char script[256];
+        char want[32];
+        (void)snprintf(want, sizeof(want), "\"until_s\":%d", i % 12);
+        (void)snprintf(script, sizeof(script),
+                       "return policy 'failover/v1' { decide = function(ctx)"
+                       " return hold { reason = 'R', until_s = %d } end }",
+                       i % 12);
+        CHECK(strstr(decide(script, NULL), want));
+        mh_policy_prepare();
+    }
+    mh_policy_unprepare();
+    mh_arena_release(&arena);
+}
