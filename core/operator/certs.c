@@ -9,6 +9,7 @@
 #include "net/x509.h"
 #include "operator/fill.h"
 #include "operator/queue.h"
+#include "operator/webhook_needs.h"
 
 #define ARENA ((size_t)4 << 20)
 #define HOUR_NS (3600 * MH_NS_PER_S)
@@ -118,22 +119,37 @@ next_hook(struct mh_certs *c)
     ask(c, HOOK_GET, "GET", c->hooks[c->hook], NULL);
 }
 
-/* A JSON patch that puts our certificate where another one is; NULL if all is right. */
+static void
+add_op(yyjson_mut_doc *doc, yyjson_mut_val *list, const char *path, const char *value)
+{
+    yyjson_mut_val *op = yyjson_mut_arr_add_obj(doc, list);
+    yyjson_mut_obj_add_str(doc, op, "op", "add");
+    yyjson_mut_obj_add_str(doc, op, "path", path ? path : "");
+    yyjson_mut_obj_add_str(doc, op, "value", value);
+}
+
+/* A JSON patch that puts our certificate where another one is, and the path by which we believe
+ * reviews of needs; NULL if all is right. */
 static const char *
 hook_patch(struct mh_certs *c, yyjson_val *hooks, const char *bundle)
 {
+    char token[MH_SHA256_HEX];
+    mh_needs_token(token, c->key);
+    const char *needs = mh_arena_printf(&c->arena, MH_NEEDS_PATH "%s", token);
     yyjson_mut_doc *doc = mh_json_doc(&c->arena);
     yyjson_mut_val *list = yyjson_mut_arr(doc);
     yyjson_arr_iter i = yyjson_arr_iter_with(mh_json_get(hooks, "webhooks", NULL));
     yyjson_val *one;
     for (int n = 0; list && (one = yyjson_arr_iter_next(&i)); n++) {
-        if (mh_str_eq(mh_json_str(one, "clientConfig", "caBundle", NULL), bundle))
-            continue;
-        yyjson_mut_val *op = yyjson_mut_arr_add_obj(doc, list);
-        char *path = mh_arena_printf(&c->arena, "/webhooks/%d/clientConfig/caBundle", n);
-        yyjson_mut_obj_add_str(doc, op, "op", "add");
-        yyjson_mut_obj_add_str(doc, op, "path", path ? path : "");
-        yyjson_mut_obj_add_str(doc, op, "value", bundle);
+        yyjson_val *client = yyjson_obj_get(one, "clientConfig");
+        if (!mh_str_eq(mh_json_str(client, "caBundle", NULL), bundle))
+            add_op(doc, list, mh_arena_printf(&c->arena, "/webhooks/%d/clientConfig/caBundle", n),
+                   bundle);
+        if (needs && mh_str_starts(mh_json_str(one, "name", NULL), MH_NEEDS_HOOKS) &&
+            yyjson_obj_get(client, "service") &&
+            !mh_str_eq(mh_json_str(client, "service", "path", NULL), needs))
+            add_op(doc, list,
+                   mh_arena_printf(&c->arena, "/webhooks/%d/clientConfig/service/path", n), needs);
     }
     return list && yyjson_mut_arr_size(list) ? mh_json_mut_text(&c->arena, list, NULL) : NULL;
 }

@@ -27,7 +27,7 @@
 #include "kube/cache.h"
 #include "kube/kinds.h"
 
-#define MH_PLUGIN_LABEL "moonherd.io/plugin" /* as moonherd.io/policy; both are looked at */
+#define MH_PLUGIN_LABEL "moonherd.io/plugin"
 
 #define MH_NEEDS_MAX 16                     /* entries under api, and under sql */
 #define MH_NEEDS_WORDS 16                   /* verbs or names of one */
@@ -97,9 +97,10 @@ struct mh_needs {
     struct mh_api api;
     struct mh_clock clock;
     struct mh_cache *cache;
-    const struct mh_kind *kind;   /* ClusterRecord */
-    const char *name_space;       /* the operator's */
-    bool (*may_write)(void *arg); /* clean up, mark as seen: only the leader; NULL: always */
+    const struct mh_kind *kind;     /* ClusterRecord */
+    const struct mh_kind *map_kind; /* ConfigMap, of which the cache has those with a label */
+    const char *name_space;         /* the operator's */
+    bool (*may_write)(void *arg);   /* clean up, mark as seen: only the leader; NULL: always */
     /* A record came or went: who was refused may ask again. May be NULL. */
     void (*on_change)(void *arg, const char *name_space, const char *name);
     void *arg;
@@ -108,7 +109,15 @@ struct mh_needs {
 };
 
 void mh_needs_init(struct mh_needs *n);
+/* Writes under way are cancelled. */
 void mh_needs_release(struct mh_needs *n);
+/* Which records to watch: kind and namespace are set by the caller. */
+#define MH_NEEDS_SELECTOR "moonherd.io/record=needs"
+/* The cache has heard of a change: of a record, or of a ConfigMap (whose record goes with it). */
+void mh_needs_changed(struct mh_needs *n, const struct mh_kind *kind, yyjson_val *old,
+                      yyjson_val *now);
+/* Removes the records of ConfigMaps that are not there, once the cache is complete; now and then. */
+void mh_needs_sweep(struct mh_needs *n);
 
 /* Whether this text with these needs (as its VM declared them) was granted, by what is known here;
  * then *out is what it may. A script without needs is granted nothing and needs no asking. */

@@ -79,6 +79,8 @@ on_minute(void *arg)
 {
     struct mh_operator *op = arg;
     mh_pages_drop();
+    if (op->synced)
+        mh_needs_sweep(&op->needs);
     op->minute_timer = op->clock.after(op->clock.self, MINUTE_NS, on_minute, op);
 }
 
@@ -221,6 +223,7 @@ on_change(void *arg, const struct mh_kind *kind, const char *ns, const char *nam
         mh_instances_pod(&op->instances, ns, name, now);
     if (kind == op->policy_kind)
         policy_changed(op, ns, name, now);
+    mh_needs_changed(&op->needs, kind, old, now);
     if (!now)
         mh_applied_forget(op->applied, kind->key, ns, name);
     if (!op->working)
@@ -238,6 +241,7 @@ on_certificate(void *arg, const char *cert, const char *key)
     struct mh_operator *op = arg;
     struct mh_err err;
     struct mh_server_tls tls = { .cert_pem = cert, .key_pem = key };
+    mh_webhook_set_key(op->webhook, key);
     if (mh_server_set_tls(op->webhook_server, &tls, &err) != MH_OK)
         mh_error("operator", "certificate of the webhooks not taken", "error", err.msg);
     else
@@ -267,6 +271,20 @@ connect_api(struct mh_operator *op, struct mh_err *err)
     mh_kube_set_rate(op->kube, REQUESTS_PER_S, 2 * REQUESTS_PER_S);
     op->api = mh_kube_api(op->kube);
     return MH_OK;
+}
+
+static void
+prepare_needs(struct mh_operator *op)
+{
+    op->needs = (struct mh_needs){ .api = op->api,
+                                   .clock = op->clock,
+                                   .cache = op->cache,
+                                   .kind = mh_kind_find(&op->kinds, "ClusterRecord"),
+                                   .map_kind = op->policy_kind,
+                                   .name_space = op->config.name_space,
+                                   .may_write = may_write,
+                                   .arg = op };
+    mh_needs_init(&op->needs);
 }
 
 static enum mh_code
@@ -315,6 +333,7 @@ load_scripts(struct mh_operator *op, struct mh_err *err)
                                      .names = reviewed,
                                      .env = op->settings,
                                      .policies = op->policies,
+                                     .needs = &op->needs,
                                      .foresee = mh_operator_foresee,
                                      .on_review = mh_operator_on_review,
                                      .mono_ns = op->clock.mono_ns,
@@ -426,6 +445,7 @@ start(struct mh_operator *op, struct mh_err *err)
     mh_notebook_init(&op->notebook);
     if (!op->cache || !op->events || !op->applied)
         return mh_fail(err, MH_E_NOMEM, "no memory for the cache");
+    prepare_needs(op);
     if (load_scripts(op, err) != MH_OK)
         return err->code;
     prepare_passes(op);
@@ -512,6 +532,8 @@ release(struct mh_operator *op)
     mh_instances_release(&op->instances);
     if (op->policies)
         mh_notify_release(&op->notify);
+    if (op->needs.kind)
+        mh_needs_release(&op->needs);
     mh_policies_free(op->policies);
     mh_pool_free(op->pool);
     mh_events_free(op->events);

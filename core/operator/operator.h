@@ -9,6 +9,7 @@
 #include "operator/certs.h"
 #include "operator/config.h"
 #include "operator/metrics.h"
+#include "operator/needs.h"
 #include "operator/notify.h"
 #include "operator/pass.h"
 #include "operator/policy_news.h"
@@ -36,6 +37,7 @@ struct mh_operator {
     struct mh_policy_writer writer;
     struct mh_notebook notebook;
     struct mh_notify notify;
+    struct mh_needs needs;
     struct mh_scripts_env scripts;
     struct mh_applied *applied;
     struct mh_act_env env;

@@ -115,6 +115,17 @@ add_pull_secret(struct mh_operator *op)
     return mh_cache_add(op->cache, &source);
 }
 
+/* Plugins; and who granted them what they need. */
+static bool
+add_plugins(struct mh_operator *op)
+{
+    struct mh_cache_source source = { .kind = op->needs.kind,
+                                      .name_space = op->config.name_space,
+                                      .selector = MH_NEEDS_SELECTOR };
+    return mh_cache_add(op->cache, &source) &&
+           add_source(op, op->policy_kind, MH_PLUGIN_LABEL ",!" MH_POLICY_LABEL);
+}
+
 bool
 mh_operator_add_sources(struct mh_operator *op)
 {
@@ -125,5 +136,6 @@ mh_operator_add_sources(struct mh_operator *op)
             !add_list(op, mh_controller_watches(c), NULL))
             return false;
     }
-    return add_pull_secret(op) && add_source(op, op->policy_kind, MH_POLICY_LABEL);
+    return add_pull_secret(op) && add_source(op, op->policy_kind, MH_POLICY_LABEL) &&
+           add_plugins(op);
 }

@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "base/str.h"
 #include "net/crypto.h"
+#include "operator/webhook_needs.h"
 #include "operator/webhook_plan.h"
 #include "operator/webhook_policy.h"
 
@@ -28,6 +29,7 @@ struct mh_webhook {
     yyjson_val *names[NAMES_MAX];
     struct route routes[ROUTES_MAX];
     size_t nroutes;
+    char token[MH_SHA256_HEX]; /* of the path for needs; "" for none */
 };
 
 /* --- text in, text out ------------------------------------------------------------------------- */
@@ -243,6 +245,27 @@ on_policy(struct mh_request *req, void *arg)
     mh_webhook_policy(&w->conf, req, &review);
 }
 
+static void
+on_needs(struct mh_request *req, void *arg)
+{
+    struct mh_webhook *w = arg;
+    struct mh_review review;
+    struct mh_err err;
+    const char *by = strrchr(req->path, '/');
+    bool believed = w->token[0] && by && mh_secret_eq(by + 1, w->token);
+    if (mh_review_parse(req->arena, req->body, req->body_len, &review, &err) != MH_OK) {
+        mh_reply_text(req, 400, err.msg);
+        return;
+    }
+    mh_webhook_needs(&w->conf, req, &review, believed);
+}
+
+void
+mh_webhook_set_key(struct mh_webhook *w, const char *key_pem)
+{
+    mh_needs_token(w->token, key_pem);
+}
+
 static bool
 add_route(struct mh_webhook *w, struct mh_server *server, const char *group, yyjson_val *name,
           bool mutate)
@@ -275,7 +298,8 @@ mh_webhook_route(struct mh_webhook *w, struct mh_server *server)
             if (!add_route(w, server, w->conf.groups[i], w->names[j], true) ||
                 !add_route(w, server, w->conf.groups[i], w->names[j], false))
                 return false;
-    return mh_server_route(server, MH_POST, "/validate-policy", on_policy, w);
+    return mh_server_route(server, MH_POST, "/validate-policy", on_policy, w) &&
+           mh_server_route(server, MH_POST, MH_NEEDS_PATH, on_needs, w);
 }
 
 /* The settings and the names of kinds as values that every call takes. */

@@ -1,7 +1,8 @@
 /* webhook.h - admission reviews: defaults and checks by scripts, policies by the worker pool.
  *
  * POST /mutate-GROUP-v1-NAME and /validate-GROUP-v1-NAME call scripts/admission/webhook; POST
- * /validate-policy has every script of a labelled ConfigMap checked. No review has a side effect.
+ * /validate-policy has every script of a labelled ConfigMap checked, POST /validate-needs/TOKEN has
+ * what they need judged and recorded (webhook_needs.h). No other review has a side effect.
  * Where a script fails the object is let through with a warning: passes check again. So is one
  * whose spec and annotations stay as they are. A body that is no AdmissionReview gets 400.
  * A dry run of a Cluster whose annotation moonherd.io/plan is "requested" is answered with what the
@@ -15,6 +16,7 @@
 #include "lua/task.h"
 #include "net/http_server.h"
 #include "operator/foresee.h"
+#include "operator/needs.h"
 
 #define MH_PLAN_ANNOTATION "moonherd.io/plan"
 #define MH_WEBHOOK_BODY_MAX ((size_t)3 << 20) /* as the API server's own limit on objects */
@@ -24,6 +26,7 @@ struct mh_webhook_conf {
     const char *const *names;     /* kinds in lower case, NULL-ended: "cluster" */
     const char *env;              /* JSON object for the scripts */
     struct mh_policies *policies; /* NULL: policies are let through */
+    struct mh_needs *needs;       /* NULL: needs are not looked at */
     /* Foresees what a dry run of an edit would do (it sets planner, clock, kind); NULL: nobody does. */
     void (*foresee)(void *arg, struct mh_foresee *f);
     void (*on_review)(void *arg, const char *path, bool allowed, int64_t ns); /* may be NULL */
@@ -40,6 +43,9 @@ enum mh_code mh_webhook_new(const struct mh_webhook_conf *conf, struct mh_webhoo
 void mh_webhook_free(struct mh_webhook *w);
 /* Puts the paths on a server. False: no memory. */
 bool mh_webhook_route(struct mh_webhook *w, struct mh_server *server);
+/* By which path reviews of needs come, from the key of the certificate that is served (webhook_needs.h).
+ * Until then none is believed. */
+void mh_webhook_set_key(struct mh_webhook *w, const char *key_pem);
 
 /* What the API server asks. */
 struct mh_review {
