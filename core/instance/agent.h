@@ -85,6 +85,7 @@ struct mh_postmaster {
     bool halted;             /* hand_over because of an order to halt */
     uint64_t hand_over_term; /* of the lease then; who is elected for a later one tries again */
     int64_t started_ns;
+    int64_t started_at; /* the same, on the wall; for people and policies only */
     int64_t stop_deadline_ns;
     struct mh_timer *timer;
     struct mh_timer *reload_timer; /* one is wanted as soon as it can be taken */
@@ -307,6 +308,8 @@ struct mh_agent {
     int certs_loaded; /* know.certs_version that PostgreSQL has read */
     bool monitoring;
     char conf_hash[65];              /* of custom.conf as written last */
+    char conf_of[MH_CONFIG_OF];      /* which configuration that is */
+    char conf_read[MH_CONFIG_OF];    /* which one PostgreSQL has read; "": none yet */
     char failure[200];               /* shown in status */
     void (*end)(struct mh_agent *g); /* the process may end */
     int exit_code;

@@ -123,6 +123,8 @@ mh_conf_write(struct mh_agent *g, bool *changed, struct mh_err *err)
     }
     if (code == MH_OK)
         code = mh_job_includes(&g->w, g->id.pgdata, err);
+    if (code == MH_OK)
+        mh_params_config_of(g->know.cluster, g->conf_of);
     mh_arena_release(&wanted);
     mh_arena_release(&a);
     note_full(g, code);

@@ -141,6 +141,16 @@ read_history(struct mh_agent *g)
     mh_arena_release(&a);
 }
 
+/* The same session says what waits for a restart, so that this is the word on that configuration. */
+static bool
+note_config(struct mh_agent *g)
+{
+    if (strcmp(g->pg.config_hash, g->conf_hash) != 0 || strcmp(g->conf_read, g->conf_of) == 0)
+        return false;
+    mh_str_copy(g->conf_read, sizeof(g->conf_read), g->conf_of);
+    return true;
+}
+
 static bool
 note(struct mh_agent *g, const struct mh_pg_call *c)
 {
@@ -191,6 +201,7 @@ on_answer(struct mh_pg_call *c)
     bool running = g->pm.state == MH_PG_STARTING || g->pm.state == MH_PG_UP;
     if (running && c->err.code == MH_OK && c->rows == 1 && c->cols == C_COUNT) {
         bool changed = note(g, c);
+        changed = note_config(g) || changed;
         if (g->pm.state == MH_PG_STARTING) {
             g->pm.state = MH_PG_UP;
             g->failure[0] = '\0';

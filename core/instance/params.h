@@ -63,6 +63,12 @@ struct mh_params {
 
 enum mh_code mh_params_effective(struct mh_arena *a, const struct mh_params_in *in,
                                  struct mh_params *out, struct mh_err *err);
+#define MH_CONFIG_OF 48
+/* Which configuration a Cluster asks for: "GENERATION", or "GENERATION-HASH" where annotations add to
+ * it. The operator computes the same (scripts/controllers/cluster/stale.lua), and so knows who has
+ * read it. */
+void mh_params_config_of(yyjson_val *cluster, char out[MH_CONFIG_OF]);
+
 /* The whole text of custom.conf. hash (may be NULL): what cnpg.config_sha256 is set to. */
 enum mh_code mh_params_custom(struct mh_arena *a, const struct mh_params_in *in, const char **text,
                               char hash[65], struct mh_err *err);

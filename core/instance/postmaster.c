@@ -139,6 +139,7 @@ mh_postmaster_start(struct mh_agent *g, bool as_primary)
     p->clean = false;
     p->as_primary = as_primary;
     p->started_ns = now;
+    p->started_at = g->w.clock.wall_us(g->w.clock.self) / 1000000;
     if (g->w.proc.start(g->w.proc.self, &p->child, &err)) {
         mh_log_err(MH_LOG_ERROR, "postmaster", "PostgreSQL cannot be started", &err);
         mh_agent_fail(g, err.msg);

@@ -115,6 +115,8 @@ add_ours(const struct mh_agent *g, yyjson_mut_doc *d, yyjson_mut_val *root)
     return m && add_roles(g, d, m) && add_lsn(d, m, "flushLsn", g->pg.flush_lsn) &&
            add_lineage(g, d, m) && yyjson_mut_obj_add_int(d, m, "crashes", g->pm.crashes) &&
            yyjson_mut_obj_add_bool(d, m, "initialized", g->has_data) &&
+           yyjson_mut_obj_add_str(d, m, "configRead", g->conf_read) &&
+           yyjson_mut_obj_add_int(d, m, "startedAt", g->pm.started_at) &&
            yyjson_mut_obj_add_str(d, m, "failure", g->failure) &&
            yyjson_mut_obj_add_uint(d, m, "seq", ++g->status->seq);
 }

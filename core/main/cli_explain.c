@@ -41,13 +41,29 @@ now_s(void)
     return (int64_t)time(NULL);
 }
 
+/* The last decision of its point that is a wait which is not over; NULL: none. */
+static yyjson_val *
+last_wait(yyjson_val *list)
+{
+    size_t n = yyjson_arr_size(list);
+    for (size_t i = n; i-- > 0;) {
+        yyjson_val *d = yyjson_arr_get(list, i);
+        bool latest = mh_json_int(d, 0, "answer", "at", NULL) > now_s();
+        for (size_t k = i + 1; latest && k < n; k++)
+            latest = !mh_str_eq(mh_json_str(yyjson_arr_get(list, k), "point", NULL),
+                                mh_json_str(d, "point", NULL));
+        if (latest)
+            return d;
+    }
+    return NULL;
+}
+
 /* A hold of a policy that is not over counts before the time when the operator looks again. */
 static void
 find_wait(struct facts *f)
 {
-    yyjson_val *decisions = yyjson_obj_get(f->record, "decisions");
     yyjson_val *pass = last_with(yyjson_obj_get(f->record, "passes"), "reason");
-    yyjson_val *d = last_with(decisions, "answer");
+    yyjson_val *d = last_wait(yyjson_obj_get(f->record, "decisions"));
     int64_t at = mh_json_int(d, 0, "answer", "at", NULL), again_us = 0;
     const char *message = mh_json_str(d, "answer", "message", NULL);
     const char *again = mh_json_str(pass, "again", NULL);
@@ -55,12 +71,12 @@ find_wait(struct facts *f)
     char until[MH_TIME_TEXT];
     bool healthy =
         mh_str_eq(mh_json_str(f->cluster, "status", "phase", NULL), "Cluster in healthy state");
-    if (at > now_s()) {
+    if (healthy) {
+        return;
+    } else if (d) {
         mh_time_rfc3339(until, at);
         (void)snprintf(f->wait, sizeof(f->wait), "%.300s until %s",
                        message ? message : mh_json_str(d, "answer", "reason", NULL), until);
-    } else if (healthy) {
-        return;
     } else if (again && mh_time_parse(again, &again_us) && again_us / 1000000 > now_s()) {
         (void)snprintf(f->wait, sizeof(f->wait), "%.300s until %s",
                        mh_json_str(pass, "reason", NULL), again);

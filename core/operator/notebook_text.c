@@ -61,6 +61,24 @@ mh_notebook_pass_text(struct mh_arena *a, const struct mh_pass_said *said, int64
     return out;
 }
 
+/* The same wait for some seconds, told at every look with another end. */
+static bool
+waits_on(yyjson_mut_val *old, yyjson_mut_val *now)
+{
+    static const char *const parts[] = { "action", "reason", "message" };
+    int64_t a = yyjson_mut_get_sint(yyjson_mut_obj_get(old, "at"));
+    int64_t b = yyjson_mut_get_sint(yyjson_mut_obj_get(now, "at"));
+    if (!a || !b || b - a >= 60 || a - b >= 60)
+        return false;
+    for (size_t k = 0; k < sizeof(parts) / sizeof(parts[0]); k++) {
+        yyjson_mut_val *x = yyjson_mut_obj_get(old, parts[k]);
+        yyjson_mut_val *y = yyjson_mut_obj_get(now, parts[k]);
+        if ((x || y) && (!x || !y || !yyjson_mut_equals(x, y)))
+            return false;
+    }
+    return true;
+}
+
 /* The last of the same decision point says the same; passes have none, and are all of one kind. */
 static bool
 is_known(yyjson_mut_val *list, yyjson_mut_val *one)
@@ -75,7 +93,8 @@ is_known(yyjson_mut_val *list, yyjson_mut_val *one)
     for (size_t k = 0; last && k < sizeof(parts) / sizeof(parts[0]); k++) {
         yyjson_mut_val *x = yyjson_mut_obj_get(last, parts[k]);
         yyjson_mut_val *y = yyjson_mut_obj_get(one, parts[k]);
-        if ((x || y) && (!x || !y || !yyjson_mut_equals(x, y)))
+        bool same = (!x && !y) || (x && y && (yyjson_mut_equals(x, y) || waits_on(x, y)));
+        if (!same)
             return false;
     }
     return last != NULL;

@@ -13,6 +13,7 @@ struct plan_run {
     struct mh_controller *controller;
     struct mh_observe observe;
     struct mh_timer *timer; /* the end, when observe never waited */
+    uint64_t fleet;         /* version of what it was told of other clusters */
 };
 
 static struct mh_scripts_env *
@@ -174,17 +175,71 @@ effect_ha(struct mh_effect_call *e)
     return e->text ? MH_EFFECT_DONE : refuse(e, MH_E_NOMEM, "no memory");
 }
 
+static struct mh_fleet_key
+fleet_key(const struct mh_scripts_env *env, const struct plan_run *run)
+{
+    return (struct mh_fleet_key){ mh_kind_find(env->kinds, run->call->kind), run->call->ns,
+                                  run->call->name };
+}
+
+/* A cluster that asks is steady: its own restart is over. */
+static enum mh_effect_result
+effect_fleet(struct mh_effect_call *e)
+{
+    struct mh_scripts_env *env = env_of(e);
+    struct plan_run *run = e->observe->self;
+    struct mh_fleet_key of = fleet_key(env, run);
+    if (!run->call->dry)
+        mh_fleet_over(&env->fleet, &of);
+    run->fleet = env->fleet.version;
+    e->text =
+        mh_fleet_json(&env->fleet, e->arena, env->cache, &of, env->clock.mono_ns(env->clock.self));
+    if (!e->text)
+        return refuse(e, MH_E_NOMEM, "no memory");
+    e->text_len = strlen(e->text);
+    return MH_EFFECT_DONE;
+}
+
+/* rollout/v1 lets an instance go: others are told. False: another cluster was faster, and the policy,
+ * which was not told of that, is to be asked again. */
+static bool
+begin_restart(struct mh_scripts_env *env, const struct plan_run *run, const struct mh_decision *d)
+{
+    yyjson_val *answer = NULL, *input = NULL, *one;
+    size_t i, max;
+    const char *zone = NULL;
+    if (run->call->dry || strcmp(d->point, "rollout/v1") != 0 || !d->answer ||
+        mh_json_parse(d->arena, d->answer, d->answer_len, &answer, NULL) != MH_OK ||
+        mh_json_parse(d->arena, d->input, d->input_len, &input, NULL) != MH_OK)
+        return true;
+    const char *target = mh_json_str(answer, "target", NULL);
+    if (!target)
+        return true;
+    if (run->fleet != env->fleet.version && !mh_str_eq(d->by, "built-in"))
+        return false;
+    yyjson_arr_foreach(yyjson_obj_get(input, "pending"), i, max, one)
+    {
+        if (mh_str_eq(mh_json_str(one, "name", NULL), target))
+            zone = mh_json_str(one, "zone", NULL);
+    }
+    struct mh_fleet_key of = fleet_key(env, run);
+    mh_fleet_begin(&env->fleet, &of, target, zone, env->clock.mono_ns(env->clock.self));
+    return true;
+}
+
 static void
 on_decided(struct mh_decision *d)
 {
     struct mh_effect_call *e = d->arg;
     struct mh_scripts_env *env = env_of(e);
     const struct plan_run *run = e->observe->self;
+    bool pending =
+        mh_policies_pending(env->policies, d->point, d->namespace) || !begin_restart(env, run, d);
     e->cancel = NULL;
     if (env->on_decision && !run->call->dry)
         env->on_decision(env->arg, d, mh_kind_find(env->kinds, run->call->kind), run->call->name);
     e->text = mh_decision_json(d, &e->text_len);
-    if (e->text && mh_policies_pending(env->policies, d->point, d->namespace) &&
+    if (e->text && pending &&
         (e->text = mh_arena_printf(e->arena, "{\"pending\":true,%s", e->text + 1)))
         e->text_len = strlen(e->text);
     if (!e->text)
@@ -233,9 +288,10 @@ effect_policy(struct mh_effect_call *e)
 }
 
 static const struct mh_effect effects[] = {
-    { "list", effect_list }, { "get", effect_get },       { "read", effect_read },
-    { "ha", effect_ha },     { "policy", effect_policy }, { "instances", effect_instances },
-    { NULL, NULL },
+    { "list", effect_list },     { "get", effect_get },
+    { "read", effect_read },     { "ha", effect_ha },
+    { "policy", effect_policy }, { "instances", effect_instances },
+    { "fleet", effect_fleet },   { NULL, NULL },
 };
 
 /* --- the planner ------------------------------------------------------------------------------- */
@@ -351,6 +407,7 @@ mh_scripts_load(struct mh_scripts_env *env, const char *name, struct mh_err *err
 void
 mh_scripts_release(struct mh_scripts_env *env)
 {
+    mh_fleet_release(&env->fleet);
     while (env->ncontrollers)
         mh_controller_free(env->controllers[--env->ncontrollers]);
 }

@@ -3,13 +3,14 @@
  * ctx.list(kind, {namespace, cluster}) and ctx.get(kind, ns, name) read the cache; ctx.read(kind, ns,
  * name) the API server (nil if absent; values of secrets are replaced as in the cache);
  * ctx.instances(obj) the streams; ctx.ha(facts) the failover protocol; ctx.policy(point, input) the
- * policy in charge. ctx.now is unix seconds, ctx.operator the settings. */
+ * policy in charge; ctx.fleet() restarts under way in other clusters. ctx.now is unix seconds, ctx.operator the settings. */
 #ifndef MH_OPERATOR_SCRIPTS_H
 #define MH_OPERATOR_SCRIPTS_H
 
 #include "ha/facts.h"
 #include "lua/policy_store.h"
 #include "lua/task.h"
+#include "operator/fleet.h"
 #include "operator/instances.h"
 #include "operator/planner.h"
 
@@ -32,6 +33,7 @@ struct mh_scripts_env {
     /* private */
     struct mh_controller *controllers[MH_CONTROLLERS_MAX];
     int ncontrollers;
+    struct mh_fleet fleet;
 };
 
 /* Loads scripts/controllers/NAME. Fails as mh_controller_new. */

@@ -90,6 +90,7 @@ local function configure(seen, old, steps)
     report.pendingRestart = restart or report.pendingRestart
     report.pendingRestartForDecrease = decrease or report.pendingRestartForDecrease
   end
+  imagined.read_config(seen)
 end
 
 local function size_of(action)
@@ -179,6 +180,7 @@ function foresee.step(state)
   if not state.rounds then
     local meta = seen.cluster.metadata
     meta.uid = meta.uid or "imagined"
+    seen.needs = nil
     if state.old then
       configure(seen, state.old, steps)
     end
@@ -189,6 +191,7 @@ function foresee.step(state)
     return { seen = seen, steps = steps, rounds = 1, rest = rest }
   end
   local moved, plan = round(seen, steps)
+  seen.needs, seen.rollout = nil, nil -- what a policy says later is not known
   seen.now = seen.now + 1
   local out = { seen = seen, steps = steps, rounds = (state.rounds or 0) + 1 }
   if not moved then

@@ -4,6 +4,7 @@
 local access = require("admission.access")
 local names = require("desired.names")
 local seen_of = require("controllers.cluster.seen")
+local stale = require("controllers.cluster.stale")
 
 local imagined = {}
 
@@ -164,7 +165,24 @@ local function merge(to, from)
   end
 end
 
+--- All managers have read the configuration, and say so.
+function imagined.read_config(seen)
+  local config = stale.config_of(seen.cluster)
+  for _, report in pairs(seen.reports or {}) do
+    if report.moonherd then
+      report.moonherd.configRead = config
+    end
+  end
+end
+
 function DO.label(seen, action)
+  if action.kind:match("^[^.]+") == seen.cluster.kind then
+    local meta = seen.cluster.metadata
+    meta.annotations = meta.annotations or {}
+    merge(meta.annotations, action.annotations)
+    imagined.read_config(seen)
+    return
+  end
   local entry = imagined.get(seen, action.kind, action.name)
   if entry then
     merge(entry.labels, action.labels)

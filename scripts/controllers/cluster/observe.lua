@@ -6,6 +6,7 @@ local instances = require("controllers.cluster.instances")
 local meta = require("desired.meta")
 local names = require("desired.names")
 local pass = require("controllers.cluster.pass")
+local restarts = require("controllers.cluster.restarts")
 local roles = require("controllers.cluster.roles")
 local seen = require("controllers.cluster.seen")
 local shapes = require("controllers.cluster.shapes")
@@ -238,6 +239,7 @@ local function placements(ctx, out, cluster, all)
     out.placement[intent.name] = { answer = result.answer, by = result.by, error = result.error }
   end
   shapes.observe(ctx, out, cluster, intents, all)
+  restarts.observe(ctx, out, cluster)
 end
 
 local function objects(ctx, obj, out)

@@ -14,6 +14,7 @@ pass.CREATING = "Creating a new replica"
 pass.FAILING_OVER = "Failing over"
 pass.SWITCHING = "Switchover in progress"
 pass.UPGRADING = "Upgrading cluster"
+pass.DELAYED = "Cluster upgrade delayed"
 pass.USER = "Waiting for user action"
 pass.IN_PLACE = "Primary instance is being restarted in-place"
 pass.NO_SWITCHOVER = "Primary instance is being restarted without a switchover"
@@ -85,6 +86,14 @@ end
 
 function pass:act(action)
   self.actions[#self.actions + 1] = action
+end
+
+--- Changes annotations of the Cluster itself.
+---@param annotations table<string, any> null takes one away
+function pass:annotate(annotations)
+  local group = meta.group(self.cluster.apiVersion)
+  self:act { op = "label", kind = group == meta.PEER_GROUP and "Cluster" or "Cluster." .. group,
+    namespace = self.namespace, name = self.name, uid = self.cluster.metadata.uid, annotations = annotations }
 end
 
 function pass:event(kind, reason, note)

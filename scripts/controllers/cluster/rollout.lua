@@ -1,79 +1,26 @@
---- Rolling update: replicas one at a time, the primary last, and only while everything else is well.
--- luacheck: read globals array
+--- Rolling update: replicas one at a time, the primary last, and only while everything else is well. Whether
+--- now is the time, and who is next, is what rollout/v1 says.
 local access = require("admission.access")
-local decode = require("admission.json").decode
-local hash = require("desired.hash")
 local names = require("desired.names")
 local pass = require("controllers.cluster.pass")
-local pod = require("desired.pod")
+local restarts = require("controllers.cluster.restarts")
 local roles = require("controllers.cluster.roles")
-local shapes = require("controllers.cluster.shapes")
+local time = require("desired.time")
 
+-- luacheck: read globals null
 local rollout = {}
 
-local function newest_restart(p)
-  return access.text(p.cluster, "metadata", "annotations", names.RESTARTED_AT)
-end
-
---- Why a pod has to be made anew, or nil.
-local function stale_pod(p, instance)
-  local actual = instance.pod
-  if actual.image ~= p.info.image then
-    return ("the image is %s and shall be %s"):format(tostring(actual.image), p.info.image)
-  end
-  local asked = newest_restart(p)
-  if asked and asked > (actual.annotations[names.RESTARTED_AT] or "") then
-    return "a restart was asked for at " .. asked
-  end
-  if access.get(p.cluster, "metadata", "annotations", names.RECONCILE_POD_SPEC) == "disabled" then
-    return nil
-  end
-  local placement = decode(actual.annotations[names.PLACEMENT])
-  local wanted = pod.build(shapes.context(p, instance.name), instance.name, instance.serial, placement)
-  if actual.spec_hash and hash.of(wanted.metadata.annotations[names.POD_SPEC]) ~= actual.spec_hash then
-    return "the specification of the pod changed"
-  end
-  return nil
-end
-
---- What an instance needs: "pod" or "restart", and why; nil when it is up to date.
-local function need(p, instance)
-  local why = stale_pod(p, instance)
-  if why then
-    return "pod", why
-  end
-  if instance.is_connected and instance.report.pendingRestart then
-    return "restart", "parameters changed that need a restart"
-  end
-  return nil
-end
-
---- True when one more instance may be down.
-local function is_steady(p)
-  if p.verdict.state ~= "healthy" or p.restrained or p.phase then
-    return false
-  end
-  if not p.primary or roles.target(p.status, p.lease, p.seen.pods) ~= p.primary then
-    return false
-  end
-  for _, instance in ipairs(p.instances) do
-    local away = not instance.is_ready or instance.job or instance.deleting
-      or (instance.is_connected and instance.report.mightBeUnavailable)
-    if away then
-      return false
-    end
-  end
-  return #p.instances == p.spec.instances
-end
+local LOOK_S = 300
 
 local function restart(p, instance, why)
   p:act { op = "instance", pod = instance.name, command = "restart", reason = why }
 end
 
-local function update_replica(p, instance, kind, why)
+local function update_replica(p, one, why)
+  local instance = one.instance
   local note = ("Restarting instance %s, because: %s"):format(instance.name, why)
   p:event("Normal", "UpgradingInstance", note)
-  if kind == "pod" then
+  if one.kind == "pod" then
     p:delete("Pod", instance.pod)
   else
     restart(p, instance, why)
@@ -81,17 +28,8 @@ local function update_replica(p, instance, kind, why)
   p:say(pass.UPGRADING, note, 1)
 end
 
-local function best_replica(p)
-  for _, instance in ipairs(p.instances) do
-    if roles.can_take_over(p, instance) then
-      return instance
-    end
-  end
-  return nil
-end
-
 local function switch_away(p, why)
-  local heir = best_replica(p)
+  local heir = restarts.heir(p)
   if not heir then
     p:say(pass.UPGRADING, "no replica can take over from " .. p.primary .. " yet", 5)
     return
@@ -100,14 +38,14 @@ local function switch_away(p, why)
     :format(p.primary, heir.name, why))
 end
 
---- `in_place`: the role must not move.
-local function update_primary(p, instance, kind, why, in_place)
+local function update_primary(p, one, method, why)
+  local instance = one.instance
   local note = ("Restarting instance %s, because: %s"):format(instance.name, why)
   if p.spec.primaryUpdateStrategy == "supervised" then
     p:say(pass.USER, ("%s needs a switchover or a restart, because: %s"):format(instance.name, why), 60)
-  elseif p.spec.primaryUpdateMethod == "switchover" and #p.instances > 1 and not in_place then
+  elseif method == "switchover" and #p.instances > 1 and not one.in_place then
     switch_away(p, why)
-  elseif kind == "restart" then
+  elseif one.kind == "restart" then
     restart(p, instance, why)
     p:say(pass.UPGRADING, note, 1)
   else
@@ -128,40 +66,93 @@ local function asked_in_place(p)
   return true
 end
 
---- Lower limits must reach the primary first: a replica may not have less than it. A switchover would only
---- hand the same wish to the next one.
-local function primary_first(p)
-  local primary = p.by_name[p.primary]
-  return primary and primary.is_connected and primary.report.pendingRestartForDecrease == true
+--- "a", "a and b", "a, b and c"
+local function list(words)
+  local head = table.concat(words, ", ", 1, #words - 1)
+  return #words > 1 and head .. " and " .. words[#words] or words[1]
+end
+
+--- The beginning of a rollout that a policy may draw out is kept, so that a new operator knows it too.
+local function keep_since(p, is_wanted)
+  local there = access.text(p.cluster, "metadata", "annotations", names.ROLLOUT_SINCE)
+  if is_wanted and not there then
+    p:annotate { [names.ROLLOUT_SINCE] = time.rfc3339(p.now) }
+  elseif not is_wanted and there then
+    p:annotate { [names.ROLLOUT_SINCE] = null }
+  end
+end
+
+local function announce(p, said)
+  if said.error then
+    p:event("Warning", "PolicyFailed", ("rollout/v1 by %s: %s; the built-in order decides")
+      :format(said.by or "?", pass.text_of(said.error)))
+  end
+end
+
+--- A time that is near is another one at every look: it is not told.
+local function delay(p, said, due)
+  local answer = said.answer
+  local at, left = answer.at or p.now, (answer.at or p.now) - p.now
+  local text = ("%s: %s has to be restarted, because: %s; %s"):format(said.by or "rollout/v1",
+    due[1].instance.name, due[1].why, answer.message or answer.reason or "not now")
+  if left >= 60 then
+    text = ("%s (until %s)"):format(text, time.rfc3339(at))
+  end
+  p:say(pass.DELAYED, text, math.max(1, math.min(left, LOOK_S)))
+end
+
+--- Who is next, and how; nil when it is not the time.
+---@return cluster.Due?
+---@return string? method
+local function choose(p, due)
+  local said = p.seen.rollout
+  if not said then
+    return due[1], restarts.method(p, due[1])
+  end
+  if said.by ~= "built-in" then
+    keep_since(p, true)
+  end
+  announce(p, said)
+  local answer = said.answer or {}
+  if said.pending then
+    p:say(pass.DELAYED, "rollout/v1 is asked again in a moment", 1)
+  elseif answer.action == "wait" then
+    delay(p, said, due)
+  elseif answer.action == "update" then
+    for _, one in ipairs(due) do
+      if one.instance.name == answer.target then
+        return one, answer.method
+      end
+    end
+  else
+    return due[1], restarts.method(p, due[1])
+  end
+  return nil
 end
 
 --- Plans the next step of a rolling update, if one is due.
 function rollout.plan(p)
-  if asked_in_place(p) or not is_steady(p) then
+  if asked_in_place(p) or not restarts.is_steady(p) then
     return
   end
-  local primary = p.by_name[p.primary]
-  if primary and primary_first(p) then
-    update_primary(p, primary, "restart", "parameters changed that need a restart", true)
-    return
-  end
-  local fenced = roles.fenced(p)
-  for at = #p.instances, 1, -1 do
-    local instance = p.instances[at]
-    if instance.name ~= p.primary and not fenced[instance.name] then
-      local kind, why = need(p, instance)
-      if kind then
-        update_replica(p, instance, kind, why)
-        return
-      end
+  local due, unread = restarts.due(p)
+  if #due == 0 then
+    if unread then
+      p:say(pass.UPGRADING, ("%s %s not read the new configuration yet"):format(list(unread),
+        #unread > 1 and "have" or "has"), 1)
+    else
+      keep_since(p, false)
     end
+    return
   end
-  local kind, why
-  if primary then
-    kind, why = need(p, primary)
+  local one, method = due[1], restarts.method(p, due[1])
+  if not restarts.is_users(p, due) then
+    one, method = choose(p, due)
   end
-  if kind then
-    update_primary(p, primary, kind, why)
+  if one and one.instance.name == p.primary then
+    update_primary(p, one, method, one.why)
+  elseif one then
+    update_replica(p, one, one.why)
   end
 end
 

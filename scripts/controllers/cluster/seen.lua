@@ -150,7 +150,7 @@ end
 local STATUS_KEYS = { "isPrimary", "timeLineID", "systemID", "pendingRestart", "pendingRestartForDecrease",
   "isWalReceiverActive", "mightBeUnavailable", "receivedLsn", "currentLsn", "replayLsn" }
 local OWN_KEYS = { "podUID", "role", "phase", "pgUp", "gate", "term", "receiverActive", "receiverQuietMs",
-  "failure", "diskFull" }
+  "failure", "diskFull", "configRead", "startedAt", "crashes" }
 
 local function pick(from, keys)
   local out = {}

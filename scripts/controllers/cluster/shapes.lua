@@ -5,7 +5,6 @@
 local access = require("admission.access")
 local decode = require("admission.json").decode
 local json = require("desired.json")
-local meta = require("desired.meta")
 local names = require("desired.names")
 local pass = require("controllers.cluster.pass")
 local sorted = require("desired.sorted")
@@ -117,10 +116,7 @@ function shapes.plan(p)
   end
   local text = next(wanted) ~= nil and json.encode(wanted) or nil
   if text ~= access.text(p.cluster, "metadata", "annotations", names.INSTANCE_POLICY) then
-    local group = meta.group(p.cluster.apiVersion)
-    p:act { op = "label", kind = group == meta.PEER_GROUP and "Cluster" or "Cluster." .. group,
-      namespace = p.namespace, name = p.name, uid = p.cluster.metadata.uid,
-      annotations = { [names.INSTANCE_POLICY] = text or null } }
+    p:annotate { [names.INSTANCE_POLICY] = text or null }
   end
 end
 

@@ -2,6 +2,7 @@
 -- luacheck: read globals array null
 local names = require("desired.names")
 local pass = require("controllers.cluster.pass")
+local restarts = require("controllers.cluster.restarts")
 local roles = require("controllers.cluster.roles")
 local secret = require("desired.secret")
 local sorted = require("desired.sorted")
@@ -181,6 +182,8 @@ local function verdict_of_instances(p)
     local text = not instance.deleting and ailment(p, instance)
     if text then
       p:say(phase, text, 5)
+    elseif before == pass.UPGRADING and restarts.is_away(p, instance) then
+      p:say(phase, ("instance %s is being restarted"):format(instance.name), 1)
     end
   end
   if p.fields.readyInstances < p.spec.instances then
@@ -254,8 +257,9 @@ function status.finish(p)
   p.fields.phase = p.phase
   p.fields.phaseReason = is_healthy and null or p.reason
   placement_condition(p)
-  p:condition("Ready", is_healthy, is_healthy and "ClusterIsReady" or "ClusterIsNotReady",
-    is_healthy and "Cluster is Ready" or p.phase)
+  local is_ready = is_healthy or p.phase == pass.DELAYED -- an update that waits takes nothing away
+  p:condition("Ready", is_ready, is_ready and "ClusterIsReady" or "ClusterIsNotReady",
+    is_ready and "Cluster is Ready" or p.phase)
   p.fields.conditions = p.conditions
   local again = p.verdict.look_again_s
   if again and again > 0 then

@@ -17,6 +17,25 @@ world.__index = world
 world.controller = require("controllers.cluster")
 world.NOW = 1785578400 -- 2026-08-01T10:00:00Z
 
+--- decide of a built-in policy.
+local function built_in(name)
+  local env = setmetatable({ array = array, policy = function()
+    return function(declared) return declared end
+  end }, { __index = _G })
+  function env.update(target, method)
+    return { action = "update", target = target, method = method or "restart" }
+  end
+  function env.wait(reason, at, message, ...)
+    return { action = "wait", reason = reason, at = at, message = message and message:format(...) }
+  end
+  function env.finish(reason)
+    return { action = "finish", reason = reason }
+  end
+  return assert(loadfile("scripts/policies/" .. name .. ".lua", "t", env))().decide
+end
+
+world.built_in_rollout = built_in("rollout")
+
 local OPERATOR = {
   namespace = "moonherd-system", image = "localhost/moonherd:dev", fingerprint = "f1",
   default_image = "ghcr.io/cloudnative-pg/postgresql:18.6-system-trixie",
@@ -41,7 +60,8 @@ end
 
 function world.new(change)
   local self = setmetatable({ objects = {}, reports = {}, now = world.NOW, serial = 0, nodes = {},
-    commands = {}, events = {}, log = {}, operator = access.copy(OPERATOR), asked = {} }, world)
+    commands = {}, events = {}, log = {}, operator = access.copy(OPERATOR), asked = {},
+    rollouts = {} }, world)
   self.obj = world.cluster(change)
   for i = 1, 3 do
     self:put { apiVersion = "v1", kind = "Node", metadata = { name = "node" .. i, labels = {
@@ -73,7 +93,7 @@ local function sorted_values(map)
   return out
 end
 
---- What observe is given. `ha`, `policy` and `shape` (instance/v1) may be replaced.
+--- What observe is given. `ha`, `policy`, `shape` (instance/v1) and `rollout` (rollout/v1) may be replaced.
 function world:ctx()
   local ctx = { now = self.now, operator = self.operator }
   function ctx.list(kind, by)
@@ -92,6 +112,9 @@ function world:ctx()
   function ctx.instances()
     return access.copy(self.reports)
   end
+  function ctx.fleet()
+    return access.copy(self.fleet or array {})
+  end
   function ctx.ha(facts)
     self.facts = access.copy(facts)
     return self.ha and self.ha(facts) or self:default_verdict(facts)
@@ -99,6 +122,11 @@ function world:ctx()
   function ctx.policy(point, input)
     if point == "instance/v1" then
       return self.shape and self.shape(input) or { answer = {}, by = "built-in" }
+    end
+    if point == "rollout/v1" then
+      self.rollouts[#self.rollouts + 1] = access.copy(input)
+      return self.rollout and self.rollout(input)
+        or { answer = world.built_in_rollout(input), by = "built-in" }
     end
     self.asked[#self.asked + 1] = { point = point, input = access.copy(input) }
     return self.policy and self.policy(point, input) or { answer = {}, by = "built-in" }

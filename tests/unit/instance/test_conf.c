@@ -40,6 +40,30 @@ end(void)
     mh_arena_release(&arena);
 }
 
+/* --- which configuration ------------------------------------------------------------------------ */
+
+static void
+is_config(const char *cluster, const char *want)
+{
+    char text[MH_CONFIG_OF];
+    begin();
+    mh_params_config_of(json(cluster), text);
+    CHECK_STR(text, want);
+    end();
+}
+
+/* The same texts stand in tests/lua/controllers/rollout_spec.lua. */
+TEST(the_manager_names_its_configuration_as_the_operator_does)
+{
+    is_config("{\"metadata\":{\"generation\":7}}", "7");
+    is_config(
+        "{\"metadata\":{\"generation\":7,\"annotations\":{\"moonherd.io/instance-policy\":\"\"}}}",
+        "7");
+    is_config("{\"metadata\":{\"generation\":7,\"annotations\":{\"moonherd.io/instance-policy\":"
+              "\"{\\\"pg-2\\\":{\\\"parameters\\\":{\\\"work_mem\\\":\\\"77MB\\\"}}}\"}}}",
+              "7-d115df99854aee6e");
+}
+
 /* --- parameters ---------------------------------------------------------------------------------- */
 
 static void

@@ -154,6 +154,24 @@ TEST(what_a_record_says_already_is_not_written_again)
     finish();
 }
 
+TEST(a_wait_whose_end_moves_along_is_written_once_a_minute)
+{
+    begin();
+    for (int i = 0; i < 12; i++) {
+        char answer[200];
+        (void)snprintf(answer, sizeof(answer),
+                       "{\"action\":\"wait\",\"reason\":\"ZoneBusy\",\"at\":%d}",
+                       1785578415 + 10 * i);
+        decide("rollout/v1", answer, "{}");
+        tw_advance(q.tw, 10 * MH_NS_PER_S);
+    }
+    CHECK_INT(decisions(), 2);
+    decide("rollout/v1", "{\"action\":\"wait\",\"reason\":\"Frozen\",\"at\":1785578530}", "{}");
+    tw_advance(q.tw, 10 * MH_NS_PER_S);
+    CHECK_INT(decisions(), 3);
+    finish();
+}
+
 TEST(a_record_has_at_most_64_KiB_and_20_decisions)
 {
     static char long_answer[6000];
