@@ -166,7 +166,9 @@ read_options(struct mh_sb_api *api, struct mh_sb_req *req, const struct mh_sb_pl
         mh_sb_bad_request(req, "strconv.ParseInt: parsing \"%s\": invalid syntax", q->limit);
         return false;
     }
-    p->limit = limit > 0 ? (size_t)limit : 0;
+    bool cached = mh_str_eq(q->resource_version, "0") && !exact && (!q->token || !*q->token);
+    /* what a cache has is given whole */
+    p->limit = limit > 0 && !cached ? (size_t)limit : 0;
     struct mh_sb_select labels;
     struct mh_sb_place only = *t;
     only.q.field_selector = NULL; /* the other one is looked at later */

@@ -11,6 +11,7 @@ struct mh_sb_check {
     yyjson_val *obj;
     yyjson_val *old; /* NULL: create */
     struct mh_sb_causes *causes;
+    yyjson_val *claims; /* of a StatefulSet: its pods' volumes come after these */
 };
 
 /* Field paths: mh_sb_check_at(c, "spec.ports[%zu].name", i). Never NULL. */
@@ -47,7 +48,15 @@ void mh_sb_check_set(struct mh_sb_check *c);
 void mh_sb_check_stateful(struct mh_sb_check *c);
 void mh_sb_check_job(struct mh_sb_check *c);
 void mh_sb_check_cronjob(struct mh_sb_check *c);
+/* --- rest_check_container.c --- */
+/* One container: ports, resources, security context. */
+void mh_sb_check_container(struct mh_sb_check *c, const char *at, yyjson_val *v);
+/* A volume has one source. False: it counts as not there. */
+bool mh_sb_check_volume(struct mh_sb_check *c, const char *at, yyjson_val *volume);
+/* The status subresource. */
+void mh_sb_check_status(struct mh_sb_check *c);
 /* --- rest_check_core.c --- */
+void mh_sb_check_node(struct mh_sb_check *c);
 void mh_sb_check_config_map(struct mh_sb_check *c);
 void mh_sb_check_secret(struct mh_sb_check *c);
 void mh_sb_check_service(struct mh_sb_check *c);

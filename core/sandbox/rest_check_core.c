@@ -243,6 +243,20 @@ mh_sb_check_budget(struct mh_sb_check *c)
     mh_sb_not_negative(c, "spec.maxUnavailable", max);
 }
 
+void
+mh_sb_check_node(struct mh_sb_check *c)
+{
+    const char *id = mh_json_str(c->old, "spec", "providerID", NULL);
+    yyjson_val *before = mh_json_get(c->old, "spec", "podCIDRs", NULL);
+    yyjson_val *now = mh_json_get(c->obj, "spec", "podCIDRs", NULL);
+    if (id && *id && !mh_str_eq(id, mh_json_str(c->obj, "spec", "providerID", NULL)))
+        mh_sb_forbid(c, "spec.providerID",
+                     "node updates may not change providerID except from \"\" to valid");
+    if (yyjson_arr_size(before) && !equal(before, now))
+        mh_sb_forbid(c, "spec.podCIDRs",
+                     "node updates may not change podCIDR except from \"\" to valid");
+}
+
 static void
 sealed_field(struct mh_sb_check *c, const char *field, const char *why)
 {

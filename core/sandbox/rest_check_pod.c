@@ -35,30 +35,33 @@ check_container(struct mh_sb_check *c, const char *list_at, yyjson_val *list, si
     }
     if (!image || !*image)
         mh_sb_required(c, mh_sb_check_at(c, "%s.image", at), "");
-    yyjson_val *ports = yyjson_obj_get(v, "ports");
-    for (size_t j = 0; j < yyjson_arr_size(ports); j++) {
-        yyjson_val *port = yyjson_obj_get(yyjson_arr_get(ports, j), "containerPort");
-        int64_t n = yyjson_get_sint(port);
-        if (!n)
-            mh_sb_required(c, mh_sb_check_at(c, "%s.ports[%zu].containerPort", at, j), "");
-        else if (n < 1 || n > 65535)
-            mh_sb_bad(c, mh_sb_check_at(c, "%s.ports[%zu].containerPort", at, j), port,
-                      "must be between 1 and 65535, inclusive");
-    }
+    mh_sb_check_container(c, at, v);
 }
 
 static bool
-has_volume(yyjson_val *volumes, const char *name)
+is_claim(const struct mh_sb_check *c, const char *name)
 {
-    for (size_t i = 0; i < yyjson_arr_size(volumes); i++) {
-        if (mh_str_eq(mh_json_str(yyjson_arr_get(volumes, i), "name", NULL), name))
+    for (size_t i = 0; i < yyjson_arr_size(c->claims); i++) {
+        if (mh_str_eq(mh_json_str(yyjson_arr_get(c->claims, i), "metadata", "name", NULL), name))
             return true;
     }
     return false;
 }
 
+/* Is there a volume of this name with nothing wrong? */
+static bool
+has_volume(const struct mh_sb_check *c, yyjson_val *volumes, const bool *good, const char *name)
+{
+    for (size_t i = 0; good && i < yyjson_arr_size(volumes); i++) {
+        if (good[i] && mh_str_eq(mh_json_str(yyjson_arr_get(volumes, i), "name", NULL), name))
+            return true;
+    }
+    return is_claim(c, name);
+}
+
 static void
-check_mounts(struct mh_sb_check *c, const char *list_at, yyjson_val *list, yyjson_val *volumes)
+check_mounts(struct mh_sb_check *c, const char *list_at, yyjson_val *list, yyjson_val *volumes,
+             const bool *good)
 {
     for (size_t i = 0; i < yyjson_arr_size(list); i++) {
         yyjson_val *mounts = yyjson_obj_get(yyjson_arr_get(list, i), "volumeMounts");
@@ -68,13 +71,36 @@ check_mounts(struct mh_sb_check *c, const char *list_at, yyjson_val *list, yyjso
             const char *path = mh_json_str(yyjson_arr_get(mounts, j), "mountPath", NULL);
             if (!name || !*name)
                 mh_sb_required(c, mh_sb_check_at(c, "%s.name", at), "");
-            else if (!has_volume(volumes, name))
+            else if (!has_volume(c, volumes, good, name))
                 mh_sb_cause_add(c->causes, "FieldValueNotFound", mh_sb_check_at(c, "%s.name", at),
                                 "Not found: \"%s\"", name);
             if (!path || !*path)
                 mh_sb_required(c, mh_sb_check_at(c, "%s.mountPath", at), "");
         }
     }
+}
+
+/* Which volumes have nothing wrong; NULL: no memory. */
+static const bool *
+check_volumes(struct mh_sb_check *c, const char *at, yyjson_val *volumes)
+{
+    bool *good = mh_arena_alloc(c->a, yyjson_arr_size(volumes) + 1);
+    size_t index = yyjson_arr_size(c->claims);
+    for (size_t i = 0; good && i < yyjson_arr_size(volumes); i++) {
+        yyjson_val *v = yyjson_arr_get(volumes, i);
+        const char *name = mh_json_str(v, "name", NULL);
+        good[i] = name && is_claim(c, name);
+        if (good[i])
+            continue;
+        const char *v_at = mh_sb_check_at(c, "%s.volumes[%zu]", at, index++);
+        const char *why = name && *name ? mh_sb_name_label(c->a, name) : NULL;
+        good[i] = mh_sb_check_volume(c, v_at, v) && name && *name && !why;
+        if (!name || !*name)
+            mh_sb_required(c, mh_sb_check_at(c, "%s.name", v_at), "");
+        else if (why)
+            mh_sb_bad_text(c, mh_sb_check_at(c, "%s.name", v_at), name, why);
+    }
+    return good;
 }
 
 void
@@ -86,24 +112,17 @@ mh_sb_check_pod_spec(struct mh_sb_check *c, const char *at)
     yyjson_val *inits = yyjson_obj_get(spec, "initContainers");
     yyjson_val *volumes = yyjson_obj_get(spec, "volumes");
     const char *policy = mh_json_str(spec, "restartPolicy", NULL);
-    for (size_t i = 0; i < yyjson_arr_size(volumes); i++) {
-        const char *name = mh_json_str(yyjson_arr_get(volumes, i), "name", NULL);
-        const char *why = name && *name ? mh_sb_name_label(c->a, name) : NULL;
-        if (!name || !*name)
-            mh_sb_required(c, mh_sb_check_at(c, "%s.volumes[%zu].name", at, i), "");
-        else if (why)
-            mh_sb_bad_text(c, mh_sb_check_at(c, "%s.volumes[%zu].name", at, i), name, why);
-    }
+    const bool *good = check_volumes(c, at, volumes);
     const char *list_at = mh_sb_check_at(c, "%s.containers", at);
     if (yyjson_arr_size(containers) == 0)
         mh_sb_required(c, list_at, "");
     for (size_t i = 0; i < yyjson_arr_size(containers); i++)
         check_container(c, list_at, containers, i);
-    check_mounts(c, list_at, containers, volumes);
+    check_mounts(c, list_at, containers, volumes, good);
     list_at = mh_sb_check_at(c, "%s.initContainers", at);
     for (size_t i = 0; i < yyjson_arr_size(inits); i++)
         check_container(c, list_at, inits, i);
-    check_mounts(c, list_at, inits, volumes);
+    check_mounts(c, list_at, inits, volumes, good);
     if (policy && strcmp(policy, "Always") != 0 && strcmp(policy, "OnFailure") != 0 &&
         strcmp(policy, "Never") != 0)
         mh_sb_unsupported(c, mh_sb_check_at(c, "%s.restartPolicy", at), policy, policies);
@@ -270,6 +289,7 @@ mh_sb_check_set(struct mh_sb_check *c)
 void
 mh_sb_check_stateful(struct mh_sb_check *c)
 {
+    c->claims = mh_json_get(c->obj, "spec", "volumeClaimTemplates", NULL);
     mh_sb_not_negative(c, "spec.replicas", mh_json_get(c->obj, "spec", "replicas", NULL));
     yyjson_val *rolling = mh_json_get(c->obj, "spec", "updateStrategy", "rollingUpdate", NULL);
     if (rolling &&

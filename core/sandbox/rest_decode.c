@@ -65,11 +65,12 @@ mh_sb_check_kind(struct mh_sb_op *op)
                           kind && *kind ? kind : op->t.r->kind, api);
         return false;
     }
-    if (api && *api && strcmp(api, v->api_version) != 0) {
+    bool none = !api || !*api;
+    if (none ? op->t.r->custom && op->verb != MH_SB_PATCH : strcmp(api, v->api_version) != 0) {
         mh_sb_bad_request(op->req,
                           "the API version in the data (%s) does not match the expected API "
                           "version (%s)",
-                          api, v->api_version);
+                          none ? "" : api, v->api_version);
         return false;
     }
     if (kind && strcmp(kind, op->t.r->kind) != 0 && op->verb == MH_SB_PATCH && !op->apply &&
@@ -82,12 +83,7 @@ mh_sb_check_kind(struct mh_sb_op *op)
             return false;
         }
     } else if (kind && *kind && strcmp(kind, op->t.r->kind) != 0 && op->t.r->custom && !op->apply) {
-        struct mh_sb_causes causes;
-        mh_sb_causes_init(&causes, op->arena);
-        mh_sb_cause_add(&causes, "FieldValueInvalid", "kind", "Invalid value: \"%s\": must be %s",
-                        kind, op->t.r->kind);
-        mh_sb_invalid(op->req, op->t.r->group, kind, op->t.at.name, &causes);
-        return false;
+        op->other_kind = mh_arena_strdup(op->arena, kind); /* refused when all is validated */
     } else if (kind && *kind && strcmp(kind, op->t.r->kind) != 0) {
         mh_sb_bad_request(op->req,
                           "%s in version \"%s\" cannot be handled as a %s: no kind \"%s\" is "
@@ -195,6 +191,8 @@ static bool
 fill(struct mh_sb_op *op)
 {
     const struct mh_sb_schema *s = mh_sb_version_schema(op->api, op->t.v);
+    if (op->t.r->custom && s && !op->apply)
+        mh_sb_schema_drop_nulls(s, op->obj);
     if (op->t.r->custom)
         return !s || mh_sb_schema_default(s, op->doc, op->obj);
     return mh_sb_defaults(op) && (!s || mh_sb_schema_native(s, op->doc, op->obj));
@@ -292,11 +290,11 @@ mh_sb_decode(struct mh_sb_op *op)
         mh_sb_mdel(meta, "managedFields");
     else if (yyjson_mut_is_arr(managed) && yyjson_mut_arr_size(managed) == 0)
         (void)yyjson_mut_arr_add_obj(op->doc, managed); /* the same: forgets all owners */
-    if (!op->apply && !shape(op))
+    if (!op->apply && !op->other_kind && !shape(op))
         return false;
     if (!check_name(op, mh_sb_mobj(op->doc, op->obj, "metadata")))
         return false;
-    if (fill(op))
+    if (op->other_kind || fill(op))
         return true;
     mh_sb_no_memory(op->req);
     return false;

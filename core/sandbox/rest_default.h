@@ -15,6 +15,9 @@ extern const size_t mh_sb_ndefault_rules;
 /* The spec of the pods of a kind: "spec", "spec.template.spec", ...; NULL: it has none. */
 const char *mh_sb_pod_path(const struct mh_sb_resource *r);
 /* Is this the built-in kind of that name? */
+/* What is there now as it is stored: a Service by name has one field that nobody is shown, as long
+ * as somebody owns it. NULL: nothing is there, or no memory. */
+yyjson_val *mh_sb_stored_live(struct mh_sb_op *op);
 bool mh_sb_is_kind(const struct mh_sb_op *op, const char *kind);
 /* Parses into the object's document; NULL: no memory. */
 yyjson_mut_val *mh_sb_mjson(struct mh_sb_op *op, const char *json);

@@ -134,6 +134,29 @@ node_ports(struct mh_sb_op *op, yyjson_mut_val *spec)
     return true;
 }
 
+/* Whose endpoints nobody here chooses, they may be of both families. */
+static bool
+service_families(struct mh_sb_op *op, yyjson_mut_val *spec)
+{
+    const char *policy = mh_sb_mstr(spec, "ipFamilyPolicy", NULL);
+    bool both = mh_str_eq(mh_sb_mstr(spec, "clusterIP", NULL), "None") &&
+                yyjson_mut_obj_size(yyjson_mut_obj_get(spec, "selector")) == 0 &&
+                !mh_str_eq(policy, "SingleStack");
+    yyjson_mut_val *list = yyjson_mut_obj_get(spec, "ipFamilies");
+    if (!list) {
+        list = mh_sb_mjson(op, "[\"IPv4\"]");
+        if (!list || !mh_sb_mset(op->doc, spec, "ipFamilies", list))
+            return false;
+    }
+    if (both && yyjson_mut_arr_size(list) == 1) {
+        bool four = yyjson_mut_equals_str(yyjson_mut_arr_get_first(list), "IPv4");
+        if (!yyjson_mut_arr_add_str(op->doc, list, four ? "IPv6" : "IPv4"))
+            return false;
+    }
+    return policy || mh_sb_mset_str(op->doc, spec, "ipFamilyPolicy",
+                                    both ? "RequireDualStack" : "SingleStack");
+}
+
 /* The address and what goes with it, where there is none yet. */
 static bool
 service_address(struct mh_sb_op *op, yyjson_mut_val *spec)
@@ -144,14 +167,7 @@ service_address(struct mh_sb_op *op, yyjson_mut_val *spec)
     if (!*address)
         free_address(op, address);
     yyjson_mut_val *ips = mh_sb_mjson(op, "[]");
-    yyjson_mut_val *families = mh_sb_mjson(op, "[\"IPv4\"]");
-    if (!ips || !families)
-        return false;
-    if (!yyjson_mut_obj_get(spec, "ipFamilies") &&
-        !mh_sb_mset(op->doc, spec, "ipFamilies", families))
-        return false;
-    if (!yyjson_mut_obj_get(spec, "ipFamilyPolicy") &&
-        !mh_sb_mset_str(op->doc, spec, "ipFamilyPolicy", "SingleStack"))
+    if (!ips || !service_families(op, spec))
         return false;
     if (!*address)
         return true;
@@ -313,18 +329,21 @@ keep_type(struct mh_sb_op *op)
     return (type && *type) || !old || mh_sb_mset_str(op->doc, op->obj, "type", old);
 }
 
-/* When a volume's phase changes, the server notes when. */
+/* When a volume's phase changes, the server notes when, unless the client does. */
 static bool
 phase_changed(struct mh_sb_op *op)
 {
+    static const char field[] = "lastPhaseTransitionTime";
     char now[40];
     yyjson_mut_val *status = yyjson_mut_obj_get(op->obj, "status");
-    const char *phase = mh_sb_mstr(status, "phase", NULL);
-    if (!status || mh_str_eq(phase, mh_json_str(op->old, "status", "phase", NULL)) ||
-        yyjson_mut_obj_get(status, "lastPhaseTransitionTime"))
+    const char *given = mh_sb_mstr(status, field, NULL);
+    const char *before = mh_json_str(op->old, "status", field, NULL);
+    if (!status || (given && !mh_str_eq(given, before)))
         return true;
+    if (mh_str_eq(mh_sb_mstr(status, "phase", NULL), mh_json_str(op->old, "status", "phase", NULL)))
+        return given || !before || mh_sb_mset_str(op->doc, status, field, before);
     mh_sb_now(op->api, now);
-    return mh_sb_mset_str(op->doc, status, "lastPhaseTransitionTime", now);
+    return mh_sb_mset_str(op->doc, status, field, now);
 }
 
 static bool
@@ -438,4 +457,29 @@ mh_sb_next_spec(struct mh_sb_op *op)
     if (op->status && mh_sb_is_kind(op, "Pod"))
         return keep_class(op);
     return true;
+}
+
+static bool
+owned(yyjson_val *managers, const char *field)
+{
+    for (size_t i = 0; i < yyjson_arr_size(managers); i++) {
+        if (mh_json_get(yyjson_arr_get(managers, i), "fieldsV1", "f:spec", field, NULL))
+            return true;
+    }
+    return false;
+}
+
+yyjson_val *
+mh_sb_stored_live(struct mh_sb_op *op)
+{
+    if (!op->old || !mh_sb_is_kind(op, "Service") ||
+        !mh_str_eq(mh_json_str(op->old, "spec", "type", NULL), "ExternalName") ||
+        !owned(mh_json_get(op->old, "metadata", "managedFields", NULL), "f:internalTrafficPolicy"))
+        return op->old;
+    yyjson_mut_doc *doc = mh_json_doc(op->arena);
+    yyjson_mut_val *copy = doc ? yyjson_val_mut_copy(doc, op->old) : NULL;
+    if (!copy ||
+        !mh_sb_mset_str(doc, yyjson_mut_obj_get(copy, "spec"), "internalTrafficPolicy", "Local"))
+        return NULL;
+    return mh_sb_freeze(op->arena, copy);
 }

@@ -102,6 +102,7 @@ struct mh_sb_op {
     bool updating;          /* something is there, and this is no create */
     const char *generated;  /* name made from generateName */
     const char *other_uid;  /* a patch wants this uid instead */
+    const char *other_kind; /* a custom resource that came says it is of this kind */
     yyjson_val *patched;    /* what a patch made, before unknown fields went */
     int tries;
     const char *key;

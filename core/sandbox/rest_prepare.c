@@ -5,6 +5,7 @@
 #include "base/str.h"
 #include "sandbox/fields.h"
 #include "sandbox/rest_check.h"
+#include "sandbox/rest_default.h"
 
 /* --- field ownership ------------------------------------------------------------------------- */
 
@@ -22,7 +23,8 @@ write_of(struct mh_sb_op *op, struct mh_sb_write *w)
     static const char *const status_of_main[] = { "spec", NULL };
     static const char *const status_of_deployment[] = { "spec", "metadata.labels", NULL };
     static const char *const status_of_reset[] = { "spec", "metadata", NULL };
-    bool deployment = !op->t.r->custom && strcmp(op->t.r->kind, "Deployment") == 0;
+    bool deployment = mh_sb_is_kind(op, "Deployment");
+    bool reset = resets_meta(op) || mh_sb_is_kind(op, "CustomResourceDefinition");
     char now[40];
     mh_sb_now(op->api, now);
     *w = (struct mh_sb_write){ .arena = op->arena,
@@ -35,9 +37,9 @@ write_of(struct mh_sb_op *op, struct mh_sb_write *w)
                                .subresource = op->t.at.subresource,
                                .now = mh_arena_strdup(op->arena, now),
                                .force = mh_sb_is_true(op->t.q.force),
-                               .live = op->old,
+                               .live = mh_sb_stored_live(op),
                                .applied = op->sub && op->verb == MH_SB_PATCH && mh_sb_is_apply(op),
-                               .reset = op->status && resets_meta(op)    ? status_of_reset
+                               .reset = op->status && reset              ? status_of_reset
                                         : op->status && deployment       ? status_of_deployment
                                         : op->status                     ? status_of_main
                                         : op->t.v->traits & MH_SB_STATUS ? main_of_status
@@ -192,7 +194,8 @@ sealed_meta(struct mh_sb_op *op, yyjson_mut_val *meta)
     mh_sb_mdel(meta, "deletionTimestamp");
     mh_sb_mdel(meta, "deletionGracePeriodSeconds");
     mh_sb_mdel(meta, "selfLink");
-    mh_sb_mdel(meta, "resourceVersion");
+    if (!op->dry_run)
+        mh_sb_mdel(meta, "resourceVersion");
     if (op->t.v->traits & MH_SB_GENERATION)
         mh_sb_mdel(meta, "generation");
     return mh_sb_mset_str(op->doc, meta, "uid", uid) &&
@@ -471,6 +474,9 @@ mh_sb_validate(struct mh_sb_op *op)
     if (op->other_uid)
         mh_sb_cause_add(&causes, "FieldValueInvalid", "metadata.uid",
                         "Invalid value: \"%s\": field is immutable", op->other_uid);
+    if (op->other_kind)
+        mh_sb_cause_add(&causes, "FieldValueInvalid", "kind", "Invalid value: \"%s\": must be %s",
+                        op->other_kind, op->t.r->kind);
     if (op->t.r->custom) {
         const struct mh_sb_schema *s = mh_sb_version_schema(op->api, op->t.v);
         struct mh_sb_validate v = { .arena = op->arena,
@@ -487,6 +493,7 @@ mh_sb_validate(struct mh_sb_op *op)
         return false;
     }
     if (causes.count)
-        mh_sb_invalid(op->req, op->t.r->group, op->t.r->kind, op->t.at.name, &causes);
+        mh_sb_invalid(op->req, op->t.r->group, op->other_kind ? op->other_kind : op->t.r->kind,
+                      op->t.at.name, &causes);
     return causes.count == 0;
 }

@@ -96,7 +96,8 @@ name_rule(const struct mh_sb_resource *r)
     if (strcmp(r->kind, "Service") == 0)
         return mh_sb_name_1035;
     if (strcmp(r->group, "rbac.authorization.k8s.io") == 0 ||
-        strcmp(r->kind, "PodDisruptionBudget") == 0)
+        strcmp(r->kind, "PodDisruptionBudget") == 0 ||
+        (strcmp(r->kind, "Event") == 0 && !*r->group))
         return mh_sb_name_segment;
     return mh_sb_name_subdomain;
 }
@@ -272,7 +273,7 @@ check_finalizers(struct mh_sb_check *c)
 void
 mh_sb_check_meta(struct mh_sb_op *op, yyjson_val *obj, struct mh_sb_causes *causes)
 {
-    struct mh_sb_check c = { op, op->arena, obj, op->updating ? op->old : NULL, causes };
+    struct mh_sb_check c = { op, op->arena, obj, op->updating ? op->old : NULL, causes, NULL };
     check_name(&c);
     check_annotations(&c);
     check_labels(&c);
@@ -314,10 +315,13 @@ mh_sb_check(struct mh_sb_op *op, yyjson_val *obj, struct mh_sb_causes *causes)
                    { "PriorityClass", mh_sb_check_priority },
                    { "EndpointSlice", mh_sb_check_slice },
                    { "Event", mh_sb_check_event },
+                   { "Node", mh_sb_check_node },
                    { "CustomResourceDefinition", check_crd } };
-    struct mh_sb_check c = { op, op->arena, obj, op->updating ? op->old : NULL, causes };
-    if (op->status)
+    struct mh_sb_check c = { op, op->arena, obj, op->updating ? op->old : NULL, causes, NULL };
+    if (op->status && op->updating) {
+        mh_sb_check_status(&c);
         return;
+    }
     for (size_t i = 0; i < sizeof(checks) / sizeof(checks[0]); i++) {
         if (strcmp(checks[i].kind, op->t.r->kind) == 0)
             checks[i].fn(&c);

@@ -6,6 +6,7 @@
 #include "base/str.h"
 #include "sandbox/fields.h"
 #include "sandbox/patch.h"
+#include "sandbox/rest_default.h"
 #include "sandbox/rest_in.h"
 
 static void start(struct mh_sb_op *op);
@@ -191,7 +192,7 @@ answer_dry(struct mh_sb_op *op, int status)
     const char *version = mh_json_str(op->old, "metadata", "resourceVersion", NULL);
     if (version)
         mh_sb_mset_str(op->doc, meta, "resourceVersion", version);
-    else
+    else if (op->verb != MH_SB_CREATE)
         mh_sb_mdel(meta, "resourceVersion");
     char *text = mh_json_mut_text(op->arena, op->obj, &len);
     if (op->finish && text) {
@@ -306,7 +307,7 @@ start(struct mh_sb_op *op)
             (op->make(op) && mh_sb_decode(op)))
             mh_sb_not_found(op->req, op->t.r, op->t.at.name);
         ok = false;
-    } else if (ok && !op->live && op->apply && op->status) {
+    } else if (ok && !op->live && op->apply && op->status && !mh_sb_is_kind(op, "Service")) {
         mh_sb_not_found(op->req, op->t.r, op->t.at.name);
         ok = false;
     }

@@ -37,9 +37,11 @@ void mh_sb_schema_check(yyjson_val *source, const char *field, struct mh_sb_caus
  * added to `dropped` (may be NULL), in the order of the real server (sorted by path). */
 void mh_sb_schema_prune(const struct mh_sb_schema *s, yyjson_mut_val *obj,
                         struct mh_sb_texts *dropped);
-/* Sets defaults where a field is absent (or null and not nullable: nulls are dropped first, as
- * the server does). False: no memory. */
+/* Sets defaults where a field is absent, or null and not nullable. False: no memory. */
 bool mh_sb_schema_default(const struct mh_sb_schema *s, yyjson_mut_doc *doc, yyjson_mut_val *obj);
+/* Takes nulls away that are not nullable and have no default: before defaults are set, but not of
+ * what was applied. */
+void mh_sb_schema_drop_nulls(const struct mh_sb_schema *s, yyjson_mut_val *obj);
 /* What decoding into a Go struct and encoding it again does to an object of a built-in kind: nulls
  * go, empty values of optional fields go, structs and fields that are always there are added
  * (their schema has `default: {}`, "" or 0). Unknown fields must be pruned before. Zero values of

@@ -147,9 +147,9 @@ mh_sb_schema_prune(const struct mh_sb_schema *s, yyjson_mut_val *obj, struct mh_
     mh_buf_release(&p.path);
 }
 
-/* Non-nullable nulls that have no default go (out of lists they do not). */
-static void
-drop_nulls(const struct mh_sb_schema *s, yyjson_mut_val *v)
+/* Out of lists they do not go. */
+void
+mh_sb_schema_drop_nulls(const struct mh_sb_schema *s, yyjson_mut_val *v)
 {
     if (yyjson_mut_is_obj(v)) {
         yyjson_mut_obj_iter it;
@@ -164,7 +164,7 @@ drop_nulls(const struct mh_sb_schema *s, yyjson_mut_val *v)
             if (yyjson_mut_is_null(item) && sub && !sub->nullable && !mh_sb_schema_default_of(sub))
                 yyjson_mut_obj_iter_remove(&it);
             else
-                drop_nulls(sub, item);
+                mh_sb_schema_drop_nulls(sub, item);
         }
     } else if (yyjson_mut_is_arr(v)) {
         size_t i;
@@ -172,7 +172,7 @@ drop_nulls(const struct mh_sb_schema *s, yyjson_mut_val *v)
         yyjson_mut_val *item;
         yyjson_mut_arr_foreach(v, i, max, item)
         {
-            drop_nulls(mh_sb_schema_items(s), item);
+            mh_sb_schema_drop_nulls(mh_sb_schema_items(s), item);
         }
     }
 }
@@ -249,7 +249,6 @@ fill(const struct mh_sb_schema *s, yyjson_mut_doc *doc, yyjson_mut_val *v)
 bool
 mh_sb_schema_default(const struct mh_sb_schema *s, yyjson_mut_doc *doc, yyjson_mut_val *obj)
 {
-    drop_nulls(s, obj);
     return fill(s, doc, obj);
 }
 

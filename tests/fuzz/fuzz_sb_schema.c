@@ -15,6 +15,7 @@ prepare(struct mh_arena *a, const struct mh_sb_schema *s, yyjson_val *obj)
     if (!v)
         return NULL;
     mh_sb_schema_prune(s, v, NULL);
+    mh_sb_schema_drop_nulls(s, v);
     return mh_sb_schema_default(s, doc, v) ? mh_sb_freeze(a, v) : NULL;
 }
 

@@ -53,6 +53,7 @@ defaulted(const char *schema, const char *obj)
 {
     yyjson_mut_doc *doc = mh_json_doc(&arena);
     yyjson_mut_val *v = yyjson_val_mut_copy(doc, J(obj));
+    mh_sb_schema_drop_nulls(crd(schema), v);
     CHECK(mh_sb_schema_default(crd(schema), doc, v));
     return MT(v);
 }
