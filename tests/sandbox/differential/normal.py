@@ -36,6 +36,9 @@ class Names:
         if name not in self.drawn:
             self.drawn[name] = "%s<name%d>" % (prefix, len(self.drawn))
 
+    def warning(self, s):
+        return s[:3] + self.text(s[3:], True)  # 299 is its code
+
     def text(self, s, message):
         if TIME.match(s):
             return "<microtime>" if "." in s else "<time>"
@@ -47,8 +50,8 @@ class Names:
         if message:
             for m in SEEN.finditer(s):
                 self.version(m.group(1))
-            s = NUMBER.sub(lambda m: self.versions.get(m.group(0), m.group(0)), s)
             s = TIMES.sub("<time>", s)
+            s = NUMBER.sub(lambda m: self.versions.get(m.group(0), m.group(0)), s)
             s = ACCESS.sub("kube-api-access-drawn", s)
         return s
 

@@ -8,6 +8,7 @@ import http.client
 import json
 import multiprocessing
 import queue
+import signal
 import socket
 import threading
 import time
@@ -155,7 +156,7 @@ class Answer:
 
     def normal(self, names):
         names.learn(self.json)
-        out = {"status": self.status, "body": names.value(self.json), "warnings": [names.text(w, True) for w in self.warnings]}
+        out = {"status": self.status, "body": names.value(self.json), "warnings": [names.warning(w) for w in self.warnings]}
         out.update({h: self.headers.get(h) for h in HEADERS if h != "Warning"})
         return out
 
@@ -350,20 +351,20 @@ def initial_sorted(events):
 
 
 def without_steps(events):
-    """Controllers write the status of CRDs and end namespaces and CRDs, in steps of their own: of one generation only
-    the first event counts, without its status, and of an end only the name."""
-    out, seen = [], set()
+    """Controllers write the status of CRDs and end namespaces and CRDs, in steps of their own: of each object only what
+    its labels become counts, and that it goes."""
+    out, last = [], {}
     for e in events:
         o = e["object"]
         if o.get("kind") == "Table":
             o = (o.get("rows") or [{}])[0].get("object") or {}
         m = o.get("metadata") or {}
         ends = "deletionTimestamp" in m or e["type"] == "DELETED"
-        key = (m.get("uid"), json.dumps([m.get("labels"), m.get("annotations"), o.get("spec") if o.get("kind") != "Namespace" else 0]) if not ends else "end", e["type"] == "DELETED")
-        if key not in seen:
-            seen.add(key)
-            out.append({"type": "DELETED" if ends else "THERE", "name": m.get("name"), "labels": m.get("labels")})
-    return [e for i, e in enumerate(out) if not i or out[i - 1] != e]
+        e = {"type": "DELETED" if ends else "THERE", "name": m.get("name"), "labels": m.get("labels")}
+        if last.get(m.get("uid")) != e:
+            last[m.get("uid")] = e
+            out.append(e)
+    return out
 
 
 def name_of(event):
@@ -428,6 +429,7 @@ def thread(tasks, results, real, ours, keep_going):
 
 
 def worker(sequences, results, real, ours, threads, keep_going):
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
     tasks = queue.Queue()
     for s in sequences:
         tasks.put(s)

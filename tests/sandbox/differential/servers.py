@@ -2,7 +2,7 @@
 
 Each in a folder of its own, on loopback. A server is what a client needs to talk to it.
 """
-import base64
+import ctypes
 import os
 import random
 import re
@@ -18,6 +18,13 @@ import http.client
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.abspath(os.path.join(HERE, "..", "..", ".."))
 ADMIN = "kubernetes-admin"
+PR_SET_PDEATHSIG = 1
+LIBC = ctypes.CDLL(None)
+
+
+def with_parent():
+    """In a child: it ends when this process ends, however that was."""
+    LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 class Server:
@@ -58,7 +65,7 @@ class Processes:
 
     def start(self, name, argv):
         with open(os.path.join(self.folder, name + ".log"), "wb") as log:
-            p = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=self.folder)
+            p = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=self.folder, preexec_fn=with_parent)
         self.started.append(p)
         return p
 
