@@ -52,7 +52,8 @@ struct mh_act_env {
     struct mh_applied *applied; /* NULL: always apply */
     struct mh_instance_sender instance;
     struct mh_crash crash;
-    int64_t certificate_s; /* how long certificates hold; 0: 90 days */
+    const char *field_manager; /* of a plugin; NULL: ours */
+    int64_t certificate_s;     /* how long certificates hold; 0: 90 days */
     /* Every answer of the API server, for metrics; may be NULL. */
     void (*on_call)(void *arg, const char *method, int status);
     /* An event is told of this object; may be NULL. */

@@ -40,6 +40,7 @@ begin_work(struct mh_operator *op)
                                      .limit = (unsigned)op->config.workers };
     mh_passes_init(&op->passes);
     op->working = true;
+    mh_plugins_lead(&op->plugins, true);
     mh_instances_turn(&op->instances, true);
     mh_route_all(&op->router);
     char ms[24];
@@ -56,6 +57,7 @@ end_work(struct mh_operator *op)
     if (!op->working)
         return;
     op->working = false;
+    mh_plugins_lead(&op->plugins, false);
     mh_instances_turn(&op->instances, false);
     mh_passes_release(&op->passes);
 }
@@ -186,6 +188,15 @@ on_event(void *arg, yyjson_val *object, const char *type, const char *reason, co
     mh_notify_event(&op->notify, object, type, reason, note);
 }
 
+static void
+plugin_changed(struct mh_operator *op, const char *ns, const char *name, yyjson_val *now)
+{
+    if (now)
+        mh_plugins_update(&op->plugins, now);
+    else
+        mh_plugins_remove(&op->plugins, ns, name);
+}
+
 /* A wrong setting costs its targets, not the operator. */
 static void
 start_notify(struct mh_operator *op)
@@ -223,6 +234,8 @@ on_change(void *arg, const struct mh_kind *kind, const char *ns, const char *nam
         mh_instances_pod(&op->instances, ns, name, now);
     if (kind == op->policy_kind)
         policy_changed(op, ns, name, now);
+    if (kind == op->policy_kind)
+        plugin_changed(op, ns, name, now);
     mh_needs_changed(&op->needs, kind, old, now);
     if (!now)
         mh_applied_forget(op->applied, kind->key, ns, name);
@@ -362,6 +375,36 @@ prepare_passes(struct mh_operator *op)
     mh_records_init(&op->records, op->config.record, op->fs);
 }
 
+static void
+on_plugin_granted(void *arg, const char *ns, const char *name)
+{
+    struct mh_operator *op = arg;
+    mh_plugins_granted(&op->plugins, ns, name);
+}
+
+static enum mh_code
+prepare_plugins(struct mh_operator *op, struct mh_err *err)
+{
+    op->plugins = (struct mh_plugins){ .base = op->base,
+                                       .clock = op->clock,
+                                       .rand = op->rand,
+                                       .api = op->api,
+                                       .kinds = &op->kinds,
+                                       .cache = op->cache,
+                                       .events = op->events,
+                                       .needs = &op->needs,
+                                       .instances = &op->instances,
+                                       .writer = &op->writer,
+                                       .name_space = op->config.name_space,
+                                       .namespaces = op->config.namespaces,
+                                       .groups = op->config.groups,
+                                       .records = &op->records,
+                                       .on_done = mh_operator_on_pass,
+                                       .arg = op };
+    op->needs.on_change = on_plugin_granted;
+    return mh_plugins_init(&op->plugins, err);
+}
+
 static enum mh_code
 start_certs(struct mh_operator *op, struct mh_err *err)
 {
@@ -449,6 +492,8 @@ start(struct mh_operator *op, struct mh_err *err)
     if (load_scripts(op, err) != MH_OK)
         return err->code;
     prepare_passes(op);
+    if (prepare_plugins(op, err) != MH_OK)
+        return err->code;
     if (!mh_crash_init(&op->env.crash, op->config.crash_at))
         return mh_fail(err, MH_E_INVALID, "MOONHERD_CRASH_AT is no op:kind:n[:before|after]");
     if (mh_operator_listen(op, err) != MH_OK || start_certs(op, err) != MH_OK)
@@ -527,6 +572,7 @@ release(struct mh_operator *op)
     mh_server_free(op->webhook_server);
     mh_server_free(op->metrics_server);
     mh_webhook_free(op->webhook);
+    mh_plugins_release(&op->plugins);
     mh_scripts_release(&op->scripts);
     mh_policy_writer_release(&op->writer);
     mh_instances_release(&op->instances);

@@ -12,6 +12,7 @@
 #include "operator/needs.h"
 #include "operator/notify.h"
 #include "operator/pass.h"
+#include "operator/plugin.h"
 #include "operator/policy_news.h"
 #include "operator/route.h"
 #include "operator/webhook.h"
@@ -43,6 +44,7 @@ struct mh_operator {
     struct mh_act_env env;
     struct mh_records records;
     struct mh_passes passes;
+    struct mh_plugins plugins;
     struct mh_router router;
     struct mh_webhook *webhook;
     struct mh_certs certs;

@@ -138,7 +138,8 @@ local function finalizers(given, with)
   end
   local meta = given.object.metadata
   return {
-    op = "patch", kind = given.kind_key, name = meta.name, namespace = meta.namespace, type = "merge",
+    op = "patch", internal = true, kind = given.kind_key, name = meta.name, namespace = meta.namespace,
+    type = "merge",
     body = { metadata = { finalizers = out, uid = meta.uid, resourceVersion = meta.resourceVersion } },
   }
 end

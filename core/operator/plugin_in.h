@@ -1,0 +1,124 @@
+/* plugin_in.h - between the files of plugin.h. */
+#ifndef MH_OPERATOR_PLUGIN_IN_H
+#define MH_OPERATOR_PLUGIN_IN_H
+
+#include "operator/plugin.h"
+
+/* One text and what is known of it. Immutable once it is checked; alive while it is in charge, on
+ * trial, or in a pass. */
+struct mh_plugin_text {
+    int refs;
+    char *script;
+    size_t len;
+    char hash[13]; /* as people see it */
+    struct mh_arena arena;
+    yyjson_val *declared; /* what host.declare made of it */
+    struct mh_needs_set needs;
+    const char *group, *version, *kind, *plural;
+    int line;
+    bool finalizes;
+};
+
+enum mh_plugin_state {
+    MH_PLUGIN_RECEIVED,
+    MH_PLUGIN_CHECKED,
+    MH_PLUGIN_GRANTED,
+    MH_PLUGIN_ACTIVE,
+    MH_PLUGIN_REJECTED,
+    MH_PLUGIN_ROLLED_BACK
+};
+
+/* One key of one ConfigMap. */
+struct mh_plugin {
+    struct mh_plugins *all;
+    struct mh_plugin *next;
+    char *ns, *name, *uid, *key, *created;
+    bool home; /* in the operator's namespace */
+    bool seen; /* during an update */
+    bool ungranted;
+    struct mh_plugin_text *latest; /* as the ConfigMap has it */
+    struct mh_plugin_text *active; /* in charge; NULL: none */
+    struct mh_plugin_text *good;   /* in charge before it; NULL: none */
+    enum mh_plugin_state state;    /* of latest */
+    char message[600];
+    char told[700];
+    int64_t errors_us[MH_PLUGIN_ERRORS];
+    unsigned nerrors;
+    char last_error[400];
+    struct mh_timer *fall; /* it is about to be rolled back */
+    struct mh_plugin_child *child;
+    /* the trial of latest */
+    struct mh_plugin_trial *trial;
+    struct mh_timer *timer;
+    struct mh_plugin_work *work; /* NULL: none is active, or we do not lead */
+};
+
+struct mh_plugin_text *mh_plugin_text_ref(struct mh_plugin_text *t);
+void mh_plugin_text_unref(struct mh_plugin_text *t);
+
+/* --- plugin_life.c --- */
+
+/* Begins the trial of latest, ends one that runs. */
+void mh_plugin_try(struct mh_plugin *p);
+void mh_plugin_end_trial(struct mh_plugin *p);
+/* A pass failed, and it was the text's fault. */
+void mh_plugin_failed(struct mh_plugin *p, const struct mh_plugin_text *t, const char *why);
+/* State and message of latest, told to its author. */
+void mh_plugin_say(struct mh_plugin *p, enum mh_plugin_state state, const char *reason,
+                   const char *fmt, ...) MH_PRINTF(4, 5);
+extern const char *const mh_plugin_states[];
+
+/* --- plugin_work.c: while a version is in charge --- */
+
+struct mh_plugin_work {
+    struct mh_plugin *plugin;
+    struct mh_plugin_text *text; /* the one that kinds and watches come from */
+    struct mh_kinds kinds;
+    const struct mh_kind *kind;
+    struct mh_cache *cache;
+    struct mh_applied *applied;
+    struct mh_act_env env;
+    struct mh_passes passes;
+    struct mh_api guard;
+    struct mh_guarded *calls; /* that wait or run */
+    int64_t tokens_us;        /* of the bucket: full at this much behind now */
+    char *field_manager;
+};
+
+/* NULL: no memory, or a declared kind that is unknown (err says so). */
+struct mh_plugin_work *mh_plugin_work_new(struct mh_plugin *p, struct mh_plugin_text *t,
+                                          struct mh_err *err);
+void mh_plugin_work_free(struct mh_plugin_work *w);
+/* Another version of the same shape is in charge: all objects get a pass. */
+void mh_plugin_work_all(struct mh_plugin_work *w);
+/* Takes our finalizer off every object, for a plugin that is gone; calls outlive w. */
+void mh_plugin_let_go(struct mh_plugin_work *w);
+
+/* --- plugin_plan.c --- */
+
+struct mh_planner mh_plugin_planner(struct mh_plugin_work *w);
+/* Calls a function of plugins/lib/host; *out is its result on the arena. */
+enum mh_code mh_plugin_host(struct mh_plugins *all, struct mh_arena *a, const char *fn,
+                            yyjson_val *arg, yyjson_val **out, struct mh_err *err);
+
+/* --- plugin_wish.c --- */
+
+/* Whether t may: own_ns is the namespace of the object whose pass it is (NULL: not in a pass).
+ * REFUSED says what is missing. */
+enum mh_code mh_plugin_may(const struct mh_plugin *p, const struct mh_plugin_text *t,
+                           const struct mh_need_wish *wish, const char *own_ns, struct mh_err *err);
+/* Every action of a plan that is ready to be carried out. */
+enum mh_code mh_plugin_may_plan(const struct mh_plugin_work *w, const struct mh_plugin_text *t,
+                                yyjson_val *plan, const char *own_ns, struct mh_err *err);
+/* The API server for the plugin's actions and reads: what no need covers is refused before it is
+ * sent, and what is too much. */
+struct mh_api mh_plugin_guard(struct mh_plugin_work *w);
+void mh_plugin_guard_release(struct mh_plugin_work *w);
+
+/* --- plugin_sql.c --- */
+
+/* Path of calls of the guard that are SQL: the body is {namespace,cluster,database,as,sql,args,
+ * params,password}, the reply {columns,rows}. */
+#define MH_PLUGIN_SQL_PATH "/moonherd/v1/sql"
+
+#endif
