@@ -13,6 +13,7 @@
 #include "lua/task.h"
 #include "lua/worker.h"
 
+#define TEXT_MAX ((size_t)8192)
 #define ARENA_MAX ((size_t)24 << 20)
 
 const char *const mh_plugin_effects[] = { "get", "list", "sql", NULL };
@@ -51,8 +52,9 @@ read_frame(struct mh_arena *a)
 static void
 add_text(struct mh_buf *b, const char *key, const char *text)
 {
+    size_t n = strlen(text);
     (void)mh_buf_printf(b, ",\"%s\":", key);
-    (void)mh_json_quote(b, text, strnlen(text, 8192));
+    (void)mh_json_quote(b, text, n < TEXT_MAX ? n : TEXT_MAX);
 }
 
 static void
