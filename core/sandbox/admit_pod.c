@@ -270,9 +270,15 @@ mh_sb_admit_builtin(struct admit_run *r)
     struct pod p = { r, ad, ad->doc, yyjson_mut_obj_get(ad->object, "spec") };
     const char *what = ad->at->resource;
     bool ready = true;
-    if (!mh_str_eq(ad->operation, "CREATE") || *ad->at->group || *ad->at->subresource ||
-        !ad->object)
+    bool update = mh_str_eq(ad->operation, "UPDATE");
+    if ((!mh_str_eq(ad->operation, "CREATE") && !update) || *ad->at->group ||
+        *ad->at->subresource || !ad->object)
         return true;
+    if (update) {
+        if (mh_str_eq(what, "pods") && yyjson_mut_is_obj(p.spec))
+            tolerations(&p);
+        return true;
+    }
     if (mh_str_eq(what, "pods") && yyjson_mut_is_obj(p.spec)) {
         ready = service_account(&p);
         if (ready && !ad->code)

@@ -219,7 +219,7 @@ update_owners(struct mh_sb_fields *f, const struct mh_sb_write *w, yyjson_val *l
 {
     struct mh_sb_comparison c = compare(f, w, live, next);
     bool scale = strcmp(w->subresource, "scale") == 0;
-    bool owned = !scale || owns_any(f, m, mh_sb_set_union(f, c.modified, c.added));
+    bool owned = !scale || w->applied || owns_any(f, m, mh_sb_set_union(f, c.modified, c.added));
     struct mh_sb_manager self = {
         .name = manager, .subresource = w->subresource, .version = w->api_version, .time = w->now
     };
@@ -268,7 +268,7 @@ mh_sb_fields_update(const struct mh_sb_write *w, yyjson_mut_val *obj, struct mh_
     if (f.failed)
         return no_memory(err);
     /* an object that nobody's fields are known of is tracked from its creation or its first apply */
-    if (m.n || !w->live) {
+    if (m.n || !w->live || w->applied) {
         mh_sb_typed_check(&f, mh_sb_typing_of(w->schema), next, true);
         if (f.errors.count)
             m.n = 0; /* as the real server: better none than wrong ones */

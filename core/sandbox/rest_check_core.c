@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "base/str.h"
+#include "sandbox/quantity.h"
 #include "sandbox/rest_check.h"
 
 #define DATA_MAX 1048576
@@ -180,6 +181,19 @@ mh_sb_check_service(struct mh_sb_check *c)
 
 /* --- claims ---------------------------------------------------------------------------------- */
 
+/* Is less asked for than before, and not more than there is? */
+static bool
+shrinks(struct mh_sb_check *c)
+{
+    struct mh_sb_quantity before, now, have;
+    const char *old = mh_json_str(c->old, "spec", "resources", "requests", "storage", NULL);
+    const char *new = mh_json_str(c->obj, "spec", "resources", "requests", "storage", NULL);
+    const char *is = mh_json_str(c->old, "status", "capacity", "storage", NULL);
+    return old && new &&is &&mh_sb_quantity_parse(old, &before) &&
+           mh_sb_quantity_parse(new, &now) && mh_sb_quantity_parse(is, &have) &&
+           mh_sb_quantity_cmp(&now, &before) < 0 && mh_sb_quantity_cmp(&now, &have) <= 0;
+}
+
 void
 mh_sb_check_claim(struct mh_sb_check *c)
 {
@@ -206,6 +220,9 @@ mh_sb_check_claim(struct mh_sb_check *c)
         mh_sb_forbid(c, "spec",
                      "spec is immutable after creation except resources.requests and "
                      "volumeAttributesClassName for bound claims");
+    if (c->old && shrinks(c))
+        mh_sb_forbid(c, "spec.resources.requests.storage",
+                     "field can not be less than status.capacity");
     yyjson_val *mode = mh_json_get(c->old, "spec", "volumeMode", NULL);
     if (mode && !equal(yyjson_obj_get(spec, "volumeMode"), mode))
         mh_sb_bad(c, "volumeMode", yyjson_obj_get(spec, "volumeMode"), "field is immutable");
@@ -241,6 +258,22 @@ mh_sb_check_budget(struct mh_sb_check *c)
     }
     mh_sb_not_negative(c, "spec.minAvailable", min);
     mh_sb_not_negative(c, "spec.maxUnavailable", max);
+}
+
+void
+mh_sb_check_webhooks(struct mh_sb_check *c)
+{
+    yyjson_val *list = yyjson_obj_get(c->obj, "webhooks");
+    for (size_t i = 1; i < yyjson_arr_size(list); i++) {
+        const char *name = mh_json_str(yyjson_arr_get(list, i), "name", NULL);
+        size_t j = 0;
+        while (j < i && !mh_str_eq(mh_json_str(yyjson_arr_get(list, j), "name", NULL), name))
+            j++;
+        if (name && j < i)
+            mh_sb_cause_add(c->causes, "FieldValueDuplicate",
+                            mh_sb_check_at(c, "webhooks[%zu].name", i), "Duplicate value: \"%s\"",
+                            name);
+    }
 }
 
 void

@@ -20,6 +20,24 @@ is_strategic(const struct mh_sb_op *op)
     return op->verb == MH_SB_PATCH && strncmp(type, "application/strategic", 21) == 0;
 }
 
+/* A strategic patch loses the nulls of what is new on its way. */
+static void
+spend_nulls(yyjson_mut_val *patch, yyjson_val *now)
+{
+    yyjson_mut_obj_iter it;
+    yyjson_mut_val *key;
+    if (!yyjson_mut_is_obj(patch))
+        return;
+    yyjson_mut_obj_iter_init(patch, &it);
+    while ((key = yyjson_mut_obj_iter_next(&it))) {
+        yyjson_mut_val *v = yyjson_mut_obj_iter_get_val(key);
+        if (!now && yyjson_mut_is_null(v))
+            yyjson_mut_obj_iter_remove(&it);
+        else
+            spend_nulls(v, yyjson_obj_get(now, yyjson_mut_get_str(key)));
+    }
+}
+
 /* A patch whose result does not decode: 422 about the patch itself. */
 static void
 bad_patch(struct mh_sb_op *op, const char *why)
@@ -29,7 +47,10 @@ bad_patch(struct mh_sb_op *op, const char *why)
     mh_sb_causes_init(&causes, op->arena);
     mh_buf_init(&b, (size_t)1 << 20);
     if (is_strategic(op)) {
-        mh_sb_go_print(op->arena, &b, op->body);
+        yyjson_mut_doc *doc = mh_json_doc(op->arena);
+        yyjson_mut_val *patch = doc ? yyjson_val_mut_copy(doc, op->body) : NULL;
+        spend_nulls(patch, op->old);
+        mh_sb_go_print(op->arena, &b, patch ? mh_sb_freeze(op->arena, patch) : op->body);
     } else {
         yyjson_val *obj = op->patched ? op->patched : mh_sb_freeze(op->arena, op->obj);
         char *text = obj ? mh_sb_go_json(op->arena, obj) : NULL;
@@ -221,7 +242,7 @@ check_types(struct mh_sb_op *op)
             : NULL;
     if (!why)
         return true;
-    const char *ns = mh_sb_mstr(op->obj, "metadata", "namespace", NULL);
+    const char *ns = mh_json_str(op->body, "metadata", "namespace", NULL);
     const char *decoding = mh_str_starts(why, "illegal base64") ? "error decoding from json: " : "";
     if (op->apply)
         mh_sb_refuse(

@@ -218,6 +218,8 @@ service_defaults(struct mh_sb_op *op)
             ok = ok && mh_sb_mset(op->doc, p, "targetPort", yyjson_mut_val_mut_copy(op->doc, port));
     }
     const char *type = mh_sb_mstr(spec, "type", NULL);
+    if (mh_str_eq(mh_sb_mstr(spec, "sessionAffinity", NULL), "None"))
+        mh_sb_mdel(spec, "sessionAffinityConfig");
     if (mh_str_eq(mh_sb_mstr(spec, "sessionAffinity", NULL), "ClientIP"))
         ok = ok && set_at(op, spec, "sessionAffinityConfig+.clientIP+.timeoutSeconds", "10800");
     if (type && strcmp(type, "ExternalName") != 0)

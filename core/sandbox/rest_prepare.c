@@ -452,12 +452,9 @@ check_scale_at(struct mh_sb_op *op, yyjson_val *obj, const char *path, struct mh
 static void
 check_scale(struct mh_sb_op *op, yyjson_val *obj, struct mh_sb_causes *causes)
 {
-    if (!(op->t.v->traits & MH_SB_SCALE))
-        return;
-    if (!op->status)
-        check_scale_at(op, obj, op->t.v->scale_spec, causes);
-    else
-        check_scale_at(op, obj, op->t.v->scale_status, causes);
+    const struct mh_sb_version *v = op->t.v;
+    if (v->traits & MH_SB_SCALE)
+        check_scale_at(op, obj, op->status ? v->scale_status : v->scale_spec, causes);
 }
 
 bool
@@ -470,7 +467,8 @@ mh_sb_validate(struct mh_sb_op *op)
         mh_sb_no_memory(op->req);
         return false;
     }
-    mh_sb_check_meta(op, obj, &causes);
+    if (!op->other_kind)
+        mh_sb_check_meta(op, obj, &causes);
     if (op->other_uid)
         mh_sb_cause_add(&causes, "FieldValueInvalid", "metadata.uid",
                         "Invalid value: \"%s\": field is immutable", op->other_uid);
@@ -482,7 +480,8 @@ mh_sb_validate(struct mh_sb_op *op)
         struct mh_sb_validate v = { .arena = op->arena,
                                     .causes = &causes,
                                     .now_us = op->api->clock.wall_us(op->api->clock.self) };
-        if (s && !mh_sb_schema_validate(s, obj, op->old, op->status ? "status" : "", &v))
+        const char *part = op->other_kind ? "kind" : op->status ? "status" : "";
+        if (s && !mh_sb_schema_validate(s, obj, op->old, part, &v))
             causes.failed = true;
         check_scale(op, obj, &causes);
     } else {

@@ -316,6 +316,8 @@ mh_sb_check(struct mh_sb_op *op, yyjson_val *obj, struct mh_sb_causes *causes)
                    { "EndpointSlice", mh_sb_check_slice },
                    { "Event", mh_sb_check_event },
                    { "Node", mh_sb_check_node },
+                   { "MutatingWebhookConfiguration", mh_sb_check_webhooks },
+                   { "ValidatingWebhookConfiguration", mh_sb_check_webhooks },
                    { "CustomResourceDefinition", check_crd } };
     struct mh_sb_check c = { op, op->arena, obj, op->updating ? op->old : NULL, causes, NULL };
     if (op->status && op->updating) {

@@ -214,6 +214,8 @@ def make_service(r, o):
     maybe(r, s, .2, "sessionAffinity", lambda: pick(r, "ClientIP", "None"))
     maybe(r, s, .2, "publishNotReadyAddresses", True)
     maybe(r, s, .1, "internalTrafficPolicy", "Local")
+    if kind == .3:  # kube-apiserver stores it, and shows it after updates of the status only
+        s.pop("internalTrafficPolicy", None)
 
 
 def change_service(r):
