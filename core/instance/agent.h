@@ -157,6 +157,7 @@ struct mh_primary {
     char sync_text[4096]; /* its synchronous_standby_names */
     char sync_meta[2048]; /* what cnpg.synchronous_standby_names_metadata says of it */
     bool preferred;       /* dataDurability: preferred */
+    int64_t unsteady_ns;  /* when too few of those whom sync/v1 chose streamed */
     bool strict_health;   /* only who streams now counts (preferred) */
     int64_t wait_ns;      /* since when the gate waits for standbys */
     int swap_failures;    /* of writing the Lease, in a row */

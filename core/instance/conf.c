@@ -14,6 +14,8 @@
 #include "instance/syncnames.h"
 
 #define CONF_ARENA ((size_t)8 << 20)
+#define SYNC_POLICY "moonherd.io/sync-policy"
+#define STEADY_NS (10 * MH_NS_PER_S)
 
 static enum mh_code
 put(struct mh_agent *g, const char *dir, const char *name, const char *text, bool *changed,
@@ -200,6 +202,45 @@ streams(const struct mh_agent *g, const char *name)
     return false;
 }
 
+/* Whom sync/v1 chose for us, as the operator wrote it down. Only while clients are in: a gate opens by
+ * the rule of the core alone. */
+static int
+chosen_by_policy(const struct mh_agent *g, struct mh_arena *a, const char *out[MH_HA_MEMBERS_MAX])
+{
+    yyjson_val *all = NULL;
+    yyjson_val *item;
+    size_t i;
+    size_t max;
+    int n = 0;
+    const char *text = mh_json_str(g->know.cluster, "metadata", "annotations", SYNC_POLICY, NULL);
+    if (!text || !mh_gate_is_open(g) || !mh_agent_is_primary(g) ||
+        mh_json_parse(a, text, strlen(text), &all, NULL) != MH_OK ||
+        !mh_str_eq(mh_json_str(all, "primary", NULL), g->id.name))
+        return 0;
+    yyjson_arr_foreach(yyjson_obj_get(all, "names"), i, max, item)
+    {
+        if (yyjson_is_str(item) && n < MH_HA_MEMBERS_MAX)
+            out[n++] = yyjson_get_str(item);
+    }
+    return n;
+}
+
+/* Once too few of them streamed, enough of them have to do so for a while before the set is narrow
+ * again: a link that comes and goes must not write the Lease each time. */
+static bool
+are_steady(struct mh_agent *g, const char *const *chosen, int n)
+{
+    int64_t now = mh_agent_now(g);
+    int64_t number =
+        mh_json_int(g->know.cluster, 1, "spec", "postgresql", "synchronous", "number", NULL);
+    int64_t there = 0;
+    for (int i = 0; i < n; i++)
+        there += streams(g, chosen[i]);
+    if (there < number)
+        g->primary.unsteady_ns = now;
+    return !g->primary.unsteady_ns || now - g->primary.unsteady_ns >= STEADY_NS;
+}
+
 bool
 mh_conf_sync_wanted(struct mh_agent *g, struct mh_arena *a, struct mh_ha_config *out,
                     const char **text)
@@ -218,8 +259,15 @@ mh_conf_sync_wanted(struct mh_agent *g, struct mh_arena *a, struct mh_ha_config 
     {
         const char *name = yyjson_get_str(item);
         if (name && in.ninstances < MH_HA_MEMBERS_MAX)
-            list[in.ninstances++] =
-                (struct mh_sync_instance){ .name = name, .healthy = !strict || streams(g, name) };
+            list[in.ninstances++] = (struct mh_sync_instance){
+                .name = name, .healthy = !strict || streams(g, name), .streams = streams(g, name)
+            };
+    }
+    const char *chosen[MH_HA_MEMBERS_MAX];
+    int nchosen = chosen_by_policy(g, a, chosen);
+    if (nchosen > 0 && are_steady(g, chosen, nchosen)) {
+        in.chosen = chosen;
+        in.nchosen = nchosen;
     }
     if (mh_sync_names(a, &in, &names, &err) || names.nnames > MH_HA_MEMBERS_MAX ||
         strlen(names.text) >= sizeof(g->primary.sync_text)) {

@@ -107,6 +107,43 @@ metadata(struct mh_arena *a, const struct list *l, struct mh_sync_names *out, st
     return out->metadata ? MH_OK : mh_fail(err, MH_E_NOMEM, "synchronous names: no memory");
 }
 
+static bool
+has(const struct list *l, const char *name)
+{
+    for (int i = 0; i < l->len; i++) {
+        if (strcmp(l->names[i], name) == 0)
+            return true;
+    }
+    return false;
+}
+
+static bool
+streams(const struct mh_sync_in *in, const char *name)
+{
+    for (int i = 0; i < in->ninstances; i++) {
+        if (mh_str_eq(in->instances[i].name, name))
+            return in->instances[i].streams;
+    }
+    return false;
+}
+
+/* A policy narrows and orders; it never makes commits wait that others could let go on. */
+static void
+choose(struct list *own, const struct mh_sync_in *in, int64_t number)
+{
+    struct list all = *own;
+    int64_t there = 0;
+    own->len = 0;
+    for (int i = 0; i < in->nchosen; i++) {
+        if (has(&all, in->chosen[i])) {
+            add(own, in->chosen[i]);
+            there += streams(in, in->chosen[i]);
+        }
+    }
+    for (int i = 0; there < number && i < all.len; i++)
+        add(own, all.names[i]);
+}
+
 static enum mh_code
 explicit_names(struct mh_arena *a, const struct mh_sync_in *in, yyjson_val *sync,
                struct mh_sync_names *out, struct mh_err *err)
@@ -117,10 +154,12 @@ explicit_names(struct mh_arena *a, const struct mh_sync_in *in, yyjson_val *sync
     int64_t cap = mh_json_int(sync, NAMES_MAX, "maxStandbyNamesFromCluster", NULL);
     out->preferred = mh_str_eq(mh_json_str(sync, "dataDurability", NULL), "preferred");
     add_standbys(&own, in, true);
-    if (!out->preferred) {
+    if (!out->preferred)
         add_standbys(&own, in, false);
+    if (in->nchosen > 0)
+        choose(&own, in, out->preferred && own.len < number ? own.len : number);
+    if (!out->preferred)
         add(&own, in->primary);
-    }
     if (cap >= 0 && own.len > cap)
         own.len = (int)cap;
     if (out->preferred) {

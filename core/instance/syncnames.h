@@ -8,6 +8,7 @@ struct mh_sync_instance {
     const char *name;
     bool healthy;     /* streams and is ready */
     bool same_domain; /* in the primary's failure domain: not eligible while domain keys are set */
+    bool streams;     /* as the primary says; only who a policy chose is asked for it */
 };
 
 struct mh_sync_in {
@@ -15,6 +16,10 @@ struct mh_sync_in {
     const char *primary;
     const struct mh_sync_instance *instances; /* all of the cluster, the primary too, any order */
     int ninstances;
+    /* Whom a policy chose, the best first; nchosen 0: nobody was asked. Only they count, as long as
+     * enough of them stream: else everybody does, they first. */
+    const char *const *chosen;
+    int nchosen;
 };
 
 struct mh_sync_names {

@@ -261,6 +261,12 @@ effect_policy(struct mh_effect_call *e)
     struct mh_decision *d = mh_arena_alloc(e->arena, sizeof(*d));
     const char *point = mh_effect_str(e, 0);
     size_t len;
+    bool only_claimed = mh_str_eq(mh_effect_str(e, 2), "claimed");
+    if (point && only_claimed && mh_policies_unclaimed(env->policies, point, run->call->ns)) {
+        e->text = "{\"by\":\"built-in\"}";
+        e->text_len = strlen(e->text);
+        return MH_EFFECT_DONE;
+    }
     const char *input = mh_json_canonical(e->arena, mh_effect_arg(e, 1), &len);
     if (!point || !yyjson_is_obj(mh_effect_arg(e, 1)))
         return refuse(e, MH_E_SCRIPT, "it takes a decision point and a table");

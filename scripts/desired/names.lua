@@ -33,6 +33,7 @@ names.APPARMOR = "container.apparmor.security.beta.kubernetes.io/"
 names.PLACEMENT = "moonherd.io/placement"
 names.LEASE_PHASE = "moonherd.io/phase"
 names.ROLLOUT_SINCE = "moonherd.io/rollout-since"
+names.SYNC_POLICY = "moonherd.io/sync-policy"
 names.URGENT = "moonherd.io/urgent-update"
 names.INSTANCE_POLICY = "moonherd.io/instance-policy"
 

@@ -12,6 +12,7 @@ local seen = require("controllers.cluster.seen")
 local shapes = require("controllers.cluster.shapes")
 local secret = require("desired.secret")
 local sorted = require("desired.sorted")
+local synchrony = require("controllers.cluster.synchrony")
 local time = require("desired.time")
 
 local observe = {}
@@ -164,15 +165,17 @@ end
 --- Facts for the failover protocol.
 local function facts(out, cluster, lease, raw)
   local spec, status = cluster.spec, cluster.status or {}
-  local delay = spec.failoverDelay or 0
+  local restart_hold
   if status.phase == pass.NO_SWITCHOVER then
-    delay = math.max(delay, roles.RESTART_GRACE_S)
+    local since = time.parse(status.currentPrimaryFailingSinceTimestamp) or out.now
+    restart_hold = math.max(math.ceil(since + roles.RESTART_GRACE_S - out.now), 0)
   end
   return {
     cluster = {
       name = cluster.metadata.name, namespace = cluster.metadata.namespace, uid = cluster.metadata.uid,
       instances = spec.instances, synchronous = access.get(spec, "postgresql", "synchronous"),
-      failover_delay = delay, switchover_delay = spec.switchoverDelay or 3600,
+      failover_delay = spec.failoverDelay or 0, switchover_delay = spec.switchoverDelay or 3600,
+      restart_hold = restart_hold,
       primary_lease = spec.primaryLease,
     },
     lease = lease, instances = raw, pods = pod_facts(out), now = out.now,
@@ -229,8 +232,8 @@ local function placement_input(cluster, intent, all, now)
   }
 end
 
---- Where the policy wants each pod that is about to be created.
-local function placements(ctx, out, cluster, all)
+--- Where the policy wants each pod that is about to be created, and what the others say.
+local function policies(ctx, out, cluster, all, raw)
   out.placement = {}
   local p = pass.new(out, cluster)
   local intents = instances.intents(p)
@@ -239,6 +242,7 @@ local function placements(ctx, out, cluster, all)
     out.placement[intent.name] = { answer = result.answer, by = result.by, error = result.error }
   end
   shapes.observe(ctx, out, cluster, intents, all)
+  synchrony.observe(ctx, out, cluster, raw)
   restarts.observe(ctx, out, cluster)
 end
 
@@ -276,9 +280,10 @@ function observe.run(ctx, obj)
   out.pull = pull_secret(ctx, obj)
   out.catalog = catalog(ctx, cluster)
   local all = nodes_of(ctx, out)
-  local known = facts(out, cluster, lease, reports(ctx, obj, out))
+  local raw = reports(ctx, obj, out)
+  local known = facts(out, cluster, lease, raw)
   out.verdict = with_policy(ctx, out, cluster, known, ctx.ha(known))
-  placements(ctx, out, cluster, all)
+  policies(ctx, out, cluster, all, raw)
   return out
 end
 

@@ -49,9 +49,12 @@ local function update_primary(p, one, method, why)
     restart(p, instance, why)
     p:say(pass.UPGRADING, note, 1)
   else
-    p:event("Normal", "UpgradingInstance", note)
-    p:delete("Pod", instance.pod)
-    p:say(pass.NO_SWITCHOVER, note, 1)
+    -- Its manager and the protocol have to know before it stops that nobody shall take over.
+    if p.status.phase == pass.NO_SWITCHOVER then
+      p:event("Normal", "UpgradingInstance", note)
+      p:delete("Pod", instance.pod)
+    end
+    p:say(pass.NO_SWITCHOVER, note, 0.5)
   end
 end
 

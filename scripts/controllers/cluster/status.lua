@@ -158,7 +158,8 @@ local function versions(p)
   }
 end
 
---- Why a replica is not well although the kubelet calls it ready, or nil.
+--- Why a replica is not well although the kubelet calls it ready, or nil. An update that is under way goes on
+--- until the one that was restarted is there again.
 local function ailment(p, instance)
   if not instance.is_ready then
     return ("instance %s is not ready"):format(instance.name)
@@ -167,7 +168,8 @@ local function ailment(p, instance)
   if own.receiverActive == false and (own.receiverQuietMs or 0) > SILENT_MS then
     return ("instance %s has not streamed for %d s"):format(instance.name, own.receiverQuietMs // 1000)
   end
-  return nil
+  return p.status.phase == pass.UPGRADING and restarts.is_away(p, instance)
+    and ("instance %s is being restarted"):format(instance.name) or nil
 end
 
 --- What is missing for all to be well. A rolling update that waits for a pod stays one.
@@ -182,8 +184,6 @@ local function verdict_of_instances(p)
     local text = not instance.deleting and ailment(p, instance)
     if text then
       p:say(phase, text, 5)
-    elseif before == pass.UPGRADING and restarts.is_away(p, instance) then
-      p:say(phase, ("instance %s is being restarted"):format(instance.name), 1)
     end
   end
   if p.fields.readyInstances < p.spec.instances then

@@ -119,7 +119,10 @@ function world:ctx()
     self.facts = access.copy(facts)
     return self.ha and self.ha(facts) or self:default_verdict(facts)
   end
-  function ctx.policy(point, input)
+  function ctx.policy(point, input, when)
+    if when == "claimed" then
+      return self.sync and self.sync(input) or { by = "built-in" }
+    end
     if point == "instance/v1" then
       return self.shape and self.shape(input) or { answer = {}, by = "built-in" }
     end

@@ -350,15 +350,15 @@ TEST(pg_ident_maps_the_local_user_and_the_certificates)
 static struct mh_sync_names
 names(const char *cluster, int n, const struct mh_sync_instance *list)
 {
-    struct mh_sync_in in = { json(cluster), "demo-1", list, n };
+    struct mh_sync_in in = { json(cluster), "demo-1", list, n, NULL, 0 };
     struct mh_sync_names out;
     CHECK_INT(mh_sync_names(&arena, &in, &out, NULL), MH_OK);
     return out;
 }
 
-static const struct mh_sync_instance three[] = { { "demo-3", false, false },
-                                                 { "demo-1", true, false },
-                                                 { "demo-2", true, false } };
+static const struct mh_sync_instance three[] = { { "demo-3", false, false, false },
+                                                 { "demo-1", true, false, false },
+                                                 { "demo-2", true, false, false } };
 
 TEST(required_lists_the_healthy_first_and_the_primary_last)
 {
@@ -381,6 +381,51 @@ TEST(required_lists_the_healthy_first_and_the_primary_last)
               3, three);
     CHECK_STR(o.text, "FIRST 2 (\"a\"\"b\",\"demo-2\",\"z\")");
     CHECK_INT(o.nnames, 3);
+    end();
+}
+
+/* A policy chose these of four standbys; "23" stream. */
+static const char *
+chosen(const char *method, int number, const char *streaming, int n, const char *const *of)
+{
+    static struct mh_sync_instance list[5];
+    static const char *const all[] = { "demo-1", "demo-2", "demo-3", "demo-4", "demo-5" };
+    for (int i = 0; i < 5; i++)
+        list[i] = (struct mh_sync_instance){ .name = all[i],
+                                             .healthy = true,
+                                             .streams = strchr(streaming, all[i][5]) != NULL };
+    const char *cluster =
+        mh_arena_printf(&arena,
+                        "{\"metadata\":{\"name\":\"demo\"},\"spec\":{\"postgresql\":{"
+                        "\"synchronous\":{\"method\":\"%s\",\"number\":%d}}}}",
+                        method, number);
+    struct mh_sync_in in = { json(cluster), "demo-1", list, 5, of, n };
+    struct mh_sync_names out;
+    CHECK_INT(mh_sync_names(&arena, &in, &out, NULL), MH_OK);
+    return out.text;
+}
+
+TEST(a_policy_narrows_and_orders_the_synchronous_set)
+{
+    begin();
+    const char *const two[] = { "demo-4", "demo-2" };
+    CHECK_STR(chosen("any", 1, "2345", 2, two), "ANY 1 (\"demo-4\",\"demo-2\",\"demo-1\")");
+    CHECK_STR(chosen("first", 2, "2345", 2, two), "FIRST 2 (\"demo-4\",\"demo-2\",\"demo-1\")");
+    CHECK_STR(chosen("any", 1, "4", 2, two), "ANY 1 (\"demo-4\",\"demo-2\",\"demo-1\")");
+    end();
+}
+
+TEST(a_policy_never_makes_commits_wait_that_others_could_let_go_on)
+{
+    begin();
+    const char *const two[] = { "demo-4", "demo-2" };
+    const char *const odd[] = { "demo-1", "nobody", "demo-9" };
+    const char *all = "ANY 1 (\"demo-4\",\"demo-2\",\"demo-3\",\"demo-5\",\"demo-1\")";
+    CHECK_STR(chosen("any", 1, "35", 2, two), all);
+    CHECK_STR(chosen("any", 3, "2345", 2, two),
+              "ANY 3 (\"demo-4\",\"demo-2\",\"demo-3\",\"demo-5\",\"demo-1\")");
+    CHECK_STR(chosen("any", 1, "2345", 3, odd),
+              "ANY 1 (\"demo-2\",\"demo-3\",\"demo-4\",\"demo-5\",\"demo-1\")");
     end();
 }
 
@@ -432,9 +477,9 @@ TEST(legacy_numbers_follow_the_healthy_between_min_and_max)
 TEST(who_shares_the_primarys_failure_domain_is_left_out)
 {
     begin();
-    const struct mh_sync_instance list[] = { { "demo-1", true, true },
-                                             { "demo-2", true, true },
-                                             { "demo-3", true, false } };
+    const struct mh_sync_instance list[] = { { "demo-1", true, true, false },
+                                             { "demo-2", true, true, false },
+                                             { "demo-3", true, false, false } };
     struct mh_sync_names o =
         names("{\"metadata\":{\"name\":\"demo\"},\"spec\":{\"postgresql\":{\"synchronous\":{"
               "\"method\":\"any\",\"number\":1}}}}",
@@ -457,7 +502,7 @@ TEST(without_memory_they_fail_and_nothing_breaks)
         begin();
         struct mh_params_in in = { .cluster = json(text), .major = 17 };
         struct mh_hba_in hba = { in.cluster, 17, true, false, NULL, NULL };
-        struct mh_sync_in sync = { in.cluster, "demo-1", three, 3 };
+        struct mh_sync_in sync = { in.cluster, "demo-1", three, 3, NULL, 0 };
         struct mh_sync_names names_out;
         const char *out = NULL;
         mh_arena_init(&a, 16 << 20);
