@@ -105,6 +105,7 @@ read_member(yyjson_val *facts, yyjson_val *pod, struct mh_ha_member *m)
                                 .ended_session = mh_json_str(pod, "ended_session", NULL),
                                 .lost_ms = -1,
                                 .quiet_ms = -1 };
+    m->deleting = mh_json_bool(pod, false, "deleted", NULL);
     m->stopped_for_kubelet = mh_json_bool(pod, false, "terminated", NULL) &&
                              mh_json_bool(pod, false, "node_ready", NULL);
     yyjson_val *instance = mh_json_get(facts, "instances", m->name, NULL);
@@ -140,6 +141,7 @@ mh_ha_facts_read(struct mh_arena *a, yyjson_val *facts, int64_t lease_unchanged_
     if (mh_ha_lease_read(a, yyjson_is_obj(lease) ? lease : NULL, &view->lease, err))
         return err->code;
     view->failover_delay_ms = seconds(facts, 0, "failover_delay");
+    view->restart_hold_ms = seconds(facts, 0, "restart_hold");
     view->switchover_delay_ms = seconds(facts, 3600, "switchover_delay");
     view->lease_ms = mh_json_int(facts, DEFAULT_LEASE_S, "cluster", "primary_lease",
                                  "leaseDurationSeconds", NULL) *

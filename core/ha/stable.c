@@ -47,6 +47,7 @@ struct failure {
     const char *why;
     int64_t since_ms;
     bool certain; /* the holder itself says that it cannot serve: nobody has to agree */
+    bool away;    /* it may come back as it was: its pod, its manager or PostgreSQL is stopped */
 };
 
 /* H3: somebody has raised leaseTransitions; the volume is the one that served. */
@@ -62,12 +63,13 @@ holder_failed(const struct mh_ha_view *view, struct failure *f)
 {
     const struct mh_ha_lease *l = &view->lease;
     int h = mh_ha_find(view, l->holder);
-    *f = (struct failure){ .since_ms = INT64_MAX, .why = "its pod is gone" };
+    *f = (struct failure){ .since_ms = INT64_MAX, .why = "its pod is gone", .away = true };
     if (h < 0)
         return true;
     const struct mh_ha_member *m = &view->members[h];
     if (m->connected && m->known) {
         f->certain = m->halted && !m->pg_up;
+        f->away = false;
         f->why = "it has another volume than the one that served this term";
         if (mh_ha_other_volume(l, m))
             return true;
@@ -80,6 +82,7 @@ holder_failed(const struct mh_ha_view *view, struct failure *f)
             return true;
         f->why =
             f->certain ? "it must not run under this Lease" : "its manager asks for a hand-over";
+        f->away = !f->certain;
         return f->certain || m->gave_up || (m->stopped_clean && !m->pg_up);
     }
     f->since_ms = m->lost_ms < 0 ? view->lease_unchanged_ms : m->lost_ms;
@@ -94,6 +97,18 @@ assess_failure(const struct mh_ha_view *view, struct mh_ha_verdict *v, const str
     int silent = 0;
     int hearing = 0;
     v->look_again_ms = 200;
+    if (view->restart_hold_ms > 0 && f->away) {
+        int h = mh_ha_find(view, holder);
+        const struct mh_ha_member *m = h < 0 ? NULL : &view->members[h];
+        bool runs = m && m->deleting && m->connected && m->pg_up;
+        /* Its time begins when it has stopped. */
+        if (runs)
+            mh_ha_say(v, MH_HA_ST_HEALTHY, "%s stops, to be restarted", holder);
+        else
+            mh_ha_say(v, MH_HA_ST_SUSPECTED, "%s is restarted, %lld ms are left for it", holder,
+                      (long long)view->restart_hold_ms);
+        return;
+    }
     if (view->failover_delay_ms > 0 && f->since_ms < view->failover_delay_ms) {
         mh_ha_say(v, MH_HA_ST_SUSPECTED, "%s failed, %s; failoverDelay has %lld ms left", holder,
                   f->why, (long long)(view->failover_delay_ms - f->since_ms));

@@ -21,6 +21,7 @@ struct mh_ha_member {
     const char *incarnation;   /* of its volume, "" without one; NULL: it does not say */
     bool connected;            /* its manager answers now */
     int64_t lost_ms;           /* since it last answered; 0 while connected, -1: it never did */
+    bool deleting; /* its pod is */
     bool stopped_for_kubelet;  /* a live kubelet reports that the container is not running */
     const char *ended_session; /* of the manager in the container that ended, NULL: unknown */
     bool known;
@@ -53,6 +54,8 @@ struct mh_ha_view {
     const char *target;  /* status.targetPrimary; NULL or "pending": no wish */
     const char *current; /* status.currentPrimary; a target equal to it is no wish either */
     int64_t failover_delay_ms;
+    /* What is left for a primary whose pod was deleted to be made anew, without a switchover. */
+    int64_t restart_hold_ms;
     int64_t switchover_delay_ms;
     int64_t lease_ms; /* how long a taker waits for a silent holder: L */
     /* A policy's answer for the candidates of the same call before; norder 0: built-in order. */

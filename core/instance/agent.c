@@ -262,6 +262,14 @@ decide(struct mh_agent *g)
 
 /* --- the end --------------------------------------------------------------------------------- */
 
+/* The operator deletes this pod to make it anew: nobody shall take over. */
+static bool
+restarts_without_switchover(const struct mh_agent *g)
+{
+    return mh_str_eq(mh_json_str(g->know.cluster, "status", "phase", NULL),
+                     "Primary instance is being restarted without a switchover");
+}
+
 /* SIGTERM: a primary with standbys stops cleanly, says so, and lingers until somebody else holds the
  * lease (or nobody will). */
 static void
@@ -270,7 +278,7 @@ terminate(struct mh_agent *g)
     struct mh_postmaster *p = &g->pm;
     int64_t now = mh_agent_now(g);
     if (p->state != MH_PG_DOWN) {
-        if (mh_agent_is_primary(g) && mh_agent_instances(g) > 1)
+        if (mh_agent_is_primary(g) && mh_agent_instances(g) > 1 && !restarts_without_switchover(g))
             mh_agent_give_up(g);
         bool deposed = g->know.lease_known && (g->know.lease.phase == MH_HA_FENCING ||
                                                !mh_str_eq(g->know.lease.holder, g->id.name));
@@ -281,7 +289,8 @@ terminate(struct mh_agent *g)
         g->terminate_ns = now;
         return;
     }
-    bool heir_wanted = p->hand_over && mh_str_eq(g->know.lease.holder, g->id.name) &&
+    bool heir_wanted = p->hand_over && !restarts_without_switchover(g) &&
+                       mh_str_eq(g->know.lease.holder, g->id.name) &&
                        now - g->terminate_ns < 10 * MH_NS_PER_S;
     if (heir_wanted && g->know.lease.term > g->own.promise)
         (void)mh_term_store(g, g->know.lease.term, 0, NULL);

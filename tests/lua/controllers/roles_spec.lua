@@ -258,8 +258,14 @@ describe("a failover", function()
     lose_primary(w)
     w.ha = verdict("suspected")
     w:pass()
-    assert.equal(roles.RESTART_GRACE_S, w.facts.cluster.failover_delay)
+    assert.equal(roles.RESTART_GRACE_S, w.facts.cluster.restart_hold)
     assert.equal("Primary instance is being restarted without a switchover", w.obj.status.phase)
+    w.now = w.now + 20
+    w:pass()
+    assert.equal(roles.RESTART_GRACE_S - 20, w.facts.cluster.restart_hold)
+    w.now = w.now + 20
+    w:pass()
+    assert.equal(0, w.facts.cluster.restart_hold)
   end)
 
   it("notes since when the primary fails", function()

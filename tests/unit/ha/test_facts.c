@@ -195,10 +195,10 @@ TEST(facts_without_a_cluster_or_with_too_much_are_refused)
 TEST(fields_of_the_cluster_reach_the_view)
 {
     static const char text[] =
-        "{\"cluster\":{\"name\":\"db\",\"failover_delay\":3,\"switchover_delay\":40,"
+        "{\"cluster\":{\"name\":\"db\",\"failover_delay\":3,\"switchover_delay\":40,\"restart_hold\":9,"
         "\"primary_lease\":{\"leaseDurationSeconds\":4}},\"lease\":null,\"target\":\"b\","
         "\"current\":\"a\",\"hold\":true,\"order\":[\"b\",7,\"c\"],"
-        "\"pods\":[{\"name\":\"a\",\"terminated\":true,\"node_ready\":false},"
+        "\"pods\":[{\"name\":\"a\",\"terminated\":true,\"node_ready\":false,\"deleted\":true},"
         "{\"name\":\"b\",\"terminated\":true,\"node_ready\":true,"
         "\"ended_session\":\"s1\"}],"
         "\"instances\":{\"a\":{\"connected\":false,\"lost_s\":1.25}}}";
@@ -210,6 +210,8 @@ TEST(fields_of_the_cluster_reach_the_view)
     CHECK_INT(mh_json_parse(&arena, text, strlen(text), &v, &err), MH_OK);
     CHECK_INT(mh_ha_facts_read(&arena, v, 77, &view, &err), MH_OK);
     CHECK(!view.lease.exists && view.hold);
+    CHECK_INT(view.restart_hold_ms, 9000);
+    CHECK(view.members[0].deleting && !view.members[1].deleting);
     CHECK_INT(view.failover_delay_ms, 3000);
     CHECK_INT(view.switchover_delay_ms, 40000);
     CHECK_INT(view.lease_ms, 4000);

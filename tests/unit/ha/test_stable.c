@@ -199,6 +199,46 @@ TEST(the_failover_delay_runs_on_suspicion_only)
     CHECK(!th_assess(&v).swap);
 }
 
+TEST(a_primary_that_is_restarted_without_a_switchover_has_its_time)
+{
+    struct mh_ha_view v = th_healthy();
+    v.restart_hold_ms = 20000;
+    v.members[A].gave_up = true; /* its pod is going, PostgreSQL still runs */
+    v.members[A].deleting = true;
+    struct mh_ha_verdict d = th_assess(&v);
+    CHECK(!d.swap);
+    CHECK_INT(d.state, MH_HA_ST_HEALTHY);
+    v.members[A].deleting = false; /* the next pod, which crashes again and again */
+    d = th_assess(&v);
+    CHECK(!d.swap);
+    CHECK_INT(d.state, MH_HA_ST_SUSPECTED);
+    v.members[A].pg_up = false;
+    v.members[A].stopped_clean = true;
+    d = th_assess(&v);
+    CHECK(!d.swap);
+    CHECK_INT(d.state, MH_HA_ST_SUSPECTED);
+    v = th_primary_lost(0); /* nobody hears it any more */
+    v.members[A].connected = v.members[A].stopped_clean = true;
+    v.members[A].pg_up = false;
+    v.restart_hold_ms = 1000;
+    CHECK(!th_assess(&v).swap);
+    v.restart_hold_ms = 0; /* it took too long */
+    d = th_assess(&v);
+    CHECK(th_raises(&d, 5));
+    v = th_primary_lost(5000);
+    v.restart_hold_ms = 20000;
+    CHECK(!th_assess(&v).swap);
+    v.lease.holder = "d"; /* no such pod */
+    CHECK(!th_assess(&v).swap);
+    v = th_primary_lost(0);
+    v.members[A].connected = true;
+    v.members[A].pg_up = false;
+    v.restart_hold_ms = 20000;
+    v.members[A].incarnation = "vol-new"; /* its data is lost: nothing to wait for */
+    d = th_assess(&v);
+    CHECK(th_raises(&d, 5));
+}
+
 /* --- wishes ---------------------------------------------------------------------------------- */
 
 TEST(a_switchover_needs_a_streaming_standby_and_an_answering_primary)

@@ -99,6 +99,39 @@ TEST(a_holder_that_must_not_run_asks_for_a_hand_over)
     ta_end(t);
 }
 
+/* D3: its pod is deleted. */
+TEST(a_primary_that_is_told_to_end_waits_for_an_heir)
+{
+    struct ta *t = ta_elected(2, NULL);
+    tw_advance(t->tw, 2 * MH_NS_PER_S);
+    CHECK(tw_process(t->tw, "postgres -D")->running);
+    t->g->terminating = true;
+    tw_advance(t->tw, 3 * MH_NS_PER_S);
+    CHECK(!tw_process(t->tw, "postgres -D")->running);
+    CHECK(asks_for_hand_over(t));
+    CHECK(t->g->ready);
+    tw_advance(t->tw, 9 * MH_NS_PER_S);
+    CHECK(!t->g->ready); /* nobody came */
+    ta_end(t);
+}
+
+TEST(a_primary_whose_pod_is_made_anew_without_a_switchover_waits_for_nobody)
+{
+    struct ta *t = ta_elected(2, NULL);
+    tw_advance(t->tw, 2 * MH_NS_PER_S);
+    tw_put(t->tw, TA_CLUSTER,
+           "{\"metadata\":{\"name\":\"db\",\"uid\":\"uid-db\"},\"spec\":{\"instances\":2},"
+           "\"status\":{\"instanceNames\":[\"db-1\",\"db-2\"],\"phase\":"
+           "\"Primary instance is being restarted without a switchover\"}}");
+    tw_advance(t->tw, MH_NS_PER_S);
+    t->g->terminating = true;
+    tw_advance(t->tw, 3 * MH_NS_PER_S);
+    CHECK(!tw_process(t->tw, "postgres -D")->running);
+    CHECK(!asks_for_hand_over(t));
+    CHECK(!t->g->ready);
+    ta_end(t);
+}
+
 /* H3: its log is whole, only the number was changed. */
 TEST(the_holder_of_a_term_that_was_raised_by_hand_does_not_ask_for_a_hand_over)
 {
