@@ -67,6 +67,26 @@ global_require(lua_State *L)
     return 1;
 }
 
+/* A misspelt function would never be called, and nobody would know. */
+static void
+check_functions(lua_State *L)
+{
+    static const char *const known[] = { "observe", "plan", "finalize", NULL };
+    lua_pushnil(L);
+    while (lua_next(L, 1)) {
+        const char *const *k = known;
+        while (lua_type(L, -2) == LUA_TSTRING && *k && strcmp(*k, lua_tostring(L, -2)) != 0)
+            k++;
+        if (lua_isfunction(L, -1) && !*k)
+            luaL_error(L, "there is no function '%s' of a plugin",
+                       lua_type(L, -2) == LUA_TSTRING ? lua_tostring(L, -2) : "?");
+        lua_pop(L, 1);
+    }
+    if (lua_getfield(L, 1, "plan") != LUA_TFUNCTION)
+        luaL_error(L, "a plugin needs a function 'plan'");
+    lua_settop(L, 1);
+}
+
 /* What C has to know of a plugin, and what it may leave out. */
 static void
 declare_plugin(lua_State *L)
@@ -76,6 +96,7 @@ declare_plugin(lua_State *L)
         lua_pushinteger(L, ar.currentline);
         lua_setfield(L, 1, "line");
     }
+    check_functions(L);
     lua_getfield(L, 1, "finalize");
     lua_pushboolean(L, lua_isfunction(L, -1));
     lua_setfield(L, 1, "finalizes");

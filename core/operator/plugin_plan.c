@@ -424,9 +424,9 @@ start(void *self, struct mh_planner_call *call)
     *run = (struct plan_run){ .work = w, .call = call };
     run->text = mh_plugin_text_ref(w->plugin->active);
     if (!run->text)
-        mh_fail(&call->err, MH_E_REFUSED, "no version of plugin %s is in charge", w->plugin->name);
+        mh_fail(&call->err, MH_E_INVALID, "no version of plugin %s is in charge", w->plugin->name);
     else if (mh_cache_count(w->cache, &bytes) > MH_PLUGIN_OBJECTS_MAX)
-        mh_fail(&call->err, MH_E_REFUSED, "the plugin watches more than %d objects",
+        mh_fail(&call->err, MH_E_INVALID, "the plugin watches more than %d objects",
                 MH_PLUGIN_OBJECTS_MAX);
     else if (!host_finish(run, NULL, &plan) && call->err.code == MH_OK) {
         observe(run);

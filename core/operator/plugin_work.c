@@ -59,6 +59,20 @@ queue_owner(struct mh_plugin_work *w, yyjson_val *object)
     }
 }
 
+/* Our own write of its status: nothing that a plan was made from. */
+static bool
+is_only_status(const struct mh_plugin_work *w, yyjson_val *old, yyjson_val *now)
+{
+    static const char *const fields[] = { "generation", "finalizers", "deletionTimestamp" };
+    if (!w->env.writing || !old || !now)
+        return false;
+    for (size_t i = 0; i < sizeof(fields) / sizeof(fields[0]); i++)
+        if (!mh_json_same(mh_json_get(old, "metadata", fields[i], NULL),
+                          mh_json_get(now, "metadata", fields[i], NULL)))
+            return false;
+    return true;
+}
+
 static void
 on_change(void *arg, const struct mh_kind *kind, const char *ns, const char *name, yyjson_val *old,
           yyjson_val *now)
@@ -70,6 +84,8 @@ on_change(void *arg, const struct mh_kind *kind, const char *ns, const char *nam
     if (old && now && !mh_route_differs(old, now))
         return;
     if (kind == w->kind) {
+        if (is_only_status(w, old, now))
+            return;
         if (!now)
             mh_passes_forget(&w->passes, kind->key, ns, name);
         queue(w, object);
