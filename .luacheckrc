@@ -25,6 +25,11 @@ files["scripts/admission"] = { not_globals = pure }
 files["scripts/chaos"] = { max_line_length = 120, read_globals = {
   "array", "null", "controller", "scenario", "str", "int", "num", "flag", "duration",
 } }
+-- Plugins see their own words (scripts/plugins/lib/words.lua).
+files["scripts/plugins"] = { not_globals = pure, read_globals = {
+  "array", "null", "controller", "str", "int", "num", "flag", "any", "secret_key", "list", "optional", "choice",
+  "record", "secret", "apply", "create", "patch", "delete", "sql", "event", "ready", "blocked", "wait",
+} }
 for _, name in ipairs { "failover", "placement", "instance", "rollout", "sync", "heal", "backup", "retention",
   "notify" } do
   files["scripts/policies/" .. name .. ".lua"] = { std = "lua54+policy" }
