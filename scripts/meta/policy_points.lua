@@ -115,12 +115,12 @@
 ---@field urgent boolean the Cluster is annotated moonherd.io/urgent-update
 ---@field pending rollout.pending[] instances that wait for their restart, best order of the core
 ---@field updated rollout.updated[] instances that run the new way
----@field baseline rollout.baseline how the cluster did before
+---@field baseline rollout.baseline how the cluster did before; empty in this version
 ---@field fleet rollout.restart[] restarts under way in other clusters of the operator
 ---@field started_at integer when the change was first seen
 ---@field last_change integer when an instance was last restarted for it; 0 for never
----@field can_roll_back boolean the version before is known and works with the data
----@field primary_method "restart"|"switchover" spec.primaryUpdateMethod
+---@field can_roll_back boolean the version before is known and works with the data; never in this version
+---@field primary_method "restart"|"switchover" spec.primaryUpdateMethod, or restart where the role must not move
 ---@field now integer the time
 ---@field params table the parameters of the policy
 
@@ -158,7 +158,7 @@
 ---@field zone? string zone of its node, where that is known
 ---@field ready boolean it is well
 ---@field updated_at integer when it was restarted
----@field crashes integer how often it crashed since
+---@field crashes integer how often PostgreSQL and its manager crashed in its pod
 ---@field replay_lag integer bytes of log that it still has to replay
 ---@field p99_ms? number 99th percentile of its statements
 

@@ -2,9 +2,11 @@
 return {
   point = "rollout/v1",
   question = "Instances have to be restarted: may that happen now, and which is next?",
-  asked = "Whenever instances run with an older configuration than the Cluster asks for.",
-  safe = "One instance at a time, while all others are well; replicas before the primary; a wait ends within 31 "
-    .. "days; only what can be taken back is rolled back.",
+  asked = "Before each restart of an instance that runs with an older configuration than the Cluster asks for, as "
+    .. "soon as all are well. Not for the primary where primaryUpdateStrategy is supervised.",
+  safe = "One instance at a time, while all others are well; replicas before the primary; the primary first "
+    .. "and in place where it lowers a limit that replicas may not fall short of; a wait ends within 31 days; "
+    .. "only what can be taken back is rolled back.",
   input = {
     { "cluster", "record", "the cluster", of = "cluster", default = {} },
     { "reason", "text", "what changed", default = "the image changed", max = 1024 },
@@ -12,14 +14,16 @@ return {
     { "pending", "list", "instances that wait for their restart, best order of the core", of = "pending",
       default = {}, max = 1000 },
     { "updated", "list", "instances that run the new way", of = "updated", default = {}, max = 1000 },
-    { "baseline", "record", "how the cluster did before", of = "baseline", default = {} },
+    { "baseline", "record", "how the cluster did before; empty in this version", of = "baseline",
+      default = {} },
     { "fleet", "list", "restarts under way in other clusters of the operator", of = "restart", default = {},
       max = 10000 },
     { "started_at", "time", "when the change was first seen", default = 1767225000 },
     { "last_change", "time", "when an instance was last restarted for it; 0 for never", default = 0 },
-    { "can_roll_back", "flag", "the version before is known and works with the data", default = false },
-    { "primary_method", "choice", "spec.primaryUpdateMethod", of = { "restart", "switchover" },
-      default = "restart" },
+    { "can_roll_back", "flag", "the version before is known and works with the data; never "
+      .. "in this version", default = false },
+    { "primary_method", "choice", "spec.primaryUpdateMethod, or restart where the role must not move",
+      of = { "restart", "switchover" }, default = "restart" },
     { "now", "time", "the time", default = 1767225600 },
   },
   records = {
@@ -36,7 +40,7 @@ return {
       { "zone", "text", "zone of its node, where that is known", optional = true },
       { "ready", "flag", "it is well", default = true },
       { "updated_at", "time", "when it was restarted", default = 1767225300 },
-      { "crashes", "int", "how often it crashed since", default = 0, min = 0 },
+      { "crashes", "int", "how often PostgreSQL and its manager crashed in its pod", default = 0, min = 0 },
       { "replay_lag", "int", "bytes of log that it still has to replay", default = 0, min = 0 },
       { "p99_ms", "number", "99th percentile of its statements", optional = true, min = 0 },
     },

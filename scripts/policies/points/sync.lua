@@ -2,9 +2,11 @@
 return {
   point = "sync/v1",
   question = "Who is in the synchronous set?",
-  asked = "Whenever replicas come or go in a cluster with synchronous replication.",
+  asked = "At each look at a cluster with spec.postgresql.synchronous whose primary serves. Without a policy all "
+    .. "replicas are in the set.",
   safe = "Names of candidates, each once; never fewer than `required`, as long as there are so many; a set that "
-    .. "works never loses so many of its members at once that none of the old ones is left.",
+    .. "works never loses so many of its members at once that none of the old ones is left. As soon as fewer of "
+    .. "those chosen stream than a commit waits for, everybody counts again, who was chosen first.",
   input = {
     { "cluster", "record", "the cluster", of = "cluster", default = {} },
     { "primary", "record", "the primary", of = "place", default = { name = "pg-1" } },
