@@ -33,18 +33,25 @@ mh_json_alc(struct mh_arena *a)
     return (yyjson_alc){ alc_malloc, alc_realloc, alc_free, a };
 }
 
+/* What the look at a text before it is parsed stops at. */
+static const unsigned char stops[256] = { ['"'] = 1, ['{'] = 1, ['['] = 1, ['}'] = 1, [']'] = 1 };
+static const unsigned char string_stops[256] = { ['"'] = 1, ['\\'] = 1 };
+
 /* The end of a string (its closing quote, or end); *nul is set if \u0000 is inside. */
 static const char *
 skip_string(const char *p, const char *end, bool *nul)
 {
-    for (; p < end && *p != '"'; p++) {
-        if (*p != '\\')
-            continue;
+    for (;;) {
+        while (p < end && !string_stops[(unsigned char)*p])
+            p++;
+        if (p >= end)
+            return end;
+        if (*p == '"')
+            return p;
         if (end - p > 5 && memcmp(p, "\\u0000", 6) == 0)
             *nul = true;
-        p++;
+        p += 2;
     }
-    return p < end ? p : end;
 }
 
 /* Depth by brackets outside strings: yyjson itself does not recurse, what walks the value does. */
@@ -54,14 +61,14 @@ too_deep(const char *s, size_t n, bool *nul)
     int depth = 0;
     const char *end = s + n;
     for (const char *p = s; p < end; p++) {
-        if (*p == '"') {
+        if (!stops[(unsigned char)*p])
+            continue;
+        if (*p == '"')
             p = skip_string(p + 1, end, nul);
-        } else if (*p == '{' || *p == '[') {
-            if (++depth > MH_JSON_DEPTH_MAX)
-                return true;
-        } else if (*p == '}' || *p == ']') {
+        else if (*p == '}' || *p == ']')
             depth--;
-        }
+        else if (++depth > MH_JSON_DEPTH_MAX)
+            return true;
     }
     return false;
 }

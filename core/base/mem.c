@@ -171,15 +171,38 @@ mh_arena_defer(struct mh_arena *a, mh_free_fn fn, void *p)
     return true;
 }
 
-void
-mh_arena_release(struct mh_arena *a)
+/* Frees all chunks but one (NULL: none stays). */
+static void
+empty(struct mh_arena *a, struct mh_chunk *kept)
 {
     for (struct mh_defer *d = a->defers; d; d = d->next)
         d->fn(d->p);
     for (struct mh_chunk *c = a->chunks; c;) {
         struct mh_chunk *next = c->next;
-        free(c);
+        if (c != kept)
+            free(c);
         c = next;
     }
-    *a = (struct mh_arena){ .limit = a->limit };
+    *a = (struct mh_arena){ .limit = a->limit, .chunks = kept };
+}
+
+void
+mh_arena_release(struct mh_arena *a)
+{
+    empty(a, NULL);
+}
+
+void
+mh_arena_clear(struct mh_arena *a)
+{
+    struct mh_chunk *largest = a->chunks;
+    for (struct mh_chunk *c = a->chunks; c; c = c->next) {
+        if (c->size > largest->size)
+            largest = c;
+    }
+    empty(a, largest);
+    if (largest) {
+        largest->used = 0;
+        largest->next = NULL;
+    }
 }

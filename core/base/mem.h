@@ -43,5 +43,7 @@ char *mh_arena_vprintf(struct mh_arena *a, const char *fmt, va_list ap);
 MH_MUST_USE bool mh_arena_defer(struct mh_arena *a, mh_free_fn fn, void *p);
 /* Frees everything; the arena can be used again. */
 void mh_arena_release(struct mh_arena *a);
+/* The same, but its largest chunk stays, for one who does the same again and again. */
+void mh_arena_clear(struct mh_arena *a);
 
 #endif

@@ -146,15 +146,24 @@ known_kind(const char *s)
     return "output";
 }
 
+yyjson_val *
+mh_frame_input(struct mh_arena *a, const struct mh_policy_job *job)
+{
+    yyjson_val *input = NULL;
+    if (job->op != MH_POLICY_DECIDE || !job->input ||
+        mh_json_parse(a, job->input, job->input_len, &input, NULL) != MH_OK)
+        return NULL;
+    return input;
+}
+
 void
-mh_frame_get_result(struct mh_arena *a, const struct mh_policy_job *job, const char *data,
-                    size_t len, struct mh_policy_result *r)
+mh_frame_get_result(struct mh_arena *a, const struct mh_policy_job *job,
+                    const struct mh_frame_answer *got, struct mh_policy_result *r)
 {
     yyjson_val *v = NULL;
-    yyjson_val *input = NULL;
     struct mh_err err = { .code = MH_OK };
     *r = (struct mh_policy_result){ .ok = false };
-    if (mh_json_parse(a, data, len, &v, &err) != MH_OK) {
+    if (mh_json_parse(a, got->data, got->len, &v, &err) != MH_OK) {
         fail(r, "output", job->name, "the worker's answer is no JSON");
         return;
     }
@@ -184,8 +193,9 @@ mh_frame_get_result(struct mh_arena *a, const struct mh_policy_job *job, const c
             fail(r, "output", job->name, "no answer, or no memory for it");
         return;
     }
-    if (mh_json_parse(a, job->input, job->input_len, &input, &err) != MH_OK ||
-        mh_guard_answer(job->point, input, answer, &err) != MH_OK) {
+    if (!got->input || mh_guard_answer(job->point, got->input, answer, &err) != MH_OK) {
+        if (!got->input)
+            (void)mh_fail(&err, MH_E_INVALID, "the input of the decision cannot be read");
         fail(r, "guard", job->name, mh_arena_strdup(a, err.msg));
         return;
     }

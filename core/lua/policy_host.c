@@ -168,48 +168,6 @@ host_begin(lua_State *L)
     return 0;
 }
 
-static bool
-has_order(int type)
-{
-    return type == LUA_TNUMBER || type == LUA_TSTRING || type == LUA_TBOOLEAN;
-}
-
-/* before(a, b): of two { name =, key = } of rank; as its own `before`, which plain Lua takes */
-static int
-host_before(lua_State *L)
-{
-    lua_settop(L, 2);
-    lua_getfield(L, 1, "key");
-    lua_getfield(L, 2, "key");
-    lua_Integer n = (lua_Integer)lua_rawlen(L, 3);
-    for (lua_Integer at = 1; at <= n; at++) {
-        mh_vm_charge(L, 4);
-        int x = lua_geti(L, 3, at);
-        int y = lua_geti(L, 4, at);
-        if (x != LUA_TNIL && lua_compare(L, 5, 6, LUA_OPEQ)) {
-            lua_settop(L, 4);
-            continue;
-        }
-        lua_getfield(L, 1, "name");
-        lua_getfield(L, 2, "name");
-        if (!has_order(x) || x != y) {
-            lua_pushfstring(L,
-                            "rank: element %I of the keys of %s and %s: want two numbers, texts "
-                            "or flags",
-                            (LUAI_UACINT)at, lua_tostring(L, 7), lua_tostring(L, 8));
-            return lua_error(L);
-        }
-        /* true comes first */
-        lua_pushboolean(L,
-                        x == LUA_TBOOLEAN ? lua_toboolean(L, 5) : lua_compare(L, 5, 6, LUA_OPLT));
-        return 1;
-    }
-    lua_getfield(L, 1, "name");
-    lua_getfield(L, 2, "name");
-    lua_pushboolean(L, lua_compare(L, 5, 6, LUA_OPLT));
-    return 1;
-}
-
 /* is_point(name) */
 static int
 host_is_point(lua_State *L)
@@ -288,7 +246,7 @@ mh_policy_push_host(lua_State *L, struct mh_policy_run *run)
         { "remember", host_remember },
         { "is_array", host_is_array },
         { "copy", host_copy },
-        { "before", host_before },
+        { "order", mh_policy_order },
         { "is_point", host_is_point },
         { "load", host_load },
         { "check_input", host_check_input },

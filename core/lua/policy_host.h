@@ -28,6 +28,10 @@ struct mh_policy_run {
 /* Notes how the step that runs ended; no memory: it is lost. */
 void mh_policy_told(struct mh_policy_run *run, bool ok, const char *message);
 
+/* order(list): of { name =, key = } of rank the names, in their order; nil where its own comparison has to
+ * say what is wrong, or has more to look at. In policy_order.c. */
+int mh_policy_order(lua_State *L);
+
 /* Pushes the host table; of the run only the address is taken. Raises. */
 void mh_policy_push_host(lua_State *L, struct mh_policy_run *run);
 /* Tells the host table, on the top, what the run is about. Raises. */

@@ -4,6 +4,7 @@
 #include <event2/bufferevent.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -37,6 +38,8 @@ struct worker {
     struct job *job;        /* NULL while BUSY: the call was cancelled */
     struct mh_turn turn;    /* while BUSY: whose */
     uint64_t rested;        /* while IDLE: since which answer of the pool */
+    int64_t rested_ms;
+    struct mh_known known;
 };
 
 struct job {
@@ -47,6 +50,7 @@ struct job {
     int64_t due_ms;         /* of a decision: with all waiting */
     struct worker *worker;
     struct mh_pool *pool;
+    yyjson_val *input; /* of a decision, for the guard; read while the worker works */
 };
 
 struct mh_pool {
@@ -241,10 +245,14 @@ on_frame(struct worker *w, const char *data, size_t len)
         return;
     }
     if (j)
-        mh_frame_get_result(j->call->arena, &j->call->job, data, len, &j->call->result);
+        mh_frame_get_result(
+            j->call->arena, &j->call->job,
+            &(struct mh_frame_answer){ .data = data, .len = len, .input = j->input },
+            &j->call->result);
     w->job = NULL;
     w->state = IDLE;
     w->rested = ++p->answers;
+    w->rested_ms = now_ms();
     wake(p, 0);
     if (j)
         finish_job(j);
@@ -293,6 +301,7 @@ start_worker(struct worker *w)
         return false;
     }
     w->state = STARTING;
+    w->known = (struct mh_known){ .next = 0 };
     w->io = bufferevent_socket_new(w->pool->base, w->proc.fd, 0);
     if (!w->io) {
         (void)drop_worker(w);
@@ -305,12 +314,17 @@ start_worker(struct worker *w)
     return true;
 }
 
+/* What the socket takes goes at once: a turn of the loop takes as long as many a decision. */
 static bool
 send_job(struct worker *w, struct job *j)
 {
     struct mh_buf b;
     mh_buf_init(&b, MH_FRAME_MAX + 64);
-    bool ok = mh_frame_put_job(&b, &j->call->job) && bufferevent_write(w->io, b.data, b.len) == 0;
+    bool ok = mh_frame_put_job(&b, &j->call->job);
+    ssize_t put = ok ? send(w->proc.fd, b.data, b.len, MSG_NOSIGNAL | MSG_DONTWAIT) : -1;
+    size_t done = put > 0 ? (size_t)put : 0;
+    if (ok && done < b.len)
+        ok = bufferevent_write(w->io, b.data + done, b.len - done) == 0;
     mh_buf_release(&b);
     return ok;
 }
@@ -327,17 +341,32 @@ find_worker(struct mh_pool *p, enum state state)
     return NULL;
 }
 
-/* The one that is idle for longest: it has made ready for its next job. */
-static struct worker *
-find_rested(struct mh_pool *p)
+/* Only a name for the text: what is run is compared by the worker. */
+static uint64_t
+script_of(const struct job *j)
 {
-    struct worker *best = NULL;
+    const struct mh_policy_job *job = &j->call->job;
+    return (uint64_t)(uintptr_t)job->script ^ (uint64_t)job->script_len << 48;
+}
+
+/* NULL: none is idle. */
+static struct worker *
+find_idle(struct mh_pool *p, const struct job *j)
+{
+    struct mh_seat seats[WORKERS_MAX];
+    struct worker *of[WORKERS_MAX];
+    int n = 0;
+    int64_t now = now_ms();
     for (int i = 0; i < p->most; i++) {
         struct worker *w = &p->workers[i];
-        if (w->state == IDLE && (!best || w->rested < best->rested))
-            best = w;
+        if (w->state != IDLE)
+            continue;
+        of[n] = w;
+        seats[n++] = (struct mh_seat){ .known = &w->known,
+                                       .rested = w->rested,
+                                       .rest_ms = now - w->rested_ms };
     }
-    return best;
+    return n > 0 ? of[mh_seat_best(seats, n, script_of(j))] : NULL;
 }
 
 static int
@@ -392,6 +421,8 @@ give_job(struct worker *w, struct job *j)
     w->turn = j->turn;
     j->worker = w;
     (void)evtimer_add(w->deadline, &tv);
+    mh_known_add(&w->known, script_of(j));
+    j->input = mh_frame_input(j->call->arena, &j->call->job);
 }
 
 /* Whether there was one to give. */
@@ -401,7 +432,7 @@ give_jobs(struct mh_pool *p)
     struct worker *w;
     struct job *j;
     bool any = false;
-    while ((w = find_rested(p)) && (j = next_job(p))) {
+    while (count(p, IDLE) > 0 && (j = next_job(p)) && (w = find_idle(p, j))) {
         give_job(w, j);
         any = true;
     }

@@ -2,7 +2,8 @@
 
 #include <stddef.h>
 
-#define SPARE 2 /* workers that a tenant leaves free when it takes more than one */
+#define READY_MS 2 /* after an answer, until a worker is ready for the same again */
+#define SPARE 2    /* workers that a tenant leaves free when it takes more than one */
 
 struct mh_turn
 mh_turn_of(const char *tenant, bool check)
@@ -41,4 +42,35 @@ void
 mh_turn_taken(struct mh_turns *turns, const struct mh_turn *t)
 {
     turns->last[t->tenant % MH_TURNS] = ++turns->clock;
+}
+
+static bool
+knows(const struct mh_known *k, uint64_t script)
+{
+    for (int i = 0; i < MH_KNOWN; i++) {
+        if (k->scripts[i] == script)
+            return true;
+    }
+    return false;
+}
+
+void
+mh_known_add(struct mh_known *k, uint64_t script)
+{
+    if (!knows(k, script))
+        k->scripts[k->next++ % MH_KNOWN] = script;
+}
+
+int
+mh_seat_best(const struct mh_seat *seats, int n, uint64_t script)
+{
+    int longest = 0;
+    int ready = -1;
+    for (int i = 0; i < n; i++) {
+        if (seats[i].rested < seats[longest].rested)
+            longest = i;
+        if (knows(seats[i].known, script) && (ready < 0 || seats[i].rested < seats[ready].rested))
+            ready = i;
+    }
+    return ready >= 0 && seats[ready].rest_ms >= READY_MS ? ready : longest;
 }

@@ -7,9 +7,16 @@
 
 #define PATH_MAX_LEN 160
 
+struct step {
+    const char *key; /* NULL: an element of a list */
+    size_t at;
+};
+
 struct checker {
-    char path[PATH_MAX_LEN]; /* grows and shrinks with the depth */
-    size_t len;
+    const char *what;
+    struct step steps[MH_JSON_DEPTH_MAX + 1];
+    size_t depth;
+    char path[PATH_MAX_LEN]; /* made when somebody is told */
     struct mh_err *err;
 };
 
@@ -18,25 +25,36 @@ static enum mh_code value(struct checker *c, const struct mh_shape *s, yyjson_va
 static size_t
 enter(struct checker *c, const char *key, size_t at)
 {
-    size_t before = c->len;
-    int n = key ? snprintf(c->path + c->len, sizeof(c->path) - c->len, ".%.60s", key)
-                : snprintf(c->path + c->len, sizeof(c->path) - c->len, "[%zu]", at);
-    if (n > 0)
-        c->len += (size_t)n < sizeof(c->path) - c->len ? (size_t)n : sizeof(c->path) - c->len - 1;
+    size_t before = c->depth;
+    if (c->depth < sizeof(c->steps) / sizeof(*c->steps))
+        c->steps[c->depth++] = (struct step){ .key = key, .at = at };
     return before;
 }
 
 static void
 leave(struct checker *c, size_t before)
 {
-    c->len = before;
-    c->path[before] = 0;
+    c->depth = before;
+}
+
+/* "decision.order[3]" */
+static const char *
+path_of(struct checker *c)
+{
+    size_t n = (size_t)snprintf(c->path, sizeof(c->path), "%s", c->what);
+    for (size_t i = 0; i < c->depth && n < sizeof(c->path); i++) {
+        const struct step *s = &c->steps[i];
+        int more = s->key ? snprintf(c->path + n, sizeof(c->path) - n, ".%.60s", s->key)
+                          : snprintf(c->path + n, sizeof(c->path) - n, "[%zu]", s->at);
+        n += more > 0 ? (size_t)more : 0;
+    }
+    return c->path;
 }
 
 static enum mh_code
 want(struct checker *c, const char *what)
 {
-    return mh_fail(c->err, MH_E_REFUSED, "%s: want %s", c->path, what);
+    return mh_fail(c->err, MH_E_REFUSED, "%s: want %s", path_of(c), what);
 }
 
 /* --- single values ---------------------------------------------------------------------------- */
@@ -47,12 +65,12 @@ text(struct checker *c, const struct mh_shape *s, yyjson_val *v)
     const char *p = yyjson_get_str(v);
     int64_t n = (int64_t)yyjson_get_len(v);
     if (!p || n < s->min || n > s->max)
-        return mh_fail(c->err, MH_E_REFUSED, "%s: want a text of %lld to %lld bytes", c->path,
+        return mh_fail(c->err, MH_E_REFUSED, "%s: want a text of %lld to %lld bytes", path_of(c),
                        (long long)s->min, (long long)s->max);
     for (; *p; p++) {
         bool is_break = s->kind == MH_SHAPE_LINES && (*p == '\n' || *p == '\t');
         if (!is_break && ((unsigned char)*p < 0x20 || *p == 0x7f))
-            return mh_fail(c->err, MH_E_REFUSED, "%s: has a control character", c->path);
+            return mh_fail(c->err, MH_E_REFUSED, "%s: has a control character", path_of(c));
     }
     return MH_OK;
 }
@@ -96,7 +114,7 @@ number(struct checker *c, const struct mh_shape *s, yyjson_val *v)
         return want(c, is_int ? "an integer" : "a number");
     if ((yyjson_is_uint(v) && yyjson_get_uint(v) > INT64_MAX) || !(d >= (double)s->min) ||
         !(d <= (double)s->max))
-        return mh_fail(c->err, MH_E_REFUSED, "%s: want %lld to %lld", c->path, (long long)s->min,
+        return mh_fail(c->err, MH_E_REFUSED, "%s: want %lld to %lld", path_of(c), (long long)s->min,
                        (long long)s->max);
     return MH_OK;
 }
@@ -125,7 +143,7 @@ list(struct checker *c, const struct mh_shape *s, yyjson_val *v)
     size_t max;
     yyjson_val *item;
     if (!yyjson_is_arr(v) || (int64_t)yyjson_arr_size(v) > s->max)
-        return mh_fail(c->err, MH_E_REFUSED, "%s: want a list of at most %lld", c->path,
+        return mh_fail(c->err, MH_E_REFUSED, "%s: want a list of at most %lld", path_of(c),
                        (long long)s->max);
     yyjson_arr_foreach(v, i, max, item)
     {
@@ -147,11 +165,11 @@ map(struct checker *c, const struct mh_shape *s, yyjson_val *v)
     yyjson_val *item;
     if (!yyjson_is_obj(v) || (int64_t)yyjson_obj_size(v) > s->max)
         return mh_fail(c->err, MH_E_REFUSED, "%s: want a table of at most %lld names and values",
-                       c->path, (long long)s->max);
+                       path_of(c), (long long)s->max);
     yyjson_obj_foreach(v, i, max, key, item)
     {
         if (yyjson_get_len(key) == 0 || yyjson_get_len(key) > 317)
-            return mh_fail(c->err, MH_E_REFUSED, "%s: '%.60s' is no name", c->path,
+            return mh_fail(c->err, MH_E_REFUSED, "%s: '%.60s' is no name", path_of(c),
                            yyjson_get_str(key));
         size_t before = enter(c, yyjson_get_str(key), 0);
         enum mh_code code = value(c, s->of, item);
@@ -185,7 +203,7 @@ record(struct checker *c, const struct mh_field *fields, yyjson_val *v)
     {
         (void)item;
         if (!has_field(fields, yyjson_get_str(key)))
-            return mh_fail(c->err, MH_E_REFUSED, "%s: unknown key '%.60s'", c->path,
+            return mh_fail(c->err, MH_E_REFUSED, "%s: unknown key '%.60s'", path_of(c),
                            yyjson_get_str(key));
     }
     for (const struct mh_field *f = fields; f->name; f++) {
@@ -194,7 +212,7 @@ record(struct checker *c, const struct mh_field *fields, yyjson_val *v)
             continue;
         size_t before = enter(c, f->name, 0);
         enum mh_code code = inner ? value(c, &f->shape, inner)
-                                  : mh_fail(c->err, MH_E_REFUSED, "%s is missing", c->path);
+                                  : mh_fail(c->err, MH_E_REFUSED, "%s is missing", path_of(c));
         leave(c, before);
         if (code != MH_OK)
             return code;
@@ -232,7 +250,7 @@ value(struct checker *c, const struct mh_shape *s, yyjson_val *v)
     case MH_SHAPE_RECORD:
         return record(c, s->fields, v);
     }
-    return mh_fail(c->err, MH_E_INTERNAL, "%s: no such shape", c->path);
+    return mh_fail(c->err, MH_E_INTERNAL, "%s: no such shape", path_of(c));
 }
 
 /* --- decision points -------------------------------------------------------------------------- */
@@ -250,9 +268,10 @@ mh_point_find(const char *name)
 static enum mh_code
 whole(const char *what, const struct mh_field *fields, yyjson_val *v, struct mh_err *err)
 {
-    struct checker c = { .err = err };
-    (void)snprintf(c.path, sizeof(c.path), "%s", what);
-    c.len = strlen(c.path);
+    struct checker c;
+    c.what = what;
+    c.depth = 0;
+    c.err = err;
     return record(&c, fields, v);
 }
 

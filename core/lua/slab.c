@@ -1,5 +1,6 @@
 #include "lua/slab.h"
 
+#include <stdint.h>
 #include <string.h>
 
 #include "base/mem.h"
@@ -22,6 +23,11 @@ struct mh_slab_chunk {
 
 struct mh_slab_block {
     struct mh_slab_block *next;
+};
+
+struct mh_slab_large {
+    struct mh_slab_large *next;
+    struct mh_slab_large *prev; /* NULL: the first */
 };
 
 static struct mh_slab_chunk *kept; /* one thread runs VMs */
@@ -93,17 +99,64 @@ give(struct mh_slab *s, void *p, size_t size)
     s->free[class_of(size)] = b;
 }
 
+/* --- large blocks ------------------------------------------------------------------------------ */
+
+static void *
+link_large(struct mh_slab *s, struct mh_slab_large *l)
+{
+    l->prev = NULL;
+    l->next = s->large;
+    if (l->next)
+        l->next->prev = l;
+    s->large = l;
+    return l + 1;
+}
+
+static struct mh_slab_large *
+unlink_large(struct mh_slab *s, void *p)
+{
+    struct mh_slab_large *l = (struct mh_slab_large *)p - 1;
+    if (l->prev)
+        l->prev->next = l->next;
+    else
+        s->large = l->next;
+    if (l->next)
+        l->next->prev = l->prev;
+    return l;
+}
+
+/* NULL: no memory, and the old block (NULL: none) stays. */
+static void *
+resize_large(struct mh_slab *s, void *p, size_t size)
+{
+    if (size > SIZE_MAX - sizeof(struct mh_slab_large))
+        return NULL;
+    struct mh_slab_large *old = p ? unlink_large(s, p) : NULL;
+    struct mh_slab_large *l = mh_realloc(old, sizeof(*l) + size);
+    if (!l && old)
+        (void)link_large(s, old);
+    return l ? link_large(s, l) : NULL;
+}
+
+/* --- all ---------------------------------------------------------------------------------------- */
+
+static void
+drop(struct mh_slab *s, void *p, size_t size)
+{
+    if (is_small(size))
+        give(s, p, size);
+    else
+        mh_free(unlink_large(s, p));
+}
+
 static void *
 move(struct mh_slab *s, void *p, size_t old, size_t size)
 {
-    void *q = is_small(size) ? take(s, size) : mh_malloc(size);
+    void *q = is_small(size) ? take(s, size) : resize_large(s, NULL, size);
     if (!q)
         return NULL;
     memcpy(q, p, old < size ? old : size);
-    if (is_small(old))
-        give(s, p, old);
-    else
-        mh_free(p);
+    drop(s, p, old);
     return q;
 }
 
@@ -113,24 +166,23 @@ mh_slab_resize(struct mh_slab *s, void *p, size_t old, size_t size)
     if (!p && size == 0)
         return NULL;
     if (!p)
-        return is_small(size) ? take(s, size) : mh_malloc(size);
+        return is_small(size) ? take(s, size) : resize_large(s, NULL, size);
     if (size == 0) {
-        if (is_small(old))
-            give(s, p, old);
-        else
-            mh_free(p);
+        drop(s, p, old);
         return NULL;
     }
     if (is_small(old) && is_small(size) && class_of(old) == class_of(size))
         return p;
     if (!is_small(old) && !is_small(size))
-        return mh_realloc(p, size);
+        return resize_large(s, p, size);
     return move(s, p, old, size);
 }
 
 void
 mh_slab_release(struct mh_slab *s)
 {
+    while (s->large)
+        mh_free(unlink_large(s, s->large + 1));
     while (s->chunks) {
         struct mh_slab_chunk *c = s->chunks;
         s->chunks = c->next;

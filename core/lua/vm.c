@@ -402,7 +402,8 @@ mh_vm_free(struct mh_vm *vm)
     if (!vm)
         return;
     mh_vm_end(vm);
-    lua_close(vm->L);
+    if (!vm->small) /* nothing in a VM outlives its memory: no value has a finalizer of ours */
+        lua_close(vm->L);
     mh_slab_release(&vm->slab);
     mh_free(vm);
 }

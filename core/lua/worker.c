@@ -17,6 +17,7 @@
 #include "lua/frame.h"
 
 #define ARENA_MAX ((size_t)16 << 20)
+#define ARENA_KEPT ((size_t)96 << 10) /* what most jobs take */
 #if defined(__has_feature)
 #if __has_feature(address_sanitizer)
 #define MH_ASAN
@@ -160,24 +161,22 @@ mh_worker_write(const char *p, size_t n)
 }
 
 static bool
-answer(const char *data, size_t len)
+answer(struct mh_arena *a, const char *data, size_t len)
 {
-    struct mh_arena a;
     struct mh_buf b;
     struct mh_policy_job job;
     struct mh_policy_result r;
-    mh_arena_init(&a, ARENA_MAX);
     mh_buf_init(&b, MH_FRAME_MAX);
     bool ok = mh_frame_get_job(data, len, &job);
     if (ok) {
         if (job.op == MH_POLICY_DECLARED)
-            mh_declared_run(&a, &job, &r);
+            mh_declared_run(a, &job, &r);
         else
-            mh_policy_run(&a, &job, &r);
+            mh_policy_run(a, &job, &r);
         ok = mh_frame_put_result(&b, &r) && mh_worker_write(b.data, b.len);
     }
     mh_buf_release(&b);
-    mh_arena_release(&a);
+    mh_arena_clear(a);
     return ok;
 }
 
@@ -206,10 +205,15 @@ mh_worker_main(void)
 {
     static const char ready[] = { sizeof(MH_FRAME_READY) - 1, 0, 0, 0, 'r', 'e', 'a', 'd', 'y' };
     struct mh_err err;
+    struct mh_arena a;
     (void)prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
     (void)unsetenv("MOONHERD_SCRIPTS"); /* no files later */
     char *frame = mh_malloc(MH_FRAME_MAX);
     warm_up();
+    mh_arena_init(&a, ARENA_MAX);
+    if (!mh_arena_alloc(&a, ARENA_KEPT)) /* its pages are there when a job comes */
+        _exit(1);
+    mh_arena_clear(&a);
     if (!frame || mh_worker_lock(&err) != MH_OK || !mh_worker_write(ready, sizeof(ready)))
         _exit(1);
     mh_log_set_fd(-1);
@@ -218,7 +222,7 @@ mh_worker_main(void)
         if (!mh_worker_read(head, sizeof(head)))
             _exit(0);
         uint32_t len = mh_frame_length(head);
-        if (len > MH_FRAME_MAX || !mh_worker_read(frame, len) || !answer(frame, len))
+        if (len > MH_FRAME_MAX || !mh_worker_read(frame, len) || !answer(&a, frame, len))
             _exit(1);
         mh_policy_prepare(); /* while nobody waits */
     }

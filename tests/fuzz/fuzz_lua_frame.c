@@ -18,12 +18,15 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
                                  .input = input,
                                  .input_len = sizeof(input) - 1 };
     mh_arena_init(&a, (size_t)32 << 20);
+    struct mh_frame_answer got = { .data = (const char *)data,
+                                   .len = size,
+                                   .input = mh_frame_input(&a, &job) };
     (void)mh_frame_get_job((const char *)data, size, &asked);
-    mh_frame_get_result(&a, &job, (const char *)data, size, &r);
+    mh_frame_get_result(&a, &job, &got, &r);
     if (r.ok ? !r.answer : !r.error.kind || !r.error.message)
         abort();
     job.op = MH_POLICY_CHECK;
-    mh_frame_get_result(&a, &job, (const char *)data, size, &r);
+    mh_frame_get_result(&a, &job, &got, &r);
     mh_arena_release(&a);
     return 0;
 }

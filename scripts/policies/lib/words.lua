@@ -127,7 +127,11 @@ host.set("rank", function(list)
     end
     copy[i] = { name = item.name, key = item.key }
   end
-  sort(copy, host.before or before)
+  local names = host.order and host.order(copy) -- the same in C, where each column is of one type
+  if names then
+    return names
+  end
+  sort(copy, before)
   for i, item in ipairs(copy) do
     out[i] = item.name
   end

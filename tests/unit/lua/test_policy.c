@@ -350,6 +350,48 @@ TEST(mistakes_are_the_same_in_a_vm_made_before)
     mh_policy_unprepare();
 }
 
+/* A key with a metatable of its own, even an empty one, is what only the comparison in Lua looks at. */
+static const char both_ways[] =
+    "local function pick(seed, n) return (seed * 7919 + n * 104729) % 5 end\n"
+    "local kinds = {\n"
+    "  function(k) return k end, function(k) return k / 4 end, function(k) return k > 2 end,\n"
+    "  function(k) return ('abc'):sub(1, k) .. (k % 2 == 0 and '\\0x' or '') end,\n"
+    "  function(k) return -k * 1e15 end, function(k) return k % 2 == 0 and k or k + 0.5 end,\n"
+    "}\n"
+    "local function items(seed, slow)\n"
+    "  local out = {}\n"
+    "  for i = 1, seed % 40 do\n"
+    "    local key = {}\n"
+    "    for at = 1, seed % 4 do key[at] = kinds[(seed + at) % #kinds + 1](pick(seed + at, i)) "
+    "end\n"
+    "    if slow then setmetatable(key, {}) end\n"
+    "    out[i] = { name = 'pg-' .. (i * 7 % 23), key = key }\n"
+    "  end\n"
+    "  return out\n"
+    "end\n"
+    "return policy 'failover/v1' { decide = function(ctx)\n"
+    "  local seed = ctx.now\n"
+    "  local a, b = rank(items(seed)), rank(items(seed, true))\n"
+    "  if table.concat(a, ' ') == table.concat(b, ' ') and #a == seed % 40 then return promote {} "
+    "end\n"
+    "  return hold('Differ', '%s and %s', table.concat(a, ' '), table.concat(b, ' ')) end }";
+
+TEST(rank_has_one_order_in_c_and_in_lua)
+{
+    for (int seed = 1; seed < 240; seed++) {
+        char input[128];
+        (void)snprintf(input, sizeof(input), "{\"candidates\":[],\"now\":%d,\"reason\":\"r\"}",
+                       seed);
+        struct mh_policy_result r = run_on(MH_POLICY_DECIDE, both_ways, NULL, input, "failover/v1");
+        CHECK_STR(r.ok ? r.answer : r.error.message, "{\"action\":\"promote\",\"order\":[]}");
+    }
+    CHECK_STR(decide("return policy 'failover/v1' { decide = function(ctx) return promote(rank {\n"
+                     " { name = 'a', key = { 1 } }, { name = 'b', key = { 'x' } } }) end }",
+                     NULL),
+              "runtime: failover.lua: rank: element 1 of the keys of b and a: want two numbers, "
+              "texts or flags");
+}
+
 TEST(many_scripts_in_turn_each_decide_for_themselves)
 {
     for (int i = 0; i < 60; i++) {
