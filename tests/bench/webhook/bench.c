@@ -1,13 +1,17 @@
 /* bench.c - microseconds per admission review: the review alone, and through the HTTPS server.
  *
- *     bench_webhook N DIR
+ *     bench_webhook N DIR POLICIES
  *
- * DIR holds reviews as an API server sends them: mutate-*.json and validate-*.json. The server runs
+ * DIR holds reviews as an API server sends them: mutate-*.json and validate-*.json; POLICIES has
+ * folders of policies, of which each becomes the review of a ConfigMap with it. The server runs
  * in a process of its own, on loopback, as in the operator; the client keeps one connection. First
  * each review is done in this process ("inside"), then each goes N times over the wire, all in
- * turn. One line for each: name, bytes, inside, p50, p99, mean of the wire. */
+ * turn. One line for each: name, bytes, inside, p50, p99, mean of the wire. A policy is checked by a
+ * worker, with its own cases and the fixtures of its decision point; all policies are one line.
+ * "policy-worker" is what the server starts itself as. */
 #include <curl/curl.h>
 #include <dirent.h>
+#include <event2/event.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,11 +25,13 @@
 #include "base/time.h"
 #include "io/file.h"
 #include "io/loop.h"
+#include "lua/pool.h"
+#include "lua/worker.h"
 #include "net/x509.h"
 #include "operator/config.h"
 #include "operator/webhook.h"
 
-#define BODIES_MAX 32
+#define BODIES_MAX 96
 #define BODY_MAX ((size_t)1 << 20)
 #define WARM_UP 50
 #define BATCHES 21
@@ -35,6 +41,7 @@ struct mh_body {
     char *text;
     size_t len;
     bool mutate;
+    bool policy;
     double inside_us;
     int64_t *took_ns;
 };
@@ -98,6 +105,69 @@ read_bodies(struct mh_arena *a, const char *dir, long n)
     free(list);
 }
 
+/* DIR/POINT/NAME.lua as the review of a new ConfigMap. */
+static void
+add_policy(struct mh_arena *a, const char *dir, const char *name, long n)
+{
+    struct mh_fs fs = mh_fs_real();
+    struct mh_body *b = &bodies[nbodies];
+    struct mh_buf out;
+    struct mh_err err;
+    char *text = NULL, *params = NULL;
+    size_t len = 0, params_len = 0;
+    const char *stem = mh_arena_printf(a, "%s/%.*s", dir, (int)(strlen(name) - 4), name);
+    const char *beside = stem ? mh_arena_printf(a, "%s.params.yaml", stem) : NULL;
+    if (nbodies == BODIES_MAX || !beside ||
+        fs.read(fs.self, a, mh_arena_printf(a, "%s.lua", stem), BODY_MAX, &text, &len, &err) !=
+            MH_OK)
+        die(name, "not read, or too many");
+    if (fs.read(fs.self, a, beside, BODY_MAX, &params, &params_len, &err) != MH_OK)
+        params = NULL;
+    mh_buf_init(&out, BODY_MAX);
+    (void)mh_buf_str(&out,
+                     "{\"kind\":\"AdmissionReview\",\"apiVersion\":\"admission.k8s.io/v1\","
+                     "\"request\":{\"uid\":\"1\",\"operation\":\"CREATE\",\"object\":{\"metadata\":"
+                     "{\"name\":\"p\",\"namespace\":\"bench\",\"labels\":{\"" MH_POLICY_LABEL
+                     "\":\"\"}},\"data\":{\"policy.lua\":");
+    (void)mh_json_quote(&out, text, len);
+    if (params) {
+        (void)mh_buf_str(&out, ",\"policy.params.yaml\":");
+        (void)mh_json_quote(&out, params, params_len);
+    }
+    (void)mh_buf_str(&out, "}}}}");
+    mh_str_copy(b->name, sizeof(b->name), name);
+    b->policy = true;
+    b->text = mh_arena_strndup(a, mh_buf_text(&out), out.len);
+    b->len = out.len;
+    b->took_ns = mh_calloc((size_t)n, sizeof(*b->took_ns));
+    mh_buf_release(&out);
+    if (!b->text || !b->took_ns)
+        die("memory", "none left");
+    nbodies++;
+}
+
+static void
+read_policies(struct mh_arena *a, const char *dir, long n)
+{
+    struct dirent **points, **files;
+    int npoints = scandir(dir, &points, NULL, by_name);
+    for (int i = 0; i < npoints; i++) {
+        const char *sub = mh_arena_printf(a, "%s/%s", dir, points[i]->d_name);
+        int nfiles = points[i]->d_name[0] == '.' || !sub ? 0 : scandir(sub, &files, NULL, by_name);
+        for (int k = 0; k < nfiles; k++) {
+            if (mh_str_ends(files[k]->d_name, ".lua"))
+                add_policy(a, sub, files[k]->d_name, n);
+            free(files[k]);
+        }
+        if (nfiles > 0)
+            free(files);
+        free(points[i]);
+    }
+    if (npoints < 0)
+        die(dir, "no policies");
+    free(points);
+}
+
 static void
 review(struct mh_webhook *w, const struct mh_body *b, bool show)
 {
@@ -138,7 +208,7 @@ measure_inside(struct mh_webhook *w, long n)
 {
     int64_t took[BATCHES];
     long each = n / BATCHES + 1;
-    for (size_t i = 0; i < nbodies; i++) {
+    for (size_t i = 0; i < nbodies && !bodies[i].policy; i++) {
         for (int k = 0; k < WARM_UP; k++)
             review(w, &bodies[i], k == 0 && getenv("BENCH_SHOW"));
         for (int k = 0; k < BATCHES; k++) {
@@ -155,8 +225,9 @@ measure_inside(struct mh_webhook *w, long n)
 /* --- the server, in a child -------------------------------------------------------------------- */
 
 _Noreturn static void
-serve(struct mh_webhook *w, int out)
+serve(struct mh_webhook_conf *conf, int out)
 {
+    struct mh_webhook *w = NULL;
     struct mh_arena a;
     struct mh_err err;
     struct mh_server_tls tls = { 0 };
@@ -169,6 +240,9 @@ serve(struct mh_webhook *w, int out)
     struct event_base *base = mh_loop_new();
     if (!base || mh_x509_issue(&a, &spec, &tls.cert_pem, &tls.key_pem, &err) != MH_OK)
         die("certificate", err.msg);
+    conf->policies = mh_policies_new(base, mh_pool_new(base, NULL), "moonherd-system", NULL, NULL);
+    if (!conf->policies || mh_webhook_new(conf, &w, &err) != MH_OK)
+        die("scripts", err.msg);
     struct mh_server *server = mh_server_new(base, "127.0.0.1", 0, &tls, &err);
     if (!server || !mh_webhook_route(w, server))
         die("server", err.msg);
@@ -181,10 +255,12 @@ serve(struct mh_webhook *w, int out)
 
 /* --- the client -------------------------------------------------------------------------------- */
 
+/* arg: whether the answer was that it is allowed. */
 static size_t
-drop(char *data, size_t size, size_t n, void *arg)
+look(char *data, size_t size, size_t n, void *arg)
 {
-    (void)data, (void)arg;
+    if (memmem(data, size * n, "\"allowed\":true", 14))
+        *(bool *)arg = true;
     return size * n;
 }
 
@@ -193,8 +269,12 @@ post(CURL *c, int port, struct mh_body *b, long at, bool first)
 {
     char url[128];
     long code = 0, opened = 0;
-    (void)snprintf(url, sizeof(url), "https://127.0.0.1:%d/%s-postgresql-cnpg-io-v1-cluster", port,
-                   b->mutate ? "mutate" : "validate");
+    bool allowed = false;
+    (void)snprintf(url, sizeof(url), "https://127.0.0.1:%d/%s", port,
+                   b->policy   ? "validate-policy"
+                   : b->mutate ? "mutate-postgresql-cnpg-io-v1-cluster"
+                               : "validate-postgresql-cnpg-io-v1-cluster");
+    curl_easy_setopt(c, CURLOPT_WRITEDATA, &allowed);
     curl_easy_setopt(c, CURLOPT_URL, url);
     curl_easy_setopt(c, CURLOPT_POSTFIELDS, b->text);
     curl_easy_setopt(c, CURLOPT_POSTFIELDSIZE, (long)b->len);
@@ -203,8 +283,9 @@ post(CURL *c, int port, struct mh_body *b, long at, bool first)
     int64_t took = now_ns(NULL) - began;
     curl_easy_getinfo(c, CURLINFO_RESPONSE_CODE, &code);
     curl_easy_getinfo(c, CURLINFO_NUM_CONNECTS, &opened);
-    if (rc != CURLE_OK || code != 200 || (opened && !first))
-        die(b->name, rc != CURLE_OK ? curl_easy_strerror(rc) : "another connection, or not 200");
+    if (rc != CURLE_OK || code != 200 || !allowed || (opened && !first))
+        die(b->name,
+            rc != CURLE_OK ? curl_easy_strerror(rc) : "another connection, not 200, or refused");
     if (at >= 0)
         b->took_ns[at] = took;
 }
@@ -220,7 +301,7 @@ measure_wire(int port, long n)
     curl_easy_setopt(c, CURLOPT_HTTPHEADER, headers);
     curl_easy_setopt(c, CURLOPT_SSL_VERIFYPEER, 0L);
     curl_easy_setopt(c, CURLOPT_SSL_VERIFYHOST, 0L);
-    curl_easy_setopt(c, CURLOPT_WRITEFUNCTION, drop);
+    curl_easy_setopt(c, CURLOPT_WRITEFUNCTION, look);
     curl_easy_setopt(c, CURLOPT_TIMEOUT, 20L);
     for (long k = -WARM_UP; k < n; k++)
         for (size_t i = 0; i < nbodies; i++)
@@ -241,22 +322,58 @@ report(struct mh_body *b, long n)
            (double)sum / 1000 / (double)n);
 }
 
+/* All policies, each as often as the others. */
+static void
+report_policies(long n)
+{
+    size_t count = 0, slowest = 0;
+    int64_t most = 0;
+    int64_t *all = mh_calloc(nbodies * (size_t)n, sizeof(*all));
+    for (size_t i = 0; all && i < nbodies; i++) {
+        struct mh_body *b = &bodies[i];
+        if (!b->policy)
+            continue;
+        memcpy(all + count * (size_t)n, b->took_ns, (size_t)n * sizeof(*all));
+        qsort(b->took_ns, (size_t)n, sizeof(*b->took_ns), by_size);
+        if (b->took_ns[n / 2] > most) {
+            most = b->took_ns[n / 2];
+            slowest = i;
+        }
+        count++;
+    }
+    size_t total = count * (size_t)n;
+    if (!all || !total)
+        die("policies", "none");
+    qsort(all, total, sizeof(*all), by_size);
+    double p99 = (double)all[total * 99 / 100] / 1e6;
+    printf(
+        "a policy, %zu of docs/policies (goal: p99 100 ms): p50 %.1f ms, p90 %.1f ms, p99 %.1f ms, "
+        "most %.1f ms; %s\n",
+        count, (double)all[total / 2] / 1e6, (double)all[total * 9 / 10] / 1e6, p99,
+        (double)all[total - 1] / 1e6, p99 < 100 ? "met" : "NOT met");
+    printf("# the slowest at its middle: %s, %.1f ms\n", bodies[slowest].name, (double)most / 1e6);
+    mh_free(all);
+}
+
 int
 main(int argc, char **argv)
 {
+    if (argc == 2 && strcmp(argv[1], "policy-worker") == 0)
+        return mh_worker_main();
     static const char *const groups[] = { "postgresql.cnpg.io", NULL };
     static const char *const names[] = { "cluster", NULL };
     struct mh_config config;
     struct mh_err err = { .code = MH_OK };
     struct mh_webhook *w = NULL;
     int fds[2], port = 0;
-    long n = argc == 3 ? strtol(argv[1], NULL, 10) : 0;
+    long n = argc == 4 ? strtol(argv[1], NULL, 10) : 0;
     if (n <= 0)
-        die("usage", "bench_webhook N DIR");
+        die("usage", "bench_webhook N DIR POLICIES");
     mh_log_set_fd(2);
     if (mh_config_read(&config, 0, NULL, &err) != MH_OK)
         die("settings", err.msg);
     read_bodies(&config.arena, argv[2], n);
+    read_policies(&config.arena, argv[3], n);
     struct mh_webhook_conf conf = { .groups = groups,
                                     .names = names,
                                     .env = mh_config_settings(&config, "0123"),
@@ -268,7 +385,7 @@ main(int argc, char **argv)
         die("pipe", "not made");
     pid_t child = fork();
     if (child == 0)
-        serve(w, fds[1]);
+        serve(&conf, fds[1]);
     (void)close(fds[1]);
     if (child < 0 || read(fds[0], &port, sizeof(port)) != sizeof(port))
         die("server", "did not start");
@@ -277,8 +394,9 @@ main(int argc, char **argv)
     (void)waitpid(child, NULL, 0);
     printf("%-18s %7s %9s %9s %9s %9s\n", "review (us)", "bytes", "inside", "wire p50", "wire p99",
            "mean");
-    for (size_t i = 0; i < nbodies; i++)
+    for (size_t i = 0; i < nbodies && !bodies[i].policy; i++)
         report(&bodies[i], n);
+    report_policies(n);
     mh_webhook_free(w);
     mh_config_release(&config);
     return 0;
