@@ -21,7 +21,7 @@ struct mh_ha_member {
     const char *incarnation;   /* of its volume, "" without one; NULL: it does not say */
     bool connected;            /* its manager answers now */
     int64_t lost_ms;           /* since it last answered; 0 while connected, -1: it never did */
-    bool deleting; /* its pod is */
+    bool deleting;             /* its pod is */
     bool stopped_for_kubelet;  /* a live kubelet reports that the container is not running */
     const char *ended_session; /* of the manager in the container that ended, NULL: unknown */
     bool known;

@@ -195,7 +195,8 @@ TEST(facts_without_a_cluster_or_with_too_much_are_refused)
 TEST(fields_of_the_cluster_reach_the_view)
 {
     static const char text[] =
-        "{\"cluster\":{\"name\":\"db\",\"failover_delay\":3,\"switchover_delay\":40,\"restart_hold\":9,"
+        "{\"cluster\":{\"name\":\"db\",\"failover_delay\":3,\"switchover_delay\":40,\"restart_"
+        "hold\":9,"
         "\"primary_lease\":{\"leaseDurationSeconds\":4}},\"lease\":null,\"target\":\"b\","
         "\"current\":\"a\",\"hold\":true,\"order\":[\"b\",7,\"c\"],"
         "\"pods\":[{\"name\":\"a\",\"terminated\":true,\"node_ready\":false,\"deleted\":true},"
