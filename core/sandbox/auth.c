@@ -182,6 +182,30 @@ has_audience(yyjson_val *aud, const char *const *wanted)
     return false;
 }
 
+/* ["a" "b"] */
+static char *
+add_quoted(struct mh_arena *a, char *list, const char *s)
+{
+    return list && s ? mh_arena_printf(a, "%s%s\"%s\"", list, *list ? " " : "", s) : NULL;
+}
+
+static const char *
+wrong_audience(struct mh_arena *a, yyjson_val *aud, const char *const *wanted)
+{
+    static const char *const own[] = { MH_SB_ISSUER, NULL };
+    char *have = mh_arena_strdup(a, "");
+    char *want = mh_arena_strdup(a, "");
+    for (size_t i = 0; i < yyjson_arr_size(aud); i++)
+        have = add_quoted(a, have, yyjson_get_str(yyjson_arr_get(aud, i)));
+    for (const char *const *w = wanted ? wanted : own; *w; w++)
+        want = add_quoted(a, want, *w);
+    return have && want ? mh_arena_printf(a,
+                                          "token audiences [%s] is invalid for the target "
+                                          "audiences [%s]",
+                                          have, want)
+                        : NULL;
+}
+
 /* Is the object that the token is bound to still the one it was? */
 static bool
 still_there(struct mh_sb_auth *auth, struct mh_arena *a, const char *resource, const char *ns,
@@ -200,6 +224,7 @@ mh_sb_auth_check(struct mh_sb_auth *auth, struct mh_arena *a, const char *token,
     static const char *const masters[] = { "system:masters", NULL };
     yyjson_val *claims;
     int64_t now = now_s(auth);
+    *who = (struct mh_sb_who){ 0 };
     if (mh_secret_eq(token, auth->admin_token))
         return mh_sb_auth_groups(a, MH_SB_ADMIN, masters, who);
     if (mh_jwt_verify(a, auth->sa_key, sizeof(auth->sa_key), token, &claims, NULL) != MH_OK)
@@ -209,8 +234,11 @@ mh_sb_auth_check(struct mh_sb_auth *auth, struct mh_arena *a, const char *token,
     const char *account = mh_json_str(k, "serviceaccount", "name", NULL);
     const char *uid = mh_json_str(k, "serviceaccount", "uid", NULL);
     const char *pod = mh_json_str(k, "pod", "name", NULL);
+    if (!has_audience(yyjson_obj_get(claims, "aud"), audiences)) {
+        who->why = wrong_audience(a, yyjson_obj_get(claims, "aud"), audiences);
+        return false;
+    }
     if (mh_json_int(claims, 0, "exp", NULL) <= now || !ns || !account || !uid ||
-        !has_audience(yyjson_obj_get(claims, "aud"), audiences) ||
         !still_there(auth, a, "serviceaccounts", ns, account, uid) ||
         (pod && !still_there(auth, a, "pods", ns, pod, mh_json_str(k, "pod", "uid", NULL))))
         return false;

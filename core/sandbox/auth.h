@@ -40,6 +40,7 @@ struct mh_sb_who {
     const char *pod_uid;
     const char *node;
     const char *credential; /* "JTI=..." */
+    const char *why;        /* of a refused token: for whom it is; NULL: nothing to say */
 };
 
 /* Reads or makes the keys in dir, and a certificate for the addresses (NULL-ended; names of the

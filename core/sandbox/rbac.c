@@ -104,8 +104,9 @@ is_account(const char *user, const char *ns, const char *name)
     return strncmp(user, ns, n) == 0 && user[n] == ':' && strcmp(user + n + 1, name) == 0;
 }
 
-static bool
-binds(yyjson_val *binding, const struct subject *s)
+/* The subject of the binding that s is; NULL: none. */
+static yyjson_val *
+bound_subject(yyjson_val *binding, const struct subject *s)
 {
     yyjson_arr_iter i = yyjson_arr_iter_with(yyjson_obj_get(binding, "subjects"));
     yyjson_val *v;
@@ -117,9 +118,9 @@ binds(yyjson_val *binding, const struct subject *s)
             : mh_str_eq(kind, "Group")
                 ? in_groups(s, name)
                 : mh_str_eq(kind, "ServiceAccount") && is_account(s->user, ns, name))
-            return true;
+            return v;
     }
-    return false;
+    return NULL;
 }
 
 /* --- rules --------------------------------------------------------------------------------------- */
@@ -171,15 +172,19 @@ give_cluster_role(struct visit *v, const char *name, const char *source)
 }
 
 static const char *
-source_of(struct visit *v, yyjson_val *binding, const char *kind)
+source_of(struct visit *v, yyjson_val *binding, const char *kind, yyjson_val *subject)
 {
     const char *name = mh_json_str(binding, "metadata", "name", NULL);
     const char *ns = mh_json_str(binding, "metadata", "namespace", NULL);
     const char *slash = ns ? "/" : "";
+    const char *who = mh_json_str(subject, "kind", NULL);
+    const char *home =
+        mh_str_eq(who, "ServiceAccount") ? mh_json_str(subject, "namespace", NULL) : NULL;
     const char *text =
-        mh_arena_printf(v->a, "%s \"%s%s%s\" of %s \"%s\"", kind, name ? name : "", slash,
-                        ns ? ns : "", mh_json_str(binding, "roleRef", "kind", NULL),
-                        mh_json_str(binding, "roleRef", "name", NULL));
+        mh_arena_printf(v->a, "%s \"%s%s%s\" of %s \"%s\" to %s \"%s%s%s\"", kind, name ? name : "",
+                        slash, ns ? ns : "", mh_json_str(binding, "roleRef", "kind", NULL),
+                        mh_json_str(binding, "roleRef", "name", NULL), who,
+                        mh_json_str(subject, "name", NULL), home ? "/" : "", home ? home : "");
     return text ? text : "";
 }
 
@@ -190,9 +195,10 @@ visit_binding(void *arg, yyjson_val *binding)
     const char *kind = mh_json_str(binding, "roleRef", "kind", NULL);
     const char *name = mh_json_str(binding, "roleRef", "name", NULL);
     const char *ns = mh_json_str(binding, "metadata", "namespace", NULL);
-    if (!binds(binding, &v->s) || !name)
+    yyjson_val *subject = name ? bound_subject(binding, &v->s) : NULL;
+    if (!subject)
         return true;
-    const char *source = source_of(v, binding, ns ? "RoleBinding" : "ClusterRoleBinding");
+    const char *source = source_of(v, binding, ns ? "RoleBinding" : "ClusterRoleBinding", subject);
     if (mh_str_eq(kind, "ClusterRole")) {
         give_cluster_role(v, name, source);
     } else if (ns) {
@@ -305,7 +311,7 @@ mh_sb_rbac_may(struct mh_sb_rbac *r, struct mh_arena *a, const struct mh_sb_attr
         return true;
     mh_sb_rbac_rules(r, a, at->user, at->groups, at->is_resource ? at->ns : "", ask_rule, &ask);
     if (ask.source && reason)
-        *reason = mh_arena_printf(a, "RBAC: allowed by %s to %s", ask.source, at->user);
+        *reason = mh_arena_printf(a, "RBAC: allowed by %s", ask.source);
     return ask.source != NULL;
 }
 

@@ -194,6 +194,13 @@ static bool
 job_defaults(struct mh_sb_op *op)
 {
     yyjson_mut_val *spec = yyjson_mut_obj_get(op->obj, "spec");
+    yyjson_mut_val *meta = mh_sb_mobj(op->doc, op->obj, "metadata");
+    yyjson_mut_val *labels = mh_sb_mget(spec, "template", "metadata", "labels", NULL);
+    if (yyjson_mut_obj_size(yyjson_mut_obj_get(meta, "labels")) == 0 && labels) {
+        op->shared_labels = true;
+        if (!mh_sb_mset(op->doc, meta, "labels", yyjson_mut_val_mut_copy(op->doc, labels)))
+            return false;
+    }
     if (spec && !yyjson_mut_obj_get(spec, "completions") &&
         !yyjson_mut_obj_get(spec, "parallelism"))
         return set_at(op, spec, "completions", "1") && set_at(op, spec, "parallelism", "1");

@@ -60,6 +60,7 @@ const struct mh_sb_default_rule mh_sb_default_rules[] = {
     { "Service", "spec.type", "\"ClusterIP\"" },
     { "Service", "spec.sessionAffinity", "\"None\"" },
     { "Service", "spec.ports[].protocol", "\"TCP\"" },
+    { "TokenRequest", "spec+.expirationSeconds", "3600" },
     { "Secret", "type", "\"Opaque\"" },
     { "PersistentVolumeClaim", "spec.volumeMode", "\"Filesystem\"" },
     { "PersistentVolumeClaim", "status+.phase", "\"Pending\"" },

@@ -291,7 +291,7 @@ answer_state(struct mh_sb_op *op, const struct mh_sb_obj *o)
                                         : mh_sb_obj_text(op->arena, op->t.v, o, &len);
     op->synced = op->dry_run ? 0 : o->version;
     if (op->evicting)
-        mh_sb_status(op->req, 201, NULL, NULL, NULL, NULL);
+        mh_sb_answer_created(op->req);
     else
         mh_sb_answer_object(op->api, op->req, op->t.v, text, len, 200);
 }

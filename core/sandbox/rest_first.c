@@ -209,6 +209,8 @@ job_first(struct mh_sb_op *op)
            mh_sb_mset_str(op->doc, labels, "job-name", op->t.at.name) &&
            mh_sb_mset_str(op->doc, labels, "batch.kubernetes.io/controller-uid", uid) &&
            mh_sb_mset_str(op->doc, labels, "batch.kubernetes.io/job-name", op->t.at.name) &&
+           (!op->shared_labels || mh_sb_mset(op->doc, mh_sb_mobj(op->doc, op->obj, "metadata"),
+                                             "labels", yyjson_mut_val_mut_copy(op->doc, labels))) &&
            mh_sb_mset_str(op->doc, match, "batch.kubernetes.io/controller-uid", uid);
 }
 
@@ -408,6 +410,10 @@ mh_sb_advise(struct mh_sb_op *op)
         mh_str_eq(mh_sb_mstr(spec, "clusterIP", NULL), "None") && affinity &&
         strcmp(affinity, "None") != 0)
         mh_sb_warn(op->req, "spec.SessionAffinity is ignored for headless services");
+    const char *other = mh_sb_mstr(spec, "externalName", NULL);
+    if (mh_sb_is_kind(op, "Service") && !op->status && other && *other &&
+        !mh_str_eq(mh_sb_mstr(spec, "type", NULL), "ExternalName"))
+        mh_sb_warn(op->req, "spec.externalName is ignored when spec.type is not \"ExternalName\"");
     if (mh_sb_is_kind(op, "PersistentVolumeClaim") && op->updating && !op->status)
         return may_grow(op);
     return true;

@@ -99,6 +99,7 @@ struct mh_sb_op {
     bool binding;           /* pods/binding */
     bool evicting;          /* a delete through pods/eviction */
     bool finalizing;        /* namespaces/finalize */
+    bool shared_labels;     /* a Job's labels are those of its template */
     bool updating;          /* something is there, and this is no create */
     const char *generated;  /* name made from generateName */
     const char *other_uid;  /* a patch wants this uid instead */
@@ -151,6 +152,8 @@ void mh_sb_status(struct mh_sb_req *req, int code, const char *reason, const cha
 /* Answers this object with kind and apiVersion, as JSON or as a Table, as the client asked. */
 void mh_sb_answer_object(struct mh_sb_api *api, struct mh_sb_req *req,
                          const struct mh_sb_version *v, const char *text, size_t len, int status);
+/* Success of what makes no object: a binding, an eviction. */
+void mh_sb_answer_created(struct mh_sb_req *req);
 /* Success of a removal. */
 void mh_sb_answer_deleted(struct mh_sb_req *req, const struct mh_sb_resource *r, const char *name,
                           const char *uid);
@@ -216,6 +219,11 @@ bool mh_sb_budget_allows(struct mh_sb_op *op, yyjson_val *pod);
 bool mh_sb_condition(struct mh_sb_op *op, const char *type, const char *status);
 /* A review: body checked, on to the hook. */
 void mh_sb_review(struct mh_sb_op *op);
+/* --- rest_review.c --- */
+/* Asks the hook about what was decoded. */
+void mh_sb_review_ask(struct mh_sb_op *op);
+/* The body of serviceaccounts/token. False: answered. */
+bool mh_sb_token_decode(struct mh_sb_op *op);
 /* The live object with deletionTimestamp has no finalizers any more: is it to be removed? */
 bool mh_sb_is_over(yyjson_mut_val *obj);
 

@@ -52,7 +52,7 @@ mh_sb_own_fields(struct mh_sb_op *op)
 {
     struct mh_sb_write w;
     struct mh_err err = { 0 };
-    if (op->apply)
+    if (op->apply || op->binding)
         return true;
     if (write_of(op, &w) && mh_sb_fields_update(&w, op->obj, &err) == MH_OK)
         return true;
@@ -384,7 +384,7 @@ static bool
 count_generation(struct mh_sb_op *op, yyjson_mut_val *meta)
 {
     int64_t generation = mh_json_int(op->old, 0, "metadata", "generation", NULL);
-    if (!(op->t.v->traits & MH_SB_GENERATION))
+    if (!(op->t.v->traits & MH_SB_GENERATION) || op->binding)
         return true;
     if (!same_spec(op) && strcmp(op->t.r->kind, "PriorityClass") != 0)
         generation++;
@@ -479,9 +479,9 @@ mh_sb_validate(struct mh_sb_op *op)
         const struct mh_sb_schema *s = mh_sb_version_schema(op->api, op->t.v);
         struct mh_sb_validate v = { .arena = op->arena,
                                     .causes = &causes,
+                                    .skip_types = op->other_kind != NULL,
                                     .now_us = op->api->clock.wall_us(op->api->clock.self) };
-        const char *part = op->other_kind ? "kind" : op->status ? "status" : "";
-        if (s && !mh_sb_schema_validate(s, obj, op->old, part, &v))
+        if (s && !mh_sb_schema_validate(s, obj, op->old, op->status ? "status" : "", &v))
             causes.failed = true;
         check_scale(op, obj, &causes);
     } else {

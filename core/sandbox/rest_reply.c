@@ -200,6 +200,14 @@ mh_sb_invalid(struct mh_sb_req *req, const char *group, const char *kind, const 
 }
 
 void
+mh_sb_answer_created(struct mh_sb_req *req)
+{
+    static const char text[] = "{\"kind\":\"Status\",\"apiVersion\":\"v1\",\"metadata\":{},"
+                               "\"status\":\"Success\",\"code\":201}\n";
+    mh_sb_answer(req, 201, text, sizeof(text) - 1);
+}
+
+void
 mh_sb_answer_deleted(struct mh_sb_req *req, const struct mh_sb_resource *r, const char *name,
                      const char *uid)
 {

@@ -70,31 +70,13 @@ connect_to(struct mh_sb_op *op)
     mh_sb_answered(op);
 }
 
-void
-mh_sb_review(struct mh_sb_op *op)
-{
-    struct mh_sb_api *api = op->api;
-    const char *kind = mh_json_str(op->body, "kind", NULL);
-    bool token = *op->t.at.subresource != '\0';
-    const char *want = token ? "TokenRequest" : op->t.r->kind;
-    if (kind && strcmp(kind, want) != 0) {
-        mh_sb_bad_request(op->req, "%s cannot be handled as a %s", kind, want);
-    } else if (api->hooks.review) {
-        api->hooks.review(api->hooks.arg, op->req, &op->t.at, op->body);
-        return;
-    } else {
-        mh_sb_refuse(op->req, 501, "NotImplemented", "nobody answers reviews here");
-    }
-    mh_sb_answered(op);
-}
-
 static void
 token(struct mh_sb_op *op)
 {
     if (strcmp(op->t.at.verb, "create") != 0)
         mh_sb_no_method(op->req);
-    else if (parent(op) && parse_body(op)) {
-        mh_sb_review(op);
+    else if (parse_body(op) && mh_sb_token_decode(op) && parent(op)) {
+        mh_sb_review_ask(op);
         return;
     }
     mh_sb_answered(op);
@@ -260,6 +242,9 @@ make_scaled(struct mh_sb_op *op)
     if (op->obj && set_path(op->arena, op->doc, op->obj, p.spec, n)) {
         if (version && *version)
             mh_sb_mset_str(op->doc, meta, "resourceVersion", version);
+        const char *uid = mh_json_str(scale, "metadata", "uid", NULL);
+        if (uid && *uid)
+            mh_sb_mset_str(op->doc, meta, "uid", uid);
         return true;
     }
     mh_sb_no_memory(op->req);
@@ -294,7 +279,30 @@ answer_created(struct mh_sb_op *op, yyjson_val *object, int status)
 {
     (void)object;
     (void)status;
-    mh_sb_status(op->req, 201, NULL, NULL, NULL, NULL);
+    mh_sb_answer_created(op->req);
+}
+
+/* Which node? False: answered. */
+static bool
+valid_binding(struct mh_sb_op *op)
+{
+    const char *kind = mh_json_str(op->body, "target", "kind", NULL);
+    const char *node = mh_json_str(op->body, "target", "name", NULL);
+    bool other = kind && *kind && strcmp(kind, "Node") != 0;
+    bool none = !node || !*node;
+    if (!other && !none)
+        return true;
+    const char *what = other ? mh_arena_printf(op->arena,
+                                               "target.kind: Unsupported value: \"%s\": supported "
+                                               "values: \"Node\", \"<empty>\"",
+                                               kind)
+                             : NULL;
+    static const char missing[] = "target.name: Required value";
+    mh_sb_refuse(op->req, 500, NULL,
+                 what && none ? mh_arena_printf(op->arena, "[%s, %s]", what, missing)
+                 : what       ? what
+                              : missing);
+    return false;
 }
 
 static bool
@@ -304,19 +312,18 @@ make_bound(struct mh_sb_op *op)
     const char *now = mh_json_str(op->old, "spec", "nodeName", NULL);
     const char *uid = mh_json_str(op->sub, "metadata", "uid", NULL);
     const char *have = mh_json_str(op->old, "metadata", "uid", NULL);
-    if (!node || !*node) {
-        struct mh_sb_causes causes;
-        mh_sb_causes_init(&causes, op->arena);
-        mh_sb_cause_add(&causes, "FieldValueRequired", "target.name", "Required value");
-        mh_sb_invalid(op->req, "", "Binding", op->t.at.name, &causes);
+    if (uid && *uid && !mh_str_eq(uid, have)) {
+        mh_sb_conflict(op->req, op->t.r, op->t.at.name,
+                       mh_arena_printf(op->arena,
+                                       "StorageError: invalid object, Code: 4, Key: "
+                                       "/registry/pods/%s, ResourceVersion: 0, "
+                                       "AdditionalErrorMsg: Precondition failed: UID in "
+                                       "precondition: %s, UID in object meta: %s",
+                                       op->key, uid, have));
         return false;
     }
     const char *why =
-        uid && *uid && !mh_str_eq(uid, have)
-            ? mh_arena_printf(
-                  op->arena, "Precondition failed: UID in precondition: %s, UID in object meta: %s",
-                  uid, have)
-        : mh_json_get(op->old, "metadata", "deletionTimestamp", NULL)
+        mh_json_get(op->old, "metadata", "deletionTimestamp", NULL)
             ? mh_arena_printf(op->arena, "pod %s is being deleted, cannot be assigned to a host",
                               op->t.at.name)
         : now && *now ? mh_arena_printf(op->arena, "pod %s is already assigned to node \"%s\"",
@@ -342,7 +349,7 @@ binding(struct mh_sb_op *op)
 {
     if (strcmp(op->t.at.verb, "create") != 0)
         mh_sb_no_method(op->req);
-    else if (parse_body(op)) {
+    else if (parse_body(op) && valid_binding(op)) {
         op->verb = MH_SB_UPDATE;
         op->sub = op->body;
         op->make = make_bound;
@@ -357,14 +364,55 @@ binding(struct mh_sb_op *op)
 
 /* --- pods/eviction --------------------------------------------------------------------------- */
 
+/* The pod says why it goes, before it does. False: answered. */
+static bool
+say_evicted(struct mh_sb_op *op, yyjson_val *pod)
+{
+    const char *uid = mh_json_str(op->body, "deleteOptions", "preconditions", "uid", NULL);
+    yyjson_val *dry = mh_json_get(op->body, "deleteOptions", "dryRun", NULL);
+    yyjson_val *list = mh_json_get(pod, "status", "conditions", NULL);
+    bool there = false;
+    for (size_t i = 0; i < yyjson_arr_size(list); i++) {
+        yyjson_val *c = yyjson_arr_get(list, i);
+        there = there || (mh_str_eq(mh_json_str(c, "type", NULL), "DisruptionTarget") &&
+                          mh_str_eq(mh_json_str(c, "status", NULL), "True"));
+    }
+    if (there || op->dry_run || yyjson_arr_size(dry) ||
+        (uid && !mh_str_eq(uid, mh_json_str(pod, "metadata", "uid", NULL))))
+        return true;
+    op->doc = mh_json_doc(op->arena);
+    op->obj = op->doc ? yyjson_val_mut_copy(op->doc, pod) : NULL;
+    bool ok = op->obj && mh_sb_condition(op, "DisruptionTarget", "True");
+    yyjson_mut_val *now = mh_sb_mget(op->obj, "status", "conditions", NULL);
+    yyjson_mut_val *c = yyjson_mut_arr_get_last(now);
+    ok = ok && mh_sb_mset_str(op->doc, c, "reason", "EvictionByEvictionAPI") &&
+         mh_sb_mset_str(op->doc, c, "message", "Eviction API: evicting") &&
+         mh_sb_commit(op->api, op->t.r, op->key, op->arena, op->doc, op->obj);
+    if (!ok)
+        mh_sb_no_memory(op->req);
+    return ok;
+}
+
+/* Is it about this pod? False: answered. */
+static bool
+names_pod(struct mh_sb_op *op)
+{
+    const char *name = mh_json_str(op->body, "metadata", "name", NULL);
+    if (!name || !*name || strcmp(name, op->t.at.name) == 0)
+        return true;
+    mh_sb_bad_request(op->req, "name in URL does not match name in Eviction object");
+    return false;
+}
+
 /* A delete, after the budgets were asked. */
 static void
 eviction(struct mh_sb_op *op)
 {
-    yyjson_val *pod = strcmp(op->t.at.verb, "create") == 0 ? parent(op) : NULL;
+    bool ok = strcmp(op->t.at.verb, "create") == 0 && parse_body(op);
+    yyjson_val *pod = ok && names_pod(op) ? parent(op) : NULL;
     if (strcmp(op->t.at.verb, "create") != 0)
         mh_sb_no_method(op->req);
-    else if (pod && parse_body(op) && mh_sb_budget_allows(op, pod)) {
+    else if (pod && mh_sb_budget_allows(op, pod) && say_evicted(op, pod)) {
         op->body = yyjson_obj_get(op->body, "deleteOptions");
         op->verb = MH_SB_DELETE;
         op->evicting = true;

@@ -4,6 +4,7 @@
 
 #include "base/str.h"
 #include "base/time.h"
+#include "sandbox/rest_in.h"
 #include "sandbox/serve.h"
 
 #define LIST_MAX 64
@@ -65,21 +66,62 @@ ask(struct review *r, const char *user, const char *const *groups, const char **
     return mh_sb_rbac_may(r->v->rbac, r->req->arena, &at, reason);
 }
 
+/* {"Path":"/x","Verb":"get"} */
+static const char *
+go_url(struct review *r, yyjson_val *url)
+{
+    const char *text = mh_arena_printf(r->req->arena, "{\"Path\":\"%s\",\"Verb\":\"%s\"}",
+                                       or_empty(mh_json_str(url, "path", NULL)),
+                                       or_empty(mh_json_str(url, "verb", NULL)));
+    return text ? text : "";
+}
+
+/* False: refused, answered. */
+static bool
+valid_review(struct review *r, bool self)
+{
+    struct mh_sb_causes causes;
+    yyjson_val *res = mh_json_get(r->body, "spec", "resourceAttributes", NULL);
+    yyjson_val *url = mh_json_get(r->body, "spec", "nonResourceAttributes", NULL);
+    mh_sb_causes_init(&causes, r->req->arena);
+    if (res && url)
+        mh_sb_cause_add(&causes, "FieldValueInvalid", "spec.nonResourceAttributes",
+                        "Invalid value: %s: cannot be specified in combination with "
+                        "resourceAttributes",
+                        go_url(r, url));
+    if (!res && !url)
+        mh_sb_cause_add(&causes, "FieldValueInvalid", "spec.resourceAttributes",
+                        "Invalid value: null: exactly one of nonResourceAttributes or "
+                        "resourceAttributes must be specified");
+    if (!self && !*or_empty(mh_json_str(r->body, "spec", "user", NULL)) &&
+        !yyjson_arr_size(mh_json_get(r->body, "spec", "groups", NULL)))
+        mh_sb_cause_add(&causes, "FieldValueInvalid", "spec.user",
+                        "Invalid value: \"\": at least one of user or group must be specified");
+    bool local = mh_str_eq(r->at->resource, "localsubjectaccessreviews");
+    const char *ns = or_empty(mh_json_str(res, "namespace", NULL));
+    if (local && res && strcmp(ns, r->at->ns) != 0)
+        mh_sb_cause_add(&causes, "FieldValueInvalid", "spec.resourceAttributes.namespace",
+                        "Invalid value: \"%s\": must match metadata.namespace", ns);
+    if (local && url)
+        mh_sb_cause_add(&causes, "FieldValueInvalid", "spec.nonResourceAttributes",
+                        "Invalid value: %s: disallowed on this kind of request", go_url(r, url));
+    if (causes.count)
+        mh_sb_invalid(r->req, r->at->group, "", "", &causes);
+    return !causes.count;
+}
+
 static bool
 access_review(struct review *r)
 {
     const char *user = r->req->user;
     const char *const *groups = r->req->groups;
     const char *reason = NULL;
-    if (!mh_str_eq(r->at->resource, "selfsubjectaccessreviews")) {
+    bool self = mh_str_eq(r->at->resource, "selfsubjectaccessreviews");
+    if (!valid_review(r, self))
+        return false;
+    if (!self) {
         user = or_empty(mh_json_str(r->body, "spec", "user", NULL));
         groups = texts(r, mh_json_get(r->body, "spec", "groups", NULL));
-        if (!*user && !groups) {
-            mh_sb_refuse(r->req, 422, "Invalid",
-                         "SubjectAccessReview.authorization.k8s.io \"\" is invalid: [spec.user: "
-                         "Invalid value: \"\": at least one of user or group must be specified]");
-            return false;
-        }
     }
     bool allowed = ask(r, user, groups, &reason);
     (void)yyjson_mut_obj_add_bool(r->d, r->status, "allowed", allowed);
@@ -159,7 +201,9 @@ self_review(struct review *r)
     const struct mh_sb_who *known = mh_sb_door_who(r->req);
     struct mh_sb_who plain = { .user = r->req->user, .uid = r->req->uid, .groups = r->req->groups };
     add_user(r, yyjson_mut_obj_add_obj(r->d, r->status, "userInfo"), known ? known : &plain);
-    return true;
+    char now[40];
+    mh_sb_now(r->v->api, now);
+    return mh_sb_mset_str(r->d, yyjson_mut_obj_get(r->root, "metadata"), "creationTimestamp", now);
 }
 
 static bool
@@ -175,7 +219,11 @@ token_review(struct review *r)
         return false;
     }
     if (!mh_sb_auth_check(r->v->auth, r->req->arena, token, wanted, &who)) {
-        (void)yyjson_mut_obj_add_str(r->d, r->status, "error", "invalid bearer token");
+        const char *why =
+            who.why ? mh_arena_printf(r->req->arena, "[invalid bearer token, %s]", who.why)
+                    : "invalid bearer token";
+        (void)yyjson_mut_obj_add_obj(r->d, r->status, "user");
+        (void)yyjson_mut_obj_add_str(r->d, r->status, "error", or_empty(why));
         return true;
     }
     (void)yyjson_mut_obj_add_bool(r->d, r->status, "authenticated", true);
@@ -189,12 +237,14 @@ token_review(struct review *r)
 /* --- a token of an account ------------------------------------------------------------------------ */
 
 static bool
-invalid_token(struct review *r, const char *field, const char *why)
+invalid_token(struct review *r, int64_t seconds)
 {
-    mh_sb_refuse(r->req, 422, "Invalid",
-                 mh_arena_printf(r->req->arena,
-                                 "TokenRequest.authentication.k8s.io \"%s\" is invalid: %s: %s",
-                                 r->at->name, field, why));
+    struct mh_sb_causes causes;
+    mh_sb_causes_init(&causes, r->req->arena);
+    mh_sb_cause_add(&causes, "FieldValueInvalid", "spec.expirationSeconds",
+                    "Invalid value: %lld: may not specify a duration less than 10 minutes",
+                    (long long)seconds);
+    mh_sb_invalid(r->req, "authentication.k8s.io", "TokenRequest", "", &causes);
     return false;
 }
 
@@ -206,29 +256,28 @@ bind_pod(struct review *r, yyjson_val *ref, struct mh_sb_token_spec *spec)
     const char *name = or_empty(mh_json_str(ref, "name", NULL));
     const char *uid = mh_json_str(ref, "uid", NULL);
     if (strcmp(kind, "Pod") != 0) {
-        mh_sb_refuse(
-            r->req, 400, "BadRequest",
-            mh_arena_printf(r->req->arena, "cannot bind token to object of kind %s", kind));
+        mh_sb_refuse(r->req, 400, "BadRequest",
+                     mh_arena_printf(r->req->arena,
+                                     "cannot bind token to object of type /%s, Kind=%s",
+                                     or_empty(mh_json_str(ref, "apiVersion", NULL)), kind));
         return false;
     }
     yyjson_val *pod = mh_sb_get(r->v->api, r->req->arena, "", "pods", r->at->ns, name);
     const char *account = mh_json_str(pod, "spec", "serviceAccountName", NULL);
     if (!pod) {
-        mh_sb_refuse(r->req, 404, "NotFound",
-                     mh_arena_printf(r->req->arena, "pods \"%s\" not found", name));
+        mh_sb_not_found(r->req, &(struct mh_sb_resource){ .group = "", .plural = "pods" }, name);
         return false;
     }
     spec->pod = name;
     spec->pod_uid = mh_json_str(pod, "metadata", "uid", NULL);
     spec->node = mh_json_str(pod, "spec", "nodeName", NULL);
     if (uid && *uid && !mh_str_eq(uid, spec->pod_uid)) {
-        mh_sb_refuse(
-            r->req, 409, "Conflict",
-            mh_arena_printf(r->req->arena,
-                            "Operation cannot be fulfilled on Pod \"%s\": the UID in the "
-                            "bound object reference (%s) does not match the UID in record. "
-                            "The object might have been deleted and then recreated",
-                            name, uid));
+        mh_sb_conflict(r->req, &(struct mh_sb_resource){ .group = "", .plural = "Pod" }, name,
+                       mh_arena_printf(r->req->arena,
+                                       "the UID in the bound object reference (%s) does not match "
+                                       "the UID in record. The object might have been deleted and "
+                                       "then recreated",
+                                       uid));
         return false;
     }
     if (!mh_str_eq(account, r->at->name)) {
@@ -258,11 +307,7 @@ token_request(struct review *r)
         return false;
     }
     if (spec.seconds < TOKEN_MIN_S)
-        return invalid_token(
-            r, "spec.expirationSeconds",
-            mh_arena_printf(a,
-                            "Invalid value: %lld: may not specify a duration less than 10 minutes",
-                            (long long)spec.seconds));
+        return invalid_token(r, spec.seconds);
     if (spec.seconds > YEAR_S)
         spec.seconds = YEAR_S;
     if (ref && !yyjson_is_null(ref) && !bind_pod(r, ref, &spec))
@@ -286,12 +331,18 @@ token_request(struct review *r)
         yyjson_mut_val *list = yyjson_mut_obj_add_arr(r->d, out, "audiences");
         (void)yyjson_mut_arr_add_str(r->d, list, MH_SB_ISSUER);
     }
+    if (!yyjson_mut_obj_get(out, "boundObjectRef"))
+        (void)yyjson_mut_obj_add_null(r->d, out, "boundObjectRef");
     yyjson_mut_val *meta = yyjson_mut_obj_get(r->root, "metadata");
     if (meta) {
         (void)yyjson_mut_obj_remove_key(meta, "name");
         (void)yyjson_mut_obj_remove_key(meta, "namespace");
         (void)yyjson_mut_obj_add_str(r->d, meta, "name", r->at->name);
         (void)yyjson_mut_obj_add_str(r->d, meta, "namespace", r->at->ns);
+        (void)mh_sb_mset_str(r->d, meta, "uid", spec.account_uid);
+        char now[40];
+        mh_sb_now(r->v->api, now);
+        (void)mh_sb_mset_str(r->d, meta, "creationTimestamp", now);
     }
     mh_time_rfc3339(when, expires);
     (void)yyjson_mut_obj_add_strcpy(r->d, r->status, "expirationTimestamp", when);

@@ -56,6 +56,7 @@ struct mh_sb_validate {
     struct mh_arena *arena;      /* for scratch and texts */
     struct mh_sb_causes *causes; /* gets what is wrong */
     bool skip_rules;             /* no x-kubernetes-validations */
+    bool skip_types;             /* only embedded objects, lists and rules */
     int64_t now_us;              /* for CEL; not looked at unless rules ask */
 };
 /* Validates a custom resource (types, required, limits, patterns, formats, combinations, lists as

@@ -251,7 +251,9 @@ mh_sb_schema_validate(const struct mh_sb_schema *s, yyjson_val *obj, yyjson_val 
     size_t before = 0; /* what is wrong with the metadata counts, too */
     struct mh_buf path;
     bool ok = true;
-    if (!*part)
+    if (v->skip_types)
+        ;
+    else if (!*part)
         ok = mh_sb_validate_part(s, obj, old, "", v);
     else if (yyjson_obj_get(obj, part) && mh_sb_schema_field(s, part))
         ok = mh_sb_validate_part(mh_sb_schema_field(s, part), yyjson_obj_get(obj, part),

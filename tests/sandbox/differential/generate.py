@@ -20,6 +20,7 @@ TABLE = "application/json;as=Table;v=v1;g=meta.k8s.io,application/json"
 PARTIAL = "application/json;as=PartialObjectMetadata%s;v=v1;g=meta.k8s.io,application/json"
 VERBS = ["create", "get", "list", "watch", "update", "json", "merge", "strategic", "apply", "delete",
          "deletecollection", "status", "scale", "dryrun", "table"]
+SCENE_EVERY = 12
 MANAGERS = ["one", "two", "three"]
 ASYNC = ("namespaces", "customresourcedefinitions", "jobs")  # a controller ends them: no finalizers in between
 
@@ -492,8 +493,8 @@ class Sequence:
             self.watch(kind)
         self.create(kind, good=True)
         verbs = [v for v in VERBS if applicable(kind, v) or r.random() < .04]
-        weights = {"create": 9, "update": 9, "json": 7, "merge": 8, "strategic": 8, "apply": 12, "delete": 6, "get": 6, "list": 8, "watch": 4,
-                   "deletecollection": 6, "status": 7, "scale": 6, "dryrun": 6, "table": 6}
+        weights = {"create": 9, "update": 9, "json": 7, "merge": 8, "strategic": 8, "apply": 12, "delete": 7, "get": 8, "list": 6, "watch": 6,
+                   "deletecollection": 8, "status": 8, "scale": 8, "dryrun": 7, "table": 7}
         for _ in range(length):
             if not any(k == kind.plural for (k, _) in self.there):
                 if r.random() < .7:
@@ -562,11 +563,17 @@ def apply_change(o, path, value):
 
 
 def generate(seed, count, prefix):
-    out = []
+    """One of twelve is a scene, the others are walks, which take turns with the kinds."""
+    import scenes
+    out, walks = [], 0
     for i in range(count):
+        if i % SCENE_EVERY == SCENE_EVERY - 1:
+            out.append(scenes.scene(prefix, i, seed, seed + i // SCENE_EVERY))
+            continue
         s = Sequence(prefix, i, seed)
-        s.walk(kinds.KINDS[(i + seed) % len(kinds.KINDS)], s.r.randrange(9, 16))
+        s.walk(kinds.KINDS[(walks + seed) % len(kinds.KINDS)], s.r.randrange(9, 16))
         out.append(s.data())
+        walks += 1
     return out
 
 

@@ -20,6 +20,7 @@ from normal import Names
 
 HEADERS = ("Content-Type", "Warning", "Retry-After", "Cache-Control")
 SETTLE_S = 4.0
+AWAIT_S = 40.0
 
 
 class Watch(threading.Thread):
@@ -196,6 +197,9 @@ class Run:
         return a, b
 
     def one(self, step):
+        if "pause" in step:
+            time.sleep(step["pause"])
+            return
         if "watch" in step:
             self.watch(step)
             return
@@ -256,7 +260,7 @@ class Run:
 
     def wait(self, step):
         """Asks until both answer with the status and the condition that is awaited, then compares."""
-        until = time.monotonic() + 8
+        until = time.monotonic() + AWAIT_S
         while True:
             a, b = self.request(step)
             if all(met(step["await"], s) for s in (a, b)) or time.monotonic() > until:
@@ -385,13 +389,17 @@ def met(condition, answer):
         return True
     if condition.get("status") and answer.status != condition["status"]:
         return False
+    for p in condition.get("present", []):
+        o = o.get(p) if isinstance(o, dict) else None
+    if "present" in condition:
+        return o is not None
     if "path" in condition:
         for p in condition["path"]:
             if isinstance(o, list) and isinstance(p, int):
                 o = o[p] if p < len(o) else None
             else:
                 o = o.get(p) if isinstance(o, dict) else None
-        if "length" in condition:
+        if condition.get("length") is not None:
             return isinstance(o, (list, dict)) and len(o) == condition["length"]
         return o == condition["value"]
     if "names" in condition:
