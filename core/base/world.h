@@ -91,6 +91,7 @@ struct mh_pg_call {
     const char *sql;      /* one statement; or several without parameters (simple protocol) */
     const char *const *params; /* texts, NULL is SQL null */
     int nparams;
+    bool one;       /* one statement only, even without parameters (those of plugins) */
     int timeout_ms; /* 0: 5 s; then the connection is closed and the error is TIMEOUT */
     struct mh_arena *arena;
     void (*done)(struct mh_pg_call *call);

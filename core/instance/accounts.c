@@ -11,6 +11,7 @@
 #include "base/time.h"
 #include "instance/agent.h"
 #include "instance/secret.h"
+#include "instance/sql.h"
 #include "net/crypto.h"
 #include "net/pg_text.h"
 
@@ -54,32 +55,30 @@ conninfo(const struct mh_agent *g)
 
 /* --- what the Cluster wants ------------------------------------------------------------------- */
 
-/* The section that names the application's database; the defaults are those of the webhook, which may
- * not have been there. */
-static yyjson_val *
-application(const struct mh_agent *g, const char **owner)
+yyjson_val *
+mh_accounts_application(yyjson_val *cluster, const char **database, const char **owner)
 {
     static const char *const sections[] = { "recovery", "pg_basebackup", "initdb" };
-    yyjson_val *bootstrap = mh_json_get(g->know.cluster, "spec", "bootstrap", NULL);
+    yyjson_val *bootstrap = mh_json_get(cluster, "spec", "bootstrap", NULL);
     yyjson_val *section = NULL;
     for (size_t i = 0; !section && i < sizeof(sections) / sizeof(*sections); i++)
         section = mh_json_get(bootstrap, sections[i], NULL);
-    const char *database = mh_json_str(section, "database", NULL);
+    *database = mh_json_str(section, "database", NULL);
     const char *given = mh_json_str(section, "owner", NULL);
     bool monolith = mh_str_eq(mh_json_str(section, "import", "type", NULL), "monolith");
-    if ((!database || !*database) && monolith)
-        database = NULL;
-    else if (!database || !*database)
-        database = "app";
-    *owner = given && *given ? given : database;
+    if ((!*database || !**database) && monolith)
+        *database = NULL;
+    else if (!*database || !**database)
+        *database = "app";
+    *owner = given && *given ? given : *database;
     return section;
 }
 
 static struct wish
 app_wish(const struct mh_agent *g, struct mh_arena *a)
 {
-    const char *owner = NULL;
-    yyjson_val *section = application(g, &owner);
+    const char *owner = NULL, *database = NULL;
+    yyjson_val *section = mh_accounts_application(g->know.cluster, &database, &owner);
     const char *secret = mh_json_str(section, "secret", "name", NULL);
     if (!owner || strcmp(owner, "postgres") == 0)
         return (struct wish){ 0 };

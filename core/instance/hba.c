@@ -7,6 +7,7 @@
 
 #include "base/buf.h"
 #include "base/str.h"
+#include "instance/sql.h" /* of plugins */
 
 #define TEXT_MAX ((size_t)2 << 20)
 #define SELECTOR_MAX 100
@@ -176,6 +177,18 @@ mh_hba_text(struct mh_arena *a, const struct mh_hba_in *in)
     return take_text(a, &b);
 }
 
+/* For plugins' statements as the owner of the application's database: a login, so that nothing leads
+ * back to the superuser. */
+static void
+owner_line(struct mh_buf *b, yyjson_val *cluster, const char *os_user)
+{
+    static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-";
+    const char *owner = NULL, *database = NULL;
+    (void)mh_accounts_application(cluster, &database, &owner);
+    if (cluster && owner && !owner[strspn(owner, plain)] && strcmp(owner, "postgres") != 0)
+        mh_buf_printf(b, "local \"%s\" \"%s\"\n", os_user, owner);
+}
+
 char *
 mh_ident_text(struct mh_arena *a, yyjson_val *cluster, const char *os_user)
 {
@@ -188,6 +201,7 @@ mh_ident_text(struct mh_arena *a, yyjson_val *cluster, const char *os_user)
                   "cnpg_pooler_pgbouncer cnpg_pooler_pgbouncer cnpg_pooler_pgbouncer\n"
                   "cnpg_metrics_exporter \"%s\" cnpg_metrics_exporter\n",
                   os_user, os_user);
+    owner_line(&b, cluster, os_user);
     for (size_t i = 0; i < yyjson_arr_size(list); i++) {
         const char *line = yyjson_get_str(yyjson_arr_get(list, i));
         if (line && !strpbrk(line, "\r\n"))

@@ -6,6 +6,7 @@
 #include "base/str.h"
 #include "base/time.h"
 #include "instance/agent.h"
+#include "instance/sql.h" /* of plugins */
 #include "instance/status.h"
 #include "net/http_server.h"
 
@@ -181,6 +182,23 @@ command(struct mh_request *req, void *arg)
     }
 }
 
+/* A statement of a plugin; the operator has held it against what the plugin was granted. */
+static void
+plugin_sql(struct mh_request *req, void *arg)
+{
+    struct mh_agent *g = arg;
+    yyjson_val *body = NULL;
+    if (!is_operator(g, req))
+        return;
+    if (mh_json_parse(req->arena, req->body, req->body_len, &body, NULL))
+        refuse(req, 400, "BAD_REQUEST", "the body is no JSON");
+    else if (!mh_str_eq(mh_json_str(body, "clusterUID", NULL),
+                        mh_json_str(g->know.cluster, "metadata", "uid", NULL)))
+        refuse(req, 403, "OTHER_CLUSTER", "the statement names another cluster's UID");
+    else
+        mh_sql_serve(g, req, body);
+}
+
 /* --- metrics --------------------------------------------------------------------------------- */
 
 static void
@@ -241,6 +259,7 @@ first_time(struct mh_agent *g, struct mh_err *err)
         !mh_server_route(s, MH_GET, "/pg/status", pg_status, g) ||
         !mh_server_route(s, MH_GET, "/moonherd/v1/stream", stream, g) ||
         !mh_server_route(s, MH_GET, "/moonherd/v1/peer", peer, g) ||
+        !mh_server_route(s, MH_POST, "/moonherd/v1/sql", plugin_sql, g) ||
         !mh_server_route(s, MH_POST, "/moonherd/v1/command", command, g)) {
         mh_server_free(s);
         return mh_fail(err, MH_E_NOMEM, "no memory for the routes");

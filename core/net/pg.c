@@ -249,7 +249,7 @@ static void
 send_first(struct session *s)
 {
     struct mh_pg_call *c = s->first->call;
-    int ok = c->nparams > 0
+    int ok = c->nparams > 0 || c->one /* of plugins */
                  ? PQsendQueryParams(s->conn, c->sql, c->nparams, NULL, c->params, NULL, NULL, 0)
                  : PQsendQuery(s->conn, c->sql);
     s->state = BUSY;

@@ -59,18 +59,17 @@ queue_owner(struct mh_plugin_work *w, yyjson_val *object)
     }
 }
 
-/* Our own write of its status: nothing that a plan was made from. */
+/* Nothing that a plan is made from: status is ours to write. */
 static bool
-is_only_status(const struct mh_plugin_work *w, yyjson_val *old, yyjson_val *now)
+is_only_status(yyjson_val *old, yyjson_val *now)
 {
-    static const char *const fields[] = { "generation", "finalizers", "deletionTimestamp" };
-    if (!w->env.writing || !old || !now)
-        return false;
+    static const char *const fields[] = { "generation", "finalizers", "deletionTimestamp", "labels",
+                                          "annotations" };
     for (size_t i = 0; i < sizeof(fields) / sizeof(fields[0]); i++)
         if (!mh_json_same(mh_json_get(old, "metadata", fields[i], NULL),
                           mh_json_get(now, "metadata", fields[i], NULL)))
             return false;
-    return true;
+    return old && now;
 }
 
 static void
@@ -84,7 +83,7 @@ on_change(void *arg, const struct mh_kind *kind, const char *ns, const char *nam
     if (old && now && !mh_route_differs(old, now))
         return;
     if (kind == w->kind) {
-        if (is_only_status(w, old, now))
+        if (is_only_status(old, now))
             return;
         if (!now)
             mh_passes_forget(&w->passes, kind->key, ns, name);

@@ -341,6 +341,7 @@ TEST(pg_ident_maps_the_local_user_and_the_certificates)
         "cnpg_streaming_replica streaming_replica streaming_replica\n"
         "cnpg_pooler_pgbouncer cnpg_pooler_pgbouncer cnpg_pooler_pgbouncer\n"
         "cnpg_metrics_exporter \"26\" cnpg_metrics_exporter\n"
+        "local \"26\" \"app\"\n" /* plugins, as the owner */
         "m a b\n");
     end();
 }

@@ -1,0 +1,161 @@
+--- PgRole: a role of PostgreSQL in the primary of a Cluster, its memberships, its password from a Secret.
+---
+---     apiVersion: roles.example.dev/v1
+---     kind: PgRole
+---     metadata: { name: reporting }
+---     spec: { cluster: shop, member_of: [pg_read_all_data], password: { name: reporting, key: password } }
+---
+--- A role that was there before is left alone unless `adopt` says otherwise; those of the system always.
+local DATABASE <const> = "postgres"
+local HARMLESS = array { "pg_read_all_data", "pg_write_all_data", "pg_monitor" }
+
+local function is_system(name)
+  return name == "postgres" or name == "streaming_replica" or name:find("^pg_") or name:find("^cnpg_")
+end
+
+local function may_join(name)
+  return HARMLESS:has(name) or not is_system(name)
+end
+
+local function name_of(object)
+  return object.spec.role or object.metadata.name
+end
+
+--- A statement as the superuser; handle is that of a password.
+local function on(seen, text, args, handle)
+  return sql {
+    cluster = seen.object.spec.cluster, database = DATABASE, as = "postgres", sql = text, args = args,
+    password = handle,
+  }
+end
+
+local function names(rows)
+  local out = array {}
+  for i, row in ipairs(rows) do
+    out[i] = row.name
+  end
+  return out
+end
+
+local function attributes(seen, name, actions)
+  local login = seen.role ~= nil and seen.role.login == "t"
+  if not seen.role then
+    actions[1] = on(seen, "CREATE ROLE %I", { name })
+  end
+  if login ~= seen.object.spec.login then
+    actions[#actions + 1] = on(seen, login and "ALTER ROLE %I NOLOGIN" or "ALTER ROLE %I LOGIN", { name })
+  end
+end
+
+--- %P is the verifier of what the handle stands for.
+local function password(seen, name, actions)
+  local status, wanted = seen.object.status or {}, seen.object.spec.password
+  if seen.secret and (seen.secret ~= status.password_version or not seen.role) then
+    local handle = secret(wanted.name, wanted.key)
+    actions[#actions + 1] = on(seen, "ALTER ROLE %I PASSWORD %P", { name }, handle)
+  end
+end
+
+local function memberships(seen, name, actions)
+  local want, have = seen.object.spec.member_of, seen.member_of or array {}
+  for _, group in ipairs(want) do
+    if not have:has(group) then
+      actions[#actions + 1] = on(seen, "GRANT %I TO %I", { group, name })
+    end
+  end
+  for _, group in ipairs(have) do
+    if not want:has(group) then
+      actions[#actions + 1] = on(seen, "REVOKE %I FROM %I", { group, name })
+    end
+  end
+end
+
+--- Why this object cannot be followed; nothing if it can.
+local function fault(seen)
+  local object = seen.object
+  local name, status = name_of(object), object.status or {}
+  if is_system(name) then
+    return blocked("SystemRole", name .. " is PostgreSQL's own or the operator's")
+  end
+  for _, group in ipairs(object.spec.member_of) do
+    if not may_join(group) then
+      return blocked("SystemRole", "nobody is made a member of " .. group)
+    end
+  end
+  if not seen.primary then
+    return wait(10, "NoPrimary", ("Cluster %s has no primary yet"):format(object.spec.cluster))
+  elseif seen.role and not status.owned and not object.spec.adopt then
+    return blocked("NotOurs", ("role %s was there before; spec.adopt takes it over"):format(name))
+  elseif object.spec.password and not seen.secret then
+    return wait(10, "NoSecret", ("there is no Secret %s"):format(object.spec.password.name))
+  end
+end
+
+return controller "PgRole" {
+  api = "roles.example.dev/v1",
+  columns = { "spec.cluster" },
+  spec = {
+    cluster = str,
+    role = optional(str),
+    login = flag(true),
+    member_of = list(str),
+    password = optional(secret_key),
+    adopt = flag(false),
+  },
+  watches = { { kind = "Cluster", field = "spec.cluster" } },
+  needs = {
+    api = {
+      { group = "postgresql.cnpg.io", resource = "clusters", verbs = { "get", "list", "watch" } },
+      { group = "", resource = "secrets", verbs = { "get" } },
+    },
+    sql = { { database = DATABASE, as = "postgres" } },
+  },
+
+  observe = function(ctx, object)
+    local spec = object.spec
+    local cluster = ctx.get("Cluster", spec.cluster)
+    local seen = { object = object, cluster = cluster ~= nil }
+    seen.primary = cluster and cluster.status and cluster.status.currentPrimary
+    if not seen.primary then
+      return seen
+    end
+    local function rows(text)
+      return ctx.sql {
+        cluster = spec.cluster, database = DATABASE, as = "postgres",
+        sql = text, params = { name_of(object) },
+      }
+    end
+    seen.role = rows("select rolcanlogin as login from pg_roles where rolname = $1")[1]
+    seen.member_of = names(rows([[select g.rolname as name from pg_auth_members m
+      join pg_roles g on g.oid = m.roleid join pg_roles r on r.oid = m.member
+      where r.rolname = $1 order by 1]]))
+    local secret = spec.password and ctx.get("Secret", spec.password.name)
+    seen.secret = secret and secret.metadata.resourceVersion
+    return seen
+  end,
+
+  plan = function(seen)
+    local why = fault(seen)
+    if why then
+      return why
+    end
+    local name, actions = name_of(seen.object), array {}
+    attributes(seen, name, actions)
+    memberships(seen, name, actions)
+    password(seen, name, actions)
+    local plan = ready(actions, { owned = true, password_version = seen.secret or null })
+    plan.requeue_s = 60
+    return plan
+  end,
+
+  --- Runs instead of plan once the object is being deleted; it stays until this succeeded.
+  finalize = function(seen)
+    local owned = (seen.object.status or {}).owned
+    if seen.cluster and not seen.primary then
+      return wait(10, "NoPrimary", "the role is dropped when there is a primary")
+    elseif not owned or not seen.role then
+      return ready()
+    end
+    return ready { on(seen, "DROP ROLE IF EXISTS %I", { name_of(seen.object) }) }
+  end,
+}
