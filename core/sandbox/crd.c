@@ -206,6 +206,45 @@ condition_true(yyjson_val *crd, const char *type)
     return false;
 }
 
+/* An object as the schema of today wants it; NULL: as it is. */
+static struct mh_sb_obj *
+refitted(const struct mh_sb_schema *s, const struct mh_sb_obj *o)
+{
+    struct mh_arena a;
+    struct mh_err err;
+    size_t len = 0;
+    yyjson_val *value = NULL;
+    struct mh_sb_obj *out = NULL;
+    mh_arena_init(&a, ARENA_MAX);
+    yyjson_mut_doc *doc = mh_json_doc(&a);
+    yyjson_mut_val *next = doc && mh_json_parse(&a, o->text, o->len, &value, &err) == MH_OK
+                               ? yyjson_val_mut_copy(doc, value)
+                               : NULL;
+    if (next) {
+        mh_sb_schema_prune(s, next, NULL);
+        mh_sb_schema_drop_nulls(s, next);
+    }
+    char *text =
+        next && mh_sb_schema_default(s, doc, next) ? mh_json_mut_text(&a, next, &len) : NULL;
+    if (text && (len != o->len || memcmp(text, o->text, len) != 0))
+        out = mh_sb_obj_read(o->key, o->version, text, len);
+    mh_arena_release(&a);
+    return out;
+}
+
+/* What is stored is read with the schema of today: unknown fields go, defaults come, and nobody is
+ * told. Where memory is short, an object stays as it is until it is written again. */
+static void
+refit(struct mh_sb_api *api, struct mh_sb_resource *r)
+{
+    const struct mh_sb_schema *s = mh_sb_version_schema(api, mh_sb_storage_version(r));
+    for (size_t i = 0; s && i < r->table->len; i++) {
+        struct mh_sb_obj *o = refitted(s, r->table->items[i]);
+        if (o && !mh_sb_table_rewrite(r->table, &api->store, i, o))
+            mh_sb_obj_unref(o);
+    }
+}
+
 void
 mh_sb_crd_changed(struct mh_sb_api *api, yyjson_val *crd, bool removed)
 {
@@ -240,6 +279,8 @@ mh_sb_crd_changed(struct mh_sb_api *api, yyjson_val *crd, bool removed)
     api->kinds.generation++;
     if (r && !fill(r, crd))
         r->gone = true;
+    else if (r)
+        refit(api, r);
 }
 
 /* --- a CRD's life ---------------------------------------------------------------------------- */

@@ -97,9 +97,8 @@ mh_sb_commit_removal(struct mh_sb_api *api, struct mh_sb_resource *r, const char
     return last;
 }
 
-/* The object of a record; NULL: no memory, or no object. */
-static struct mh_sb_obj *
-read_object(const char *key, uint64_t version, const char *text, size_t len)
+struct mh_sb_obj *
+mh_sb_obj_read(const char *key, uint64_t version, const char *text, size_t len)
 {
     struct mh_arena a;
     struct mh_err err;
@@ -126,7 +125,7 @@ bool
 mh_sb_restore(struct mh_sb_api *api, struct mh_sb_resource *r, const char *key, uint64_t version,
               const char *text, size_t len)
 {
-    struct mh_sb_obj *o = read_object(key, version, text, len);
+    struct mh_sb_obj *o = mh_sb_obj_read(key, version, text, len);
     if (!o)
         return false;
     if (!mh_sb_table_put(r->table, &api->store, o)) {
@@ -141,7 +140,7 @@ bool
 mh_sb_restore_removal(struct mh_sb_api *api, struct mh_sb_resource *r, const char *key,
                       uint64_t version, const char *text, size_t len)
 {
-    struct mh_sb_obj *o = read_object(key, version, text, len);
+    struct mh_sb_obj *o = mh_sb_obj_read(key, version, text, len);
     if (!o)
         return false;
     if (!mh_sb_table_get(r->table, key) || !mh_sb_table_remove(r->table, &api->store, o)) {

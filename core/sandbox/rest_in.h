@@ -191,6 +191,8 @@ struct mh_sb_obj *mh_sb_commit(struct mh_sb_api *api, struct mh_sb_resource *r, 
 struct mh_sb_obj *mh_sb_commit_removal(struct mh_sb_api *api, struct mh_sb_resource *r,
                                        const char *key, struct mh_arena *a, yyjson_mut_doc *doc,
                                        yyjson_mut_val *obj);
+/* The object of a text, one reference; NULL: no memory, or no object. */
+struct mh_sb_obj *mh_sb_obj_read(const char *key, uint64_t version, const char *text, size_t len);
 /* From the log: puts or removes text as it is. */
 bool mh_sb_restore(struct mh_sb_api *api, struct mh_sb_resource *r, const char *key,
                    uint64_t version, const char *text, size_t len);

@@ -236,7 +236,8 @@ store(struct mh_sb_op *op)
         answer_dry(op, status);
         return;
     }
-    if (op->updating && !over && mh_sb_fields_same(op->arena, op->old, next)) {
+    if (op->updating && !over && !op->live->rewritten &&
+        mh_sb_fields_same(op->arena, op->old, next)) {
         answer(op, op->live, 200);
         return;
     }

@@ -234,6 +234,18 @@ mh_sb_table_put(struct mh_sb_table *t, struct mh_sb_store *s, struct mh_sb_obj *
 }
 
 bool
+mh_sb_table_rewrite(struct mh_sb_table *t, struct mh_sb_store *s, size_t i, struct mh_sb_obj *o)
+{
+    if (!count_object(s, o, 1))
+        return false;
+    (void)count_object(s, t->items[i], -1);
+    mh_sb_obj_unref(t->items[i]);
+    t->items[i] = o;
+    o->rewritten = true;
+    return true;
+}
+
+bool
 mh_sb_table_remove(struct mh_sb_table *t, struct mh_sb_store *s, struct mh_sb_obj *last)
 {
     size_t i = mh_sb_table_seek(t, last->key);

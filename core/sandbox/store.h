@@ -27,6 +27,7 @@ struct mh_sb_obj {
     uint64_t uid;     /* hash of metadata.uid */
     uint8_t nowners;
     bool deleting;     /* has a deletionTimestamp */
+    bool rewritten;    /* not by a client: an update that changes nothing is one */
     uint64_t owners[]; /* hashes of ownerReferences[].uid */
 };
 
@@ -87,6 +88,10 @@ size_t mh_sb_table_seek(const struct mh_sb_table *t, const char *key);
 /* Puts it in, instead of one with that key, and remembers the change. The reference goes over to
  * the table on success. */
 bool mh_sb_table_put(struct mh_sb_table *t, struct mh_sb_store *s, struct mh_sb_obj *o);
+/* The same object written otherwise, at the same version, in place of item i: no change. The
+ * reference goes over on success. */
+bool mh_sb_table_rewrite(struct mh_sb_table *t, struct mh_sb_store *s, size_t i,
+                         struct mh_sb_obj *o);
 /* Takes away the one with last->key; `last` is its last state, whose version is the removal's. The
  * reference goes over on success. */
 bool mh_sb_table_remove(struct mh_sb_table *t, struct mh_sb_store *s, struct mh_sb_obj *last);

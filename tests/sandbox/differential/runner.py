@@ -329,7 +329,8 @@ class Run:
                 if text(x) == text(y) or time.monotonic() > until:
                     break
                 time.sleep(.05)
-            self.compare(step, {"body": x, "type": a.headers.get("Content-Type"), "ended": a.ended}, {"body": y, "type": b.headers.get("Content-Type"), "ended": b.ended}, "watch")
+            ends = step.get("ends", True)
+            self.compare(step, {"body": x, "type": a.headers.get("Content-Type"), "ended": a.ended and ends}, {"body": y, "type": b.headers.get("Content-Type"), "ended": b.ended and ends}, "watch")
 
     def run(self):
         try:

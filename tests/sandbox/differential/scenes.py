@@ -178,13 +178,14 @@ class Scene(Sequence):
                           status=kinds.WIDGET_STATUS if "status" in subs else None, scale="scale" in subs, crd="own")
         path = kind.path(self.ns)
         self.add("scene", kind, "GET", path, quiet=True, **{"await": {"status": 200}})
-        self.watch(kind)
         self.use(kind, 5)
         fresh = {"type": "string", "default": "new"}
         self.add("scene", definition, "PATCH", definition.path(None, name), ct=JSONPATCH, on=self.key(definition, name),
                  body=[{"op": "add", "path": "/spec/versions/0/schema/openAPIV3Schema/properties/spec/properties/fresh", "value": fresh}])
         probe = {"apiVersion": kind.api_version, "kind": "Thing", "metadata": {"name": self.name(kind, 3) + "-probe", "labels": {"seq": self.ns}}, "spec": {"size": 2}}
         self.add("scene", kind, "POST", path, ct=JSON, query={"dryRun": "All"}, body=probe, **{"await": {"path": ["spec", "fresh"], "value": "new"}})
+        self.watch(kind)
+        self.steps[-1].update(watch="none", ends=False)  # how long it outlives the CRD is a matter of pace
         self.use(kind, 3)
         self.add("scene", kind, "GET", kind.path(self.ns if r.random() < .5 else None), query={"labelSelector": "seq=" + self.ns})
         self.add("scene", definition, "DELETE", definition.path(None, name), gone=True)
@@ -333,7 +334,7 @@ class Scene(Sequence):
         self.steps.append({"verb": "scene", "cls": body["kind"], "method": "POST", "path": "/apis/authentication.k8s.io/v1/" + body["kind"].lower() + "s", "ct": JSON, "body": body})
 
 
-STORIES = ["owners", "spaces", "pods", "access", "owners"]
+STORIES = ["owners", "spaces", "crds", "pods", "access", "owners"]
 
 
 def scene(prefix, number, seed, turn):

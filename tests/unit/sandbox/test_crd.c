@@ -107,6 +107,32 @@ TEST(status_and_scale_of_a_custom_resource_are_apart)
     rig_close(&rig);
 }
 
+TEST(stored_objects_are_read_with_the_schema_of_today)
+{
+    struct rig rig;
+    install(&rig);
+    ask(&rig, "POST", WIDGETS,
+        "{\"apiVersion\":\"x.io/v1\",\"kind\":\"Widget\",\"metadata\":{\"name\":\"a\"},\"spec\":{"
+        "\"size\":2}}");
+    CHECK_INT(rig.status, 201);
+    char *before = mh_strdup(got(&rig, "metadata.resourceVersion"));
+    patch(&rig, "application/json-patch+json", CRDS "/widgets.x.io",
+          "[{\"op\":\"add\",\"path\":\"/spec/versions/0/schema/openAPIV3Schema/properties/spec/"
+          "properties/"
+          "fresh\",\"value\":{\"type\":\"string\",\"default\":\"new\"}},{\"op\":\"remove\","
+          "\"path\":\"/spec/versions/0/schema/openAPIV3Schema/properties/spec/properties/mode\"}]");
+    CHECK_INT(rig.status, 200);
+    ask(&rig, "GET", WIDGETS "/a", NULL);
+    CHECK_STR(got(&rig, "spec.fresh"), "new");
+    CHECK(got(&rig, "spec.mode") == NULL);
+    CHECK_STR(got(&rig, "metadata.resourceVersion"), before);
+    patch(&rig, "application/merge-patch+json", WIDGETS "/a", "{}"); /* is written as it reads */
+    CHECK_INT(rig.status, 200);
+    CHECK(strcmp(got(&rig, "metadata.resourceVersion"), before) != 0);
+    mh_free(before);
+    rig_close(&rig);
+}
+
 TEST(a_removed_crd_takes_its_objects_along)
 {
     struct rig rig;
