@@ -56,7 +56,8 @@ static const char usage_status[] =
     "  -o json            as JSON (with -w: one line each time)\n"
     "  --events N         at most N decisions of each cluster (8)\n"
     "  --data DIR, --kubeconfig FILE\n"
-    "                     which sandbox; the last one started if not given\n"
+    "                     which sandbox; if neither is given that of $KUBECONFIG, else the only\n"
+    "                     one that runs\n"
     "\n"
     "Exit code: 0, 1 failed, 2 wrong usage, 3 no sandbox answers.\n";
 
@@ -80,12 +81,14 @@ static const char usage_fault[] =
     "  clear [NUMBER]          takes one fault of the API server away, or all and every cut\n"
     "\n"
     "A POD is a name or primary:CLUSTER. A and B: a pod, node:NAME, api, or '*' for everybody.\n"
-    "Options: -n NAMESPACE (default), --container NAME, -o json, --data DIR, --kubeconfig FILE.\n"
+    "Options: -n NAMESPACE (default), --container NAME, -o json, --data DIR, --kubeconfig FILE\n"
+    "(which sandbox; else that of $KUBECONFIG, else the only one that runs).\n"
     "Exit code: 0, 1 failed, 2 wrong usage, 3 no sandbox answers.\n";
 
 static const char usage_down[] = "usage: moonherd sandbox down [--data DIR | --kubeconfig FILE]\n"
                                  "\n"
-                                 "Ends a running sandbox and waits until it is gone.\n"
+                                 "Ends a running sandbox and waits until it is gone: that which is "
+                                 "named,\nelse that of $KUBECONFIG, else the only one that runs.\n"
                                  "Exit code: 0, 1 failed, 2 wrong usage, 3 no sandbox answers.\n";
 
 struct given {
@@ -231,6 +234,10 @@ static int
 failed(const struct mh_err *err)
 {
     (void)fprintf(stderr, "moonherd sandbox: %s\n", err->msg);
+    if (err->code == MH_E_REFUSED) { /* of several that run */
+        mh_sb_which_print(stderr);
+        return 2;
+    }
     return err->code == MH_E_UNREACHABLE || err->code == MH_E_NOTFOUND ? 3 : 1;
 }
 

@@ -10,14 +10,8 @@ mh_sb_client_open(struct mh_sb_client *c, const char *kubeconfig, const char *da
                   struct mh_err *err)
 {
     *c = (struct mh_sb_client){ 0 };
-    if (!mh_sb_place_current(kubeconfig, data, c->kubeconfig))
-        return mh_fail(err, MH_E_NOTFOUND,
-                       "no sandbox is known%s%s. HINT: moonherd sandbox up; or name it with --data "
-                       "DIR or --kubeconfig FILE",
-                       kubeconfig || data ? " by " : "",
-                       kubeconfig ? kubeconfig
-                       : data     ? data
-                                  : "");
+    if (mh_sb_which(kubeconfig, data, c->kubeconfig, err) != MH_OK)
+        return err->code;
     c->base = mh_loop_new();
     c->http = c->base ? mh_http_new(c->base) : NULL;
     if (!c->http)

@@ -19,7 +19,7 @@ struct mh_sb_client {
     char kubeconfig[MH_SB_PATH_MAX];
 };
 
-/* kubeconfig and data may be NULL. NOTFOUND with a HINT: no sandbox is known. Release in any case. */
+/* kubeconfig and data may be NULL; fails as mh_sb_which. Release in any case. */
 enum mh_code mh_sb_client_open(struct mh_sb_client *c, const char *kubeconfig, const char *data,
                                struct mh_err *err);
 void mh_sb_client_release(struct mh_sb_client *c);

@@ -3,6 +3,7 @@
 #define MH_SANDBOX_UP_H
 
 #include <event2/event.h>
+#include <stdio.h>
 
 #include "base/world.h"
 #include "io/loop.h"
@@ -91,8 +92,23 @@ enum mh_code mh_sb_place_announce(struct mh_sb_place *p, const char *kubeconfig,
 bool mh_sb_place_taken(const struct mh_sb_place *p, char *out, size_t size);
 /* Removes what is not to stay. */
 void mh_sb_place_leave(struct mh_sb_place *p);
-/* The kubeconfig that a command without arguments means; false: there is none. */
-bool mh_sb_place_current(const char *kubeconfig, const char *data, char out[MH_SB_PATH_MAX]);
+
+/* --- up_which.c ------------------------------------------------------------------------------------ */
+
+/* The user's own place for what outlives a sandbox. */
+bool mh_sb_cache_dir(char out[MH_SB_PATH_MAX]);
+/* Notes that this one runs; forgets it. Whoever is killed is forgotten by the next who looks. */
+void mh_sb_which_note(const struct mh_sb_place *p);
+void mh_sb_which_forget(const struct mh_sb_place *p);
+/* Does one run whose kubeconfig this is? */
+bool mh_sb_which_has(const char *kubeconfig);
+/* The kubeconfig of the sandbox that is meant: that which is given, by file or directory; $KUBECONFIG,
+ * if it is that of a sandbox; the only one that runs; the last that was started. REFUSED: several run.
+ * NOTFOUND: none is known. */
+enum mh_code mh_sb_which(const char *kubeconfig, const char *data, char out[MH_SB_PATH_MAX],
+                         struct mh_err *err);
+/* Those that run, one line each. */
+void mh_sb_which_print(FILE *out);
 
 /* --- up_boot.c ------------------------------------------------------------------------------------- */
 

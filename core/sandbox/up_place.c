@@ -100,18 +100,6 @@ make_dir(const char *path, struct mh_err *err)
     return fs.mkdir(fs.self, path, 0700, err);
 }
 
-/* The user's own place for what outlives a sandbox: which one runs. */
-static bool
-cache_dir(char out[MH_SB_PATH_MAX])
-{
-    const char *cache = getenv("MH_CACHE"), *home = getenv("HOME");
-    int n = cache && *cache ? snprintf(out, MH_SB_PATH_MAX, "%s/sandbox", cache)
-            : home && *home
-                ? snprintf(out, MH_SB_PATH_MAX, "%s/.cache/moonherd/sandbox", home)
-                : snprintf(out, MH_SB_PATH_MAX, "/tmp/moonherd-%u/sandbox", (unsigned)getuid());
-    return n > 0 && n < MH_SB_PATH_MAX;
-}
-
 static enum mh_code
 choose_dir(struct mh_sb_place *p, const char *data, struct mh_err *err)
 {
@@ -285,8 +273,10 @@ mh_sb_place_take(struct mh_sb_place *p, const struct mh_sb_up_options *options, 
         n = snprintf(p->kubeconfig, sizeof(p->kubeconfig), "%s/%s", cache, options->kubeconfig);
     } else if (options->data) {
         n = snprintf(p->kubeconfig, sizeof(p->kubeconfig), "%s/kubeconfig", p->dir);
-    } else if (cache_dir(cache)) {
+    } else if (mh_sb_cache_dir(cache)) {
         n = snprintf(p->kubeconfig, sizeof(p->kubeconfig), "%s/kubeconfig", cache);
+        if (n > 0 && n < (int)sizeof(p->kubeconfig) && mh_sb_which_has(p->kubeconfig))
+            n = snprintf(p->kubeconfig, sizeof(p->kubeconfig), "%s/kubeconfig-%d", cache, p->n);
         code = make_dir(cache, err);
     }
     if (n <= 0 || n >= (int)sizeof(p->kubeconfig))
@@ -307,40 +297,12 @@ mh_sb_place_announce(struct mh_sb_place *p, const char *kubeconfig, struct mh_er
         (void)snprintf(path, sizeof(path), "%s/kubeconfig", p->dir);
         code = fs.write(fs.self, path, kubeconfig, strlen(kubeconfig), 0600, false, NULL, err);
     }
-    if (code != MH_OK || !cache_dir(cache) || make_dir(cache, NULL) != MH_OK)
+    if (code != MH_OK || !mh_sb_cache_dir(cache) || make_dir(cache, NULL) != MH_OK)
         return code;
     (void)snprintf(path, sizeof(path), "%s/current", cache);
     (void)fs.write(fs.self, path, p->kubeconfig, strlen(p->kubeconfig), 0600, false, NULL, NULL);
+    mh_sb_which_note(p);
     return MH_OK;
-}
-
-static bool
-exists(const char *path)
-{
-    return access(path, R_OK) == 0;
-}
-
-bool
-mh_sb_place_current(const char *kubeconfig, const char *data, char out[MH_SB_PATH_MAX])
-{
-    char cache[MH_SB_PATH_MAX], path[MH_SB_PATH_MAX + 16];
-    struct mh_fs fs = mh_fs_real();
-    struct mh_arena a;
-    char *text = NULL;
-    if (kubeconfig || data) {
-        (void)snprintf(out, MH_SB_PATH_MAX, "%s%s", kubeconfig ? kubeconfig : data,
-                       kubeconfig ? "" : "/kubeconfig");
-        return exists(out);
-    }
-    if (!cache_dir(cache))
-        return false;
-    (void)snprintf(path, sizeof(path), "%s/current", cache);
-    mh_arena_init(&a, (size_t)2 * MH_SB_PATH_MAX);
-    bool ok = fs.read(fs.self, &a, path, MH_SB_PATH_MAX, &text, NULL, NULL) == MH_OK;
-    if (ok)
-        mh_str_copy(out, MH_SB_PATH_MAX, text);
-    mh_arena_release(&a);
-    return ok && exists(out);
 }
 
 /* --- the end -------------------------------------------------------------------------------------------- */
@@ -348,6 +310,8 @@ mh_sb_place_current(const char *kubeconfig, const char *data, char out[MH_SB_PAT
 void
 mh_sb_place_leave(struct mh_sb_place *p)
 {
+    if (p->number >= 0)
+        mh_sb_which_forget(p);
     if (p->temporary) {
         remove_tree(p->dir);
         if (p->kubeconfig[0])
