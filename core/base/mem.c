@@ -7,6 +7,7 @@
 #include <string.h>
 
 #define CHUNK_MIN 4096u
+#define CHUNK_MAX ((size_t)128 << 10)
 #define ALIGN alignof(max_align_t)
 
 struct mh_chunk {
@@ -87,6 +88,15 @@ mh_arena_init(struct mh_arena *a, size_t limit)
     *a = (struct mh_arena){ .limit = limit };
 }
 
+/* Chunks grow, so that a large arena is a few large blocks: those leave no holes among small ones
+ * that live longer. */
+static size_t
+next_size(const struct mh_chunk *open)
+{
+    size_t twice = open ? 2 * (open->size + sizeof(*open)) : CHUNK_MIN;
+    return (twice < CHUNK_MAX ? twice : CHUNK_MAX) - sizeof(*open);
+}
+
 void *
 mh_arena_alloc(struct mh_arena *a, size_t size)
 {
@@ -97,12 +107,14 @@ mh_arena_alloc(struct mh_arena *a, size_t size)
         return NULL;
     struct mh_chunk *c = a->chunks;
     if (!c || c->size - c->used < size) {
-        size_t want = size > CHUNK_MIN ? size : CHUNK_MIN;
+        size_t want = next_size(c);
+        want = size > want ? size : want;
         c = mh_malloc(sizeof(*c) + want);
         if (!c)
             return NULL;
         *c = (struct mh_chunk){ .size = want };
-        if (a->chunks && size > CHUNK_MIN / 2) { /* keep the open chunk in front */
+        if (a->chunks &&
+            want - size < a->chunks->size - a->chunks->used) { /* the open one is first */
             c->next = a->chunks->next;
             a->chunks->next = c;
         } else {

@@ -45,8 +45,9 @@ mh_cache_free(struct mh_cache *c)
         struct mh_cache_store *s = c->stores;
         c->stores = s->next;
         for (size_t i = 0; i < s->entries.len; i++)
-            mh_free(s->entries.entries[i].value);
+            mh_cache_entry_free(s->entries.entries[i].value);
         mh_map_release(&s->entries);
+        mh_cache_model_unref(s->model);
         mh_free(s);
     }
     mh_map_release(&c->clusters);
@@ -221,15 +222,15 @@ mh_cache_wrote(struct mh_cache *c, const struct mh_kind *kind, yyjson_val *objec
     if (!st)
         return;
     struct mh_cache_feed *s = source_for(c, kind, object);
-    struct mh_cache_entry *e = mh_cache_entry_new(kind, object, st->trim, st->trim_arg);
+    struct mh_cache_entry *e = mh_cache_entry_new(st, object);
     struct mh_cache_entry *old = mh_map_get(&st->entries, key);
     if (!e) {
         if (s)
             mh_cache_spoiled(s, key);
     } else if (old && old->version && e->version && e->version <= old->version) {
-        mh_free(e);
+        mh_cache_entry_free(e);
     } else if (!s) {
-        mh_free(e);
+        mh_cache_entry_free(e);
         mh_cache_take_out(c, st, key);
     } else {
         e->own_write = s->lists ? s->lists : 1;

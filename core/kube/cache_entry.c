@@ -1,10 +1,9 @@
-#include "kube/cache_entry.h"
-
 #include <stdio.h>
 #include <string.h>
 
 #include "base/buf.h"
 #include "base/str.h"
+#include "kube/cache_impl.h"
 
 #define WORK_MAX ((size_t)64 << 20)
 
@@ -66,8 +65,15 @@ append(char **at, const char *s, size_t len)
     return start;
 }
 
+/* The JSON as it is kept. */
+struct kept {
+    const char *data;
+    size_t len;
+    struct mh_cache_model *model;
+};
+
 static struct mh_cache_entry *
-pack(const struct mh_kind *kind, yyjson_val *object, const char *owners, const char *json,
+pack(const struct mh_kind *kind, yyjson_val *object, const char *owners, const struct kept *kept,
      size_t json_len)
 {
     yyjson_val *meta = mh_json_get(object, "metadata", NULL);
@@ -82,11 +88,14 @@ pack(const struct mh_kind *kind, yyjson_val *object, const char *owners, const c
     if (!name || !mh_cache_key(key, kind, ns, name) || json_len > UINT32_MAX)
         return NULL;
     size_t size = sizeof(struct mh_cache_entry) + 2 * strlen(key) + strlen(uid) + strlen(owners) +
-                  (cluster ? strlen(cluster) : 0) + json_len + 8;
+                  (cluster ? strlen(cluster) : 0) + kept->len + 8;
     struct mh_cache_entry *e = mh_malloc(size);
     if (!e)
         return NULL;
-    *e = (struct mh_cache_entry){ .kind = kind, .json_len = (uint32_t)json_len };
+    *e = (struct mh_cache_entry){ .kind = kind,
+                                  .json_len = (uint32_t)json_len,
+                                  .kept_len = (uint32_t)kept->len,
+                                  .model = kept->model };
     int64_t number;
     if (mh_str_int(version ? version : "", 0, INT64_MAX, &number))
         e->version = (uint64_t)number;
@@ -97,29 +106,49 @@ pack(const struct mh_kind *kind, yyjson_val *object, const char *owners, const c
     e->uid = append(&at, uid, strlen(uid));
     e->owners = append(&at, owners, strlen(owners));
     e->cluster = append(&at, cluster, cluster ? strlen(cluster) : 0);
-    e->json = append(&at, json, json_len);
+    e->json = append(&at, kept->data, kept->len);
     return e;
 }
 
 struct mh_cache_entry *
-mh_cache_entry_new(const struct mh_kind *kind, yyjson_val *object, mh_cache_trim_fn trim,
-                   void *trim_arg)
+mh_cache_entry_new(struct mh_cache_store *store, yyjson_val *object)
 {
     struct mh_arena a;
     size_t len = 0;
     mh_arena_init(&a, WORK_MAX);
-    char *text = kept_text(&a, kind, object, trim, trim_arg, &len);
+    char *text = kept_text(&a, store->kind, object, store->trim, store->trim_arg, &len);
     char *owners = owner_list(&a, object);
-    struct mh_cache_entry *e = text && owners ? pack(kind, object, owners, text, len) : NULL;
+    struct kept kept = { .data = text, .len = len };
+    struct mh_cache_entry *e = NULL;
+    if (text && owners) {
+        kept.data = mh_cache_pack(&a, &store->model, text, len, &kept.len, &kept.model);
+        if (!kept.data)
+            kept = (struct kept){ .data = text, .len = len };
+        e = pack(store->kind, object, owners, &kept, len);
+    }
+    if (!e)
+        mh_cache_model_unref(kept.model);
     mh_arena_release(&a);
     return e;
+}
+
+void
+mh_cache_entry_free(struct mh_cache_entry *e)
+{
+    if (!e)
+        return;
+    mh_cache_model_unref(e->model);
+    mh_free(e);
 }
 
 yyjson_val *
 mh_cache_entry_value(const struct mh_cache_entry *e, struct mh_arena *a)
 {
     yyjson_val *v = NULL;
-    return mh_json_parse(a, e->json, e->json_len, &v, NULL) == MH_OK ? v : NULL;
+    const char *text = e->json;
+    if (e->model)
+        text = mh_cache_unpack(a, e->model, e->json, e->kept_len, e->json_len);
+    return text && mh_json_parse(a, text, e->json_len, &v, NULL) == MH_OK ? v : NULL;
 }
 
 bool

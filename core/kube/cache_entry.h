@@ -3,6 +3,9 @@
 #define MH_KUBE_CACHE_ENTRY_H
 
 #include "kube/cache.h"
+#include "kube/cache_pack.h"
+
+struct mh_cache_store;
 
 /* One block of memory: the structure, then its texts, then the JSON. Immutable but for the links. */
 struct mh_cache_entry {
@@ -14,7 +17,9 @@ struct mh_cache_entry {
     uint32_t own_write; /* the source's list count when we wrote it, 0: the server told us */
     uint32_t listed;    /* the source's list count when it was last in a list */
     uint32_t json_len;
-    const char *key; /* "namespace/name" */
+    uint32_t kept_len;            /* of json as it is kept */
+    struct mh_cache_model *model; /* it is packed with this; NULL: it is kept as it is */
+    const char *key;              /* "namespace/name" */
     const char *ns;
     const char *name;
     const char *uid;
@@ -23,9 +28,11 @@ struct mh_cache_entry {
     const char *json;
 };
 
-/* Builds one from an object as the server sends it. NULL: no memory, or it has no name. */
-struct mh_cache_entry *mh_cache_entry_new(const struct mh_kind *kind, yyjson_val *object,
-                                          mh_cache_trim_fn trim, void *trim_arg);
+/* Builds one from an object as the server sends it, for the store of its kind. NULL: no memory, or it
+ * has no name. */
+struct mh_cache_entry *mh_cache_entry_new(struct mh_cache_store *store, yyjson_val *object);
+/* NULL is allowed. */
+void mh_cache_entry_free(struct mh_cache_entry *e);
 /* Its value, on the arena; NULL: no memory. */
 yyjson_val *mh_cache_entry_value(const struct mh_cache_entry *e, struct mh_arena *a);
 /* Is a of the same object as b, and not newer? */

@@ -68,7 +68,7 @@ unindex_entry(struct mh_cache *c, struct mh_cache_entry *e)
 static void
 account(struct mh_cache *c, const struct mh_cache_entry *e, bool in)
 {
-    size_t n = sizeof(*e) + e->json_len;
+    size_t n = sizeof(*e) + e->kept_len;
     c->count += in ? 1 : (size_t)-1;
     c->bytes += in ? n : -n;
 }
@@ -94,12 +94,12 @@ mh_cache_put(struct mh_cache *c, struct mh_cache_feed *s, struct mh_cache_entry 
     void *old = NULL;
     e->source = s;
     if (!index_entry(c, e)) {
-        mh_free(e);
+        mh_cache_entry_free(e);
         return false;
     }
     if (!mh_map_put(&s->store->entries, e->key, e, &old)) {
         unindex_entry(c, e);
-        mh_free(e);
+        mh_cache_entry_free(e);
         return false;
     }
     account(c, e, true);
@@ -109,7 +109,7 @@ mh_cache_put(struct mh_cache *c, struct mh_cache_feed *s, struct mh_cache_entry 
     }
     mh_cache_known(c, e->kind, e->key);
     report(c, old, e);
-    mh_free(old);
+    mh_cache_entry_free(old);
     return true;
 }
 
@@ -123,7 +123,7 @@ mh_cache_take_out(struct mh_cache *c, struct mh_cache_store *s, const char *key)
     account(c, e, false);
     mh_cache_known(c, e->kind, e->key);
     report(c, e, NULL);
-    mh_free(e);
+    mh_cache_entry_free(e);
 }
 
 void
@@ -140,7 +140,7 @@ void
 mh_cache_drop_staged(struct mh_cache_feed *s)
 {
     for (size_t i = 0; i < s->staged.len; i++)
-        mh_free(s->staged.entries[i].value);
+        mh_cache_entry_free(s->staged.entries[i].value);
     mh_map_release(&s->staged);
     mh_map_init(&s->staged, MH_CACHE_OBJECTS_MAX);
 }
@@ -151,10 +151,10 @@ stage(struct mh_cache_feed *s, struct mh_cache_entry *e)
     void *old = NULL;
     if (!mh_map_put(&s->staged, e->key, e, &old)) {
         mh_cache_spoiled(s, e->key);
-        mh_free(e);
+        mh_cache_entry_free(e);
         return;
     }
-    mh_free(old);
+    mh_cache_entry_free(old);
 }
 
 /* Did we write it after this list began? Then the list may be the older of the two. */
@@ -200,7 +200,7 @@ swap(struct mh_cache_feed *s)
         if (keep) {
             old->listed = s->lists;
             mh_cache_known(s->cache, e->kind, e->key);
-            mh_free(e);
+            mh_cache_entry_free(e);
         } else if (!mh_cache_put(s->cache, s, e)) {
             mh_cache_spoiled(s, list.entries[i].key);
         }
@@ -218,7 +218,7 @@ static void
 arrived(struct mh_cache_feed *s, yyjson_val *object)
 {
     struct mh_cache_store *st = s->store;
-    struct mh_cache_entry *e = mh_cache_entry_new(st->kind, object, st->trim, st->trim_arg);
+    struct mh_cache_entry *e = mh_cache_entry_new(st, object);
     if (!e) {
         mh_cache_spoiled(s, mh_json_str(object, "metadata", "name", NULL));
         return;
@@ -235,7 +235,7 @@ arrived(struct mh_cache_feed *s, yyjson_val *object)
             old->own_write = 0;
             mh_cache_known(s->cache, e->kind, e->key);
         }
-        mh_free(e);
+        mh_cache_entry_free(e);
         return;
     }
     char name[MH_CACHE_KEY];

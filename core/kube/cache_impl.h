@@ -15,6 +15,7 @@ struct mh_cache_store {
     struct mh_map entries; /* by "namespace/name" */
     mh_cache_trim_fn trim;
     void *trim_arg;
+    struct mh_cache_model *model; /* new entries are packed with */
 };
 
 struct mh_cache_feed {

@@ -13,7 +13,7 @@
 #include "lua/policy_ring.h"
 #include "operator/pages.h"
 
-#define REQUESTS_PER_S 200 /* who has too many says so: 429 and Retry-After hold requests back */
+#define REQUESTS_PER_S 600 /* who has too many says so: 429 and Retry-After hold requests back */
 #define SYNC_NS (20 * MH_NS_PER_MS)
 #define MINUTE_NS (60 * MH_NS_PER_S)
 #define STOP_NS (4 * MH_NS_PER_S)

@@ -2,6 +2,9 @@
 
 #include <link.h>
 #include <string.h>
+#ifdef __GLIBC__
+#include <malloc.h>
+#endif
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -27,6 +30,9 @@ mh_pages_drop(void)
 {
     uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
     dl_iterate_phdr(drop_segments, &page);
+#ifdef __GLIBC__
+    (void)malloc_trim(0); /* musl gives back by itself what it can */
+#endif
 }
 
 /* The number behind "NAME:" in kB, as bytes. */
