@@ -38,6 +38,7 @@ static const char usage[] =
     "  wal-restore    fetches a WAL file; PostgreSQL calls it\n"
     "  policy         check | test FILE...: tries policy scripts without a cluster\n"
     "  policy-worker  runs policies, locked down; the operator starts it\n"
+    "  plugin         check | crd | plan: tries plugins without a cluster\n"
     "  plugin-worker  runs one plugin, locked down; the operator starts it\n"
     "  sandbox        up | status | fault | down: the whole system on this machine, for trying it\n"
     "  chaos          run | list: breaks things on purpose and checks what the cluster does\n"
@@ -101,6 +102,7 @@ not_built(int argc, char **argv)
 {
     (void)argc, (void)argv;
     (void)fputs("moonherd: this build does not have the command\n", stderr);
+#define mh_plugin_main not_built
     return 2;
 }
 #endif
@@ -139,6 +141,7 @@ main(int argc, char **argv)
     if (strcmp(self, "kubectl-moonherd") == 0)
         return mh_kubectl_main(argc - 1, argv + 1);
     if (argc < 2) {
+    { "plugin", mh_plugin_main, false },
         (void)fputs(usage, stderr);
         return 2;
     }

@@ -5,6 +5,8 @@
 
 /* moonherd policy check|test FILE... */
 int mh_policy_main(int argc, char **argv);
+/* moonherd plugin check|crd|plan FILE... */
+int mh_plugin_main(int argc, char **argv);
 /* moonherd chaos run|list ... */
 int mh_chaos_main(int argc, char **argv);
 /* kubectl moonherd ... */

@@ -12,7 +12,7 @@ local fail = schema.fail
 local KEYS = {
   kind = true, api = true, plural = true, short = true, spec = true, watches = true, owns = true,
   kinds = true,
-  needs = true, line = true, finalizes = true, columns = true, cases = true,
+  needs = true, line = true, finalizes = true, columns = true,
 }
 
 local NAME, WORD = "^[A-Z][A-Za-z0-9]*$", "^[a-z][a-z0-9]*$"
@@ -161,6 +161,17 @@ end
 ---@return table
 function host.declare(given)
   return protected(declare, given)
+end
+
+--- {object, spec} to the object as an API server would keep it: with defaults.
+---@param given table
+---@return table
+function host.fill(given)
+  return protected(function()
+    given.object.spec = given.object.spec or {}
+    schema.fill(given.spec or {}, given.object.spec)
+    return given.object
+  end, given)
 end
 
 --- {plan, object, kind_key, finalizes, finalizer, name} to a plan that is carried out, or {error}; without

@@ -123,4 +123,21 @@ function of_type(t, path, depth)
   return fail(path, ("there is no type '%s'"):format(t.type))
 end
 
+--- Puts defaults where nothing is, as the API server does; for trying a plugin without one.
+---@param fields table
+---@param value table
+function schema.fill(fields, value)
+  for _, name in ipairs(sorted.keys(fields)) do
+    local t = fields[name]
+    if value[name] == nil and t.type ~= "optional" then
+      value[name] = t.default
+    end
+    if t.type == "record" and type(value[name]) == "table" then
+      schema.fill(t.of, value[name])
+    elseif t.type == "secret_key" and type(value[name]) == "table" and value[name].key == nil then
+      value[name].key = "password"
+    end
+  end
+end
+
 return schema

@@ -1,0 +1,250 @@
+/* plugin.c - moonherd plugin: tries plugins where no cluster is, in this process, with the limits of
+ * the real one. */
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/str.h"
+#include "io/file.h"
+#include "lua/plugin_worker.h"
+#include "lua/task.h"
+#include "lua/yaml.h"
+#include "main/main.h"
+
+#define ARENA_MAX ((size_t)64 << 20)
+
+static const char usage[] =
+    "usage: moonherd plugin check FILE.lua...           is it accepted, and what does it need?\n"
+    "       moonherd plugin crd FILE.lua                the definition of its kind\n"
+    "       moonherd plugin plan FILE.lua OBJECT [SEEN] what it would do for an object\n"
+    "\n"
+    "OBJECT is a file of YAML or JSON; SEEN one of what observe would have returned, without "
+    "which\n"
+    "it is { object, now }. Nothing is read from a cluster and nothing is changed.\n"
+    "\n"
+    "Exit code: 0 all is well, 1 it is not accepted or its plan is not, 2 wrong usage.\n";
+
+struct tried {
+    struct mh_arena arena;
+    const char *path, *key;
+    struct mh_controller *plugin, *host;
+    yyjson_val *declaration;
+    yyjson_val *declared; /* what the operator makes of it */
+    struct mh_err err;
+};
+
+/* --- one file --------------------------------------------------------------------------------------- */
+
+static char *
+read_text(struct tried *t, const char *path, size_t max, size_t *len)
+{
+    struct mh_fs fs = mh_fs_real();
+    char *text = NULL;
+    return fs.read(fs.self, &t->arena, path, max, &text, len, &t->err) == MH_OK ? text : NULL;
+}
+
+static yyjson_val *
+frozen(struct tried *t, yyjson_mut_val *v)
+{
+    yyjson_alc alc = mh_json_alc(&t->arena);
+    yyjson_val *out = v ? yyjson_doc_get_root(yyjson_mut_val_imut_copy(v, &alc)) : NULL;
+    if (!out)
+        mh_fail(&t->err, MH_E_NOMEM, "no memory");
+    return out;
+}
+
+static yyjson_val *
+call_host(struct tried *t, const char *fn, yyjson_mut_val *arg)
+{
+    struct mh_script_call call = { .field = fn, .nargs = 1 };
+    yyjson_val *out = NULL;
+    call.args[0].value = frozen(t, arg);
+    if (!call.args[0].value || mh_controller_run(t->host, &t->arena, &call, &t->err) != MH_OK ||
+        mh_json_parse(&t->arena, call.out, call.out_len, &out, &t->err) != MH_OK)
+        return NULL;
+    const char *error = mh_json_str(out, "error", NULL);
+    if (error)
+        mh_fail(&t->err, MH_E_SCRIPT, "%s:%d: %s", t->key,
+                (int)mh_json_int(t->declaration, 1, "line", NULL), error);
+    return error ? NULL : out;
+}
+
+static bool
+load(struct tried *t, const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    size_t len;
+    mh_arena_init(&t->arena, ARENA_MAX);
+    t->path = path;
+    t->key = slash ? slash + 1 : path;
+    size_t stem = strlen(t->key) - (mh_str_ends(t->key, ".lua") ? 4 : 0);
+    const char *name = mh_arena_strndup(&t->arena, t->key, stem);
+    char *text = read_text(t, path, MH_PLUGIN_TEXT_MAX, &len);
+    yyjson_mut_doc *doc = mh_json_doc(&t->arena);
+    if (!text || !name || !doc ||
+        mh_controller_new("plugins/lib/host", &t->host, &t->err) != MH_OK ||
+        mh_controller_new_plugin(name, text, len, &t->plugin, &t->err) != MH_OK)
+        return false;
+    const char *json = mh_controller_declaration(t->plugin);
+    if (mh_json_parse(&t->arena, json, strlen(json), &t->declaration, &t->err) != MH_OK)
+        return false;
+    yyjson_mut_val *arg = yyjson_mut_obj(doc), *taken = yyjson_mut_obj_add_arr(doc, arg, "taken");
+    yyjson_mut_arr_add_str(doc, taken, "k8s.io");
+    yyjson_mut_arr_add_str(doc, taken, "cnpg.io");
+    yyjson_mut_arr_add_str(doc, taken, "moonherd.io");
+    yyjson_mut_obj_add_str(doc, arg, "owner", t->key);
+    yyjson_mut_obj_add_val(doc, arg, "declaration", yyjson_val_mut_copy(doc, t->declaration));
+    t->declared = call_host(t, "declare", arg);
+    return t->declared != NULL;
+}
+
+static void
+release(struct tried *t)
+{
+    mh_controller_free(t->plugin);
+    mh_controller_free(t->host);
+    mh_arena_release(&t->arena);
+}
+
+static int
+refused(struct tried *t)
+{
+    printf("%s: refused: %s\n", t->path, t->err.msg);
+    release(t);
+    return 1;
+}
+
+static int
+print_value(struct tried *t, const yyjson_val *v)
+{
+    yyjson_alc alc = mh_json_alc(&t->arena);
+    char *text = yyjson_val_write_opts(v, YYJSON_WRITE_PRETTY_TWO_SPACES, &alc, NULL, NULL);
+    printf("%s\n", text ? text : "no memory");
+    release(t);
+    return text ? 0 : 1;
+}
+
+/* --- the verbs -------------------------------------------------------------------------------------- */
+
+static int
+check(const char *path)
+{
+    struct tried t = { .err = { .code = MH_OK } };
+    if (!load(&t, path))
+        return refused(&t);
+    yyjson_val *needs = yyjson_obj_get(t.declaration, "needs");
+    const char *text = needs ? mh_json_canonical(&t.arena, needs, NULL) : "nothing";
+    printf("%s: ok, %s of %s, needs %s\n", path, mh_json_str(t.declared, "kind", NULL),
+           mh_json_str(t.declaration, "api", NULL), text ? text : "?");
+    release(&t);
+    return 0;
+}
+
+static int
+print_crd(const char *path)
+{
+    struct tried t = { .err = { .code = MH_OK } };
+    return load(&t, path) ? print_value(&t, yyjson_obj_get(t.declared, "crd")) : refused(&t);
+}
+
+static yyjson_val *
+read_value(struct tried *t, const char *path)
+{
+    size_t len;
+    int line = 1;
+    yyjson_val *v = NULL;
+    char *text = read_text(t, path, MH_JSON_SIZE_MAX, &len);
+    if (!text || mh_json_parse(&t->arena, text, len, &v, NULL) == MH_OK)
+        return v;
+    if (mh_yaml_parse(&t->arena, text, len, &v, &line, &t->err) != MH_OK)
+        (void)mh_wrap(&t->err, "%s:%d", path, line);
+    return v;
+}
+
+/* With the defaults of its spec, as the API server would keep it. */
+static yyjson_val *
+filled(struct tried *t, yyjson_val *object)
+{
+    yyjson_mut_doc *doc = mh_json_doc(&t->arena);
+    yyjson_mut_val *arg = yyjson_mut_obj(doc);
+    yyjson_val *spec = yyjson_obj_get(t->declaration, "spec");
+    if (!object || !arg)
+        return NULL;
+    if (!yyjson_is_obj(mh_json_get(object, "metadata", NULL))) {
+        mh_fail(&t->err, MH_E_INVALID, "the object has no metadata");
+        return NULL;
+    }
+    yyjson_mut_obj_add_val(doc, arg, "object", yyjson_val_mut_copy(doc, object));
+    if (spec)
+        yyjson_mut_obj_add_val(doc, arg, "spec", yyjson_val_mut_copy(doc, spec));
+    return call_host(t, "fill", arg);
+}
+
+/* {object, now} */
+static yyjson_val *
+first_sight(struct tried *t, yyjson_val *object)
+{
+    yyjson_mut_doc *doc = mh_json_doc(&t->arena);
+    yyjson_mut_val *seen = yyjson_mut_obj(doc);
+    if (!seen)
+        return NULL;
+    yyjson_mut_obj_add_val(doc, seen, "object", yyjson_val_mut_copy(doc, object));
+    yyjson_mut_obj_add_int(doc, seen, "now", (int64_t)time(NULL));
+    return frozen(t, seen);
+}
+
+static yyjson_val *
+plan_of(struct tried *t, yyjson_val *object, yyjson_val *seen)
+{
+    struct mh_script_call call = { .field = "plan", .nargs = 1 };
+    yyjson_val *plan = NULL;
+    call.args[0].value = seen;
+    if (!seen || mh_controller_run(t->plugin, &t->arena, &call, &t->err) != MH_OK ||
+        mh_json_parse(&t->arena, call.out, call.out_len, &plan, &t->err) != MH_OK)
+        return NULL;
+    yyjson_mut_doc *doc = mh_json_doc(&t->arena);
+    yyjson_mut_val *arg = yyjson_mut_obj(doc), *meta;
+    if (!arg)
+        return NULL;
+    yyjson_mut_val *o = yyjson_val_mut_copy(doc, object);
+    meta = yyjson_mut_obj_get(o, "metadata");
+    if (!yyjson_mut_obj_get(meta, "namespace"))
+        yyjson_mut_obj_add_str(doc, meta, "namespace", "default");
+    yyjson_mut_obj_add_val(doc, arg, "object", o);
+    yyjson_mut_obj_add_val(doc, arg, "plan", yyjson_val_mut_copy(doc, plan));
+    yyjson_mut_obj_add_str(doc, arg, "name", "plugin");
+    yyjson_mut_obj_add_str(doc, arg, "kind_key", mh_controller_kind(t->plugin));
+    return call_host(t, "finish", arg);
+}
+
+static int
+plan_for(char **argv, int argc)
+{
+    struct tried t = { .err = { .code = MH_OK } };
+    if (!load(&t, argv[0]))
+        return refused(&t);
+    yyjson_val *object = filled(&t, read_value(&t, argv[1]));
+    yyjson_val *seen = !object    ? NULL
+                       : argc > 2 ? read_value(&t, argv[2])
+                                  : first_sight(&t, object);
+    yyjson_val *plan = seen ? plan_of(&t, object, seen) : NULL;
+    return plan ? print_value(&t, plan) : refused(&t);
+}
+
+int
+mh_plugin_main(int argc, char **argv)
+{
+    int rc = 0;
+    if (argc >= 2 && strcmp(argv[0], "check") == 0) {
+        for (int i = 1; i < argc; i++)
+            rc |= check(argv[i]);
+        return rc;
+    }
+    if (argc == 2 && strcmp(argv[0], "crd") == 0)
+        return print_crd(argv[1]);
+    if ((argc == 3 || argc == 4) && strcmp(argv[0], "plan") == 0)
+        return plan_for(argv + 1, argc - 1);
+    bool asked = argc > 0 && strcmp(argv[0], "--help") == 0;
+    (void)fputs(usage, asked ? stdout : stderr);
+    return asked ? 0 : 2;
+}
