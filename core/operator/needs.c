@@ -172,10 +172,11 @@ advice(struct mh_needs_ask *q)
 {
     const char *text = mh_arena_printf(
         q->arena,
-        "nobody with the rights that %.100s needs was seen to write this text: delete ConfigMap "
+        MH_NEEDS_REASON
+        ": nobody with the rights that %.100s needs was seen to write this text: delete ConfigMap "
         "%.100s and apply it again, as a user who has them, while the operator's webhook answers",
         q->text.key, q->text.name);
-    return text ? text : "its needs were not checked";
+    return text ? text : MH_NEEDS_REASON;
 }
 
 static void
