@@ -1,7 +1,7 @@
 /* bind.h - what C gives to Lua beside the language: one file a module, one stub in scripts/meta.
  *
  * The modules are pure (but log, which only writes): same argument, same result, on every machine.
- * mh_bind_init is called once, before the first VM is made. */
+ * mh_bind_init is called once, after mh_modules_set and before the first VM is made. */
 #ifndef MH_BIND_H
 #define MH_BIND_H
 
@@ -13,5 +13,7 @@ int mh_bind_json(lua_State *L);
 int mh_bind_log(lua_State *L);
 int mh_bind_lsn(lua_State *L);
 int mh_bind_time(lua_State *L);
+/* native.c: the modules of mh_modules(), of which there is one at least. */
+int mh_bind_native(lua_State *L);
 
 #endif

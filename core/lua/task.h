@@ -124,7 +124,7 @@ enum mh_code mh_controller_call(struct mh_controller *c, struct mh_arena *a, con
                                 const char *arg, size_t len, const char **out, size_t *out_len,
                                 struct mh_script_error *se, struct mh_err *err);
 
-#define MH_SCRIPT_ARGS_MAX 4
+#define MH_SCRIPT_ARGS_MAX 5
 
 struct mh_script_call {
     const char *field;

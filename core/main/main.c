@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/modules.h"
 #include "main/rooms.h"
 
 #if MH_HAVE_OPERATOR
@@ -37,12 +38,12 @@ static const char usage[] =
     "  wal-archive    stores a WAL file; PostgreSQL calls it\n"
     "  wal-restore    fetches a WAL file; PostgreSQL calls it\n"
     "  policy         check | test FILE...: tries policy scripts without a cluster\n"
-    "  policy-worker  runs policies, locked down; the operator starts it\n"
     "  plugin         check | crd | plan: tries plugins without a cluster\n"
+    "  policy-worker  runs policies, locked down; the operator starts it\n"
     "  plugin-worker  runs one plugin, locked down; the operator starts it\n"
     "  sandbox        up | status | fault | down: the whole system on this machine, for trying it\n"
     "  chaos          run | list: breaks things on purpose and checks what the cluster does\n"
-    "  version        prints the version\n"
+    "  version        prints the version and native modules; -o json: with what they add\n"
     "\n"
     "moonherd COMMAND --help tells more. Under the name kubectl-moonherd it is a plugin of "
     "kubectl.\n";
@@ -55,11 +56,32 @@ print_usage(int argc, char **argv)
     return 0;
 }
 
+/* {"version","interface","modules"} */
+static int
+print_version_json(void)
+{
+    struct mh_arena a;
+    mh_arena_init(&a, (size_t)1 << 20);
+    yyjson_mut_doc *doc = mh_json_doc(&a);
+    yyjson_mut_val *out = doc ? yyjson_mut_obj(doc) : NULL;
+    const char *text = NULL;
+    if (out && yyjson_mut_obj_add_str(doc, out, "version", MH_VERSION) &&
+        mh_modules_describe(doc, out))
+        text = mh_json_mut_text(&a, out, NULL);
+    (void)puts(text ? text : "{}");
+    mh_arena_release(&a);
+    return text ? 0 : 1;
+}
+
 static int
 print_version(int argc, char **argv)
 {
-    (void)argc, (void)argv;
+    if (argc == 2 && strcmp(argv[0], "-o") == 0 && strcmp(argv[1], "json") == 0)
+        return print_version_json();
     (void)puts("Build: {Version:" MH_VERSION " Commit:none Date:none}");
+    for (const struct mh_module *const *m = mh_modules(); *m; m++)
+        printf("native module: %s%s%s\n", (*m)->name, (*m)->summary ? " - " : "",
+               (*m)->summary ? (*m)->summary : "");
     return 0;
 }
 
@@ -80,6 +102,7 @@ run_plugin_worker(int argc, char **argv)
 #else
 #define run_worker not_built
 #define run_plugin_worker not_built
+#define mh_plugin_main not_built
 #define mh_policy_main not_built
 #define mh_chaos_main not_built
 #endif
@@ -102,7 +125,6 @@ not_built(int argc, char **argv)
 {
     (void)argc, (void)argv;
     (void)fputs("moonherd: this build does not have the command\n", stderr);
-#define mh_plugin_main not_built
     return 2;
 }
 #endif
@@ -119,6 +141,7 @@ static const struct {
     { "wal-archive", mh_wal_main, true },
     { "wal-restore", mh_wal_main, true },
     { "policy", mh_policy_main, false },
+    { "plugin", mh_plugin_main, false },
     { "policy-worker", run_worker, false },
     { "plugin-worker", run_plugin_worker, false },
     { "sandbox", mh_sandbox_main, false },
@@ -133,6 +156,11 @@ static const struct {
 int
 main(int argc, char **argv)
 {
+    struct mh_err err;
+    if (mh_modules_set(mh_modules_table, &err) != MH_OK) {
+        (void)fprintf(stderr, "moonherd: %s\n", err.msg);
+        return 2;
+    }
 #if MH_HAVE_BIND
     mh_bind_init(); /* all commands that run scripts give them the same modules */
 #endif
@@ -141,7 +169,6 @@ main(int argc, char **argv)
     if (strcmp(self, "kubectl-moonherd") == 0)
         return mh_kubectl_main(argc - 1, argv + 1);
     if (argc < 2) {
-    { "plugin", mh_plugin_main, false },
         (void)fputs(usage, stderr);
         return 2;
     }

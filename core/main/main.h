@@ -12,4 +12,7 @@ int mh_chaos_main(int argc, char **argv);
 /* kubectl moonherd ... */
 int mh_kubectl_main(int argc, char **argv);
 
+/* The native modules that are linked in, made by core/modules.cmake; ends with NULL. */
+extern const struct mh_module *const mh_modules_table[];
+
 #endif

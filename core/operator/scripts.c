@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "base/modules.h"
 #include "base/str.h"
 #include "base/time.h"
 
@@ -140,6 +141,14 @@ effect_read(struct mh_effect_call *e)
     e->cancel = cancel_read;
     env->api.start(env->api.self, &r->call);
     return MH_EFFECT_WAIT;
+}
+
+/* What native modules find wrong with the object of the pass. */
+static enum mh_effect_result
+effect_check(struct mh_effect_call *e)
+{
+    e->value = mh_modules_check(e->arena, e->observe->object, NULL);
+    return MH_EFFECT_DONE;
 }
 
 /* --- instances, protocol, policies ------------------------------------------------------------- */
@@ -294,10 +303,9 @@ effect_policy(struct mh_effect_call *e)
 }
 
 static const struct mh_effect effects[] = {
-    { "list", effect_list },     { "get", effect_get },
-    { "read", effect_read },     { "ha", effect_ha },
-    { "policy", effect_policy }, { "instances", effect_instances },
-    { "fleet", effect_fleet },   { NULL, NULL },
+    { "list", effect_list },   { "get", effect_get },       { "read", effect_read },
+    { "ha", effect_ha },       { "policy", effect_policy }, { "instances", effect_instances },
+    { "fleet", effect_fleet }, { "check", effect_check },   { NULL, NULL },
 };
 
 /* --- the planner ------------------------------------------------------------------------------- */

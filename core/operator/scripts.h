@@ -4,7 +4,8 @@
  * name) the API server (nil if absent; values of secrets are replaced as in the cache);
  * ctx.instances(obj) the streams; ctx.ha(facts) the failover protocol; ctx.policy(point, input) the
  * policy in charge, with a third argument "claimed" only where it is not the built-in one;
- * ctx.fleet() restarts under way in other clusters. ctx.now is unix seconds, ctx.operator the settings. */
+ * ctx.fleet() restarts under way in other clusters; ctx.check() what native modules find wrong with
+ * the object, or nil. ctx.now is unix seconds, ctx.operator the settings. */
 #ifndef MH_OPERATOR_SCRIPTS_H
 #define MH_OPERATOR_SCRIPTS_H
 

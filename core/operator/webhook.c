@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "base/modules.h"
 #include "base/str.h"
 #include "net/crypto.h"
 #include "operator/webhook_needs.h"
@@ -155,6 +156,8 @@ ask(struct mh_webhook *w, struct mh_arena *a, const struct route *r, const struc
                                        { .value = w->env },
                                        { review->old, unread } } };
     yyjson_val *result = NULL;
+    if (!r->mutate && (call.args[4].value = mh_modules_check(a, review->object, review->old)))
+        call.nargs = 5;
     enum mh_code code = mh_controller_run(w->scripts, a, &call, err);
     if (code != MH_OK)
         return code;

@@ -137,9 +137,10 @@ end
 ---@param new table
 ---@param old? table the stored object, with its defaults too
 ---@param env? admission.Env
+---@param found? admission.Fault[] what native modules found
 ---@return admission.Fault[] faults empty when the cluster is in order
 ---@return string[] warnings
-function cluster_checks.check(new, old, env)
+function cluster_checks.check(new, old, env, found)
   local c = new_case(new, old, env or {})
   if is_bypassed(c) then
     return c.faults, c.warnings
@@ -151,12 +152,15 @@ function cluster_checks.check(new, old, env)
     run(update, c)
   end
   run(warnings, c)
+  for _, fault in ipairs(found or {}) do
+    table.insert(c.faults, fault)
+  end
   return c.faults, c.warnings
 end
 
 --- The same for an `old` without defaults. It is left as it is.
-function cluster_checks.validate(new, old, env)
-  return cluster_checks.check(new, old and cluster_defaults.defaults(old, env), env)
+function cluster_checks.validate(new, old, env, found)
+  return cluster_checks.check(new, old and cluster_defaults.defaults(old, env), env, found)
 end
 
 --- One sentence for a webhook's answer or a condition, naming every path.

@@ -51,14 +51,15 @@ end
 ---@param object table
 ---@param env admission.Env
 ---@param old? table
+---@param found? admission.Fault[] what native modules found
 ---@return {message: string?, warnings: string[]} answer a message refuses the object
-function webhook.validate(name, object, env, old)
+function webhook.validate(name, object, env, old, found)
   local kind = kind_of(name)
   kind.fill(object, env)
   if old then
     kind.fill(old, env)
   end
-  local faults, warnings = kind.check(object, old, env)
+  local faults, warnings = kind.check(object, old, env, found)
   return { message = #faults > 0 and kind.sentence(faults) or nil, warnings = array(warnings) }
 end
 

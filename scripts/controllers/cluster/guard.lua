@@ -97,7 +97,7 @@ function guard.is_invalid(p)
   with_pod.generated_pod = function()
     return pod.build(p.c, names.instance(p.name, 1), 1)
   end
-  local faults = cluster_checks.validate(p.cluster, nil, with_pod)
+  local faults = cluster_checks.validate(p.cluster, nil, with_pod, p.seen.found)
   if #faults == 0 then
     return false
   end

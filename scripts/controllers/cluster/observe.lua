@@ -271,6 +271,7 @@ function observe.run(ctx, obj)
   if obj.metadata.deletionTimestamp or not access.has(obj, "spec") then
     return out
   end
+  out.found = ctx.check()
   local cluster = guard.defaulted(out)
   objects(ctx, obj, out)
   local lease = ctx.get("Lease", obj.metadata.namespace, obj.metadata.name)

@@ -112,6 +112,9 @@ function world:ctx()
   function ctx.instances()
     return access.copy(self.reports)
   end
+  function ctx.check()
+    return access.copy(self.found)
+  end
   function ctx.fleet()
     return access.copy(self.fleet or array {})
   end

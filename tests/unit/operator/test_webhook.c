@@ -1,5 +1,6 @@
 /* Admission reviews: bytes in, bytes out, hostile ones too. */
 #include "base/log.h"
+#include "base/modules.h"
 #include "harness/test.h"
 #include "net/crypto.h"
 #include "operator/webhook.h"
@@ -84,6 +85,33 @@ TEST(a_bad_cluster_is_refused_with_the_paths)
     const char *message = mh_json_str(r, "status", "message", NULL);
     CHECK(!mh_json_bool(r, true, "allowed", NULL));
     CHECK(message && strstr(message, "spec.instances") && strstr(message, "spec.storage.size"));
+    finish(w);
+}
+
+static void
+wants_team(const struct mh_object *now, const struct mh_object *old, struct mh_faults *f)
+{
+    CHECK(old == NULL);
+    if (!mh_object_text(now, "/metadata/labels/team"))
+        mh_fault(f, "metadata.labels.team", "want the name of a %s", "team");
+}
+
+TEST(what_a_native_module_finds_is_refused_too)
+{
+    static const struct mh_module_check checks[] = { { "Cluster", wants_team, NULL },
+                                                     { NULL, NULL, NULL } };
+    static const struct mh_module module = { MH_MODULE_VERSION, "house", NULL, NULL, checks };
+    static const struct mh_module *const list[] = { &module, NULL };
+    static const struct mh_module *const nothing[] = { NULL };
+    const char *review = REVIEW(CLUSTER("{\"instances\":1,\"storage\":{\"size\":\"-1Gi\"}}"));
+    struct mh_webhook *w = begin();
+    CHECK_INT(mh_modules_set(list, NULL), MH_OK);
+    const char *message = mh_json_str(answer(w, review, false), "status", "message", NULL);
+    CHECK(message && strstr(message, "spec.storage.size") &&
+          strstr(message, "metadata.labels.team: want the name of a team"));
+    CHECK_INT(mh_modules_set(nothing, NULL), MH_OK);
+    message = mh_json_str(answer(w, review, false), "status", "message", NULL);
+    CHECK(message && !strstr(message, "team"));
     finish(w);
 }
 
