@@ -122,7 +122,9 @@ on_kept_policies(void *arg, const struct mh_record_of *of, yyjson_val *policies)
 {
     struct mh_operator *op = arg;
     struct mh_err err;
-    if (mh_policies_restore(op->policies, of, policies, &err) != MH_OK)
+    if (mh_plugins_is_record(policies))
+        mh_plugins_restore(&op->plugins, of, policies);
+    else if (mh_policies_restore(op->policies, of, policies, &err) != MH_OK)
         mh_warn("operator", "policies of a record are not taken", "namespace", of->namespace,
                 "name", of->name, "error", err.msg);
 }

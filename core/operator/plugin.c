@@ -29,8 +29,8 @@ mh_plugin_text_unref(struct mh_plugin_text *t)
     mh_free(t);
 }
 
-static struct mh_plugin_text *
-new_text(yyjson_val *script)
+struct mh_plugin_text *
+mh_plugin_text_new(yyjson_val *script)
 {
     char hex[MH_SHA256_HEX];
     struct mh_plugin_text *t = mh_calloc(1, sizeof(*t));
@@ -63,6 +63,7 @@ free_plugin(struct mh_plugin *p)
     mh_plugin_text_unref(p->latest);
     mh_plugin_text_unref(p->active);
     mh_plugin_text_unref(p->good);
+    mh_plugin_text_unref(p->kept);
     mh_free(p->ns);
     mh_free(p->name);
     mh_free(p->uid);
@@ -132,15 +133,19 @@ take_text(struct mh_plugin *p, yyjson_val *script)
     if (p->latest && p->latest->len == n &&
         memcmp(p->latest->script, yyjson_get_str(script), n) == 0)
         return;
-    struct mh_plugin_text *t = new_text(script);
+    struct mh_plugin_text *t = mh_plugin_text_new(script);
     if (!t) {
         mh_error("plugin", "no memory for a text", "namespace", p->ns, "name", p->name);
         return;
     }
+    bool first = !p->latest;
     mh_plugin_end_trial(p);
     mh_plugin_text_unref(p->latest);
     p->latest = t;
     p->ungranted = false;
+    p->fallen[0] = '\0';
+    if (first)
+        mh_plugin_recall(p);
     if (p->all->leading)
         mh_plugin_try(p);
 }
@@ -247,6 +252,7 @@ mh_plugins_release(struct mh_plugins *all)
         all->first = p->next;
         free_plugin(p);
     }
+    mh_plugins_free_kept(all);
     mh_controller_free(all->host);
     all->host = NULL;
 }

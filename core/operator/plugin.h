@@ -54,6 +54,7 @@ struct mh_plugins {
     /* private */
     struct mh_controller *host;
     struct mh_plugin *first;
+    struct mh_plugin_kept *kept; /* what records of an earlier life said */
     bool leading;
 };
 
@@ -65,6 +66,10 @@ void mh_plugins_lead(struct mh_plugins *all, bool leading);
 /* A ConfigMap came or changed; one without the label counts as removed. */
 void mh_plugins_update(struct mh_plugins *all, yyjson_val *object);
 void mh_plugins_remove(struct mh_plugins *all, const char *ns, const char *name);
+/* A record of an earlier life: whether it is of plugins; and what to make of it. */
+bool mh_plugins_is_record(yyjson_val *policies);
+void mh_plugins_restore(struct mh_plugins *all, const struct mh_record_of *of,
+                        yyjson_val *policies);
 /* What was granted changed: who was refused asks again. */
 void mh_plugins_granted(struct mh_plugins *all, const char *ns, const char *name);
 

@@ -39,6 +39,8 @@ struct mh_plugin {
     struct mh_plugin_text *latest; /* as the ConfigMap has it */
     struct mh_plugin_text *active; /* in charge; NULL: none */
     struct mh_plugin_text *good;   /* in charge before it; NULL: none */
+    struct mh_plugin_text *kept;   /* in charge in an earlier life, to be tried first; NULL: none */
+    char fallen[13];               /* hash of the text that was rolled back; "": none */
     enum mh_plugin_state state;    /* of latest */
     char message[600];
     char told[700];
@@ -53,6 +55,8 @@ struct mh_plugin {
     struct mh_plugin_work *work; /* NULL: none is active, or we do not lead */
 };
 
+/* NULL: no memory. */
+struct mh_plugin_text *mh_plugin_text_new(yyjson_val *script);
 struct mh_plugin_text *mh_plugin_text_ref(struct mh_plugin_text *t);
 void mh_plugin_text_unref(struct mh_plugin_text *t);
 
@@ -67,6 +71,14 @@ void mh_plugin_failed(struct mh_plugin *p, const struct mh_plugin_text *t, const
 void mh_plugin_say(struct mh_plugin *p, enum mh_plugin_state state, const char *reason,
                    const char *fmt, ...) MH_PRINTF(4, 5);
 extern const char *const mh_plugin_states[];
+
+/* --- plugin_keep.c --- */
+
+/* Keeps the versions in charge of p's ConfigMap beyond this process. */
+void mh_plugin_tell_record(const struct mh_plugin *p);
+/* Takes over what a record says of p; it has its first text. */
+void mh_plugin_recall(struct mh_plugin *p);
+void mh_plugins_free_kept(struct mh_plugins *all);
 
 /* --- plugin_work.c: while a version is in charge --- */
 

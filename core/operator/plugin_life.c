@@ -124,11 +124,27 @@ on_again(void *arg)
     mh_plugin_try(p);
 }
 
+/* The version of an earlier life was tried: now what the ConfigMap has. */
+static void
+try_latest(struct mh_plugin *p)
+{
+    mh_plugin_end_trial(p);
+    mh_plugin_text_unref(p->kept);
+    p->kept = NULL;
+    p->timer = p->all->clock.after(p->all->clock.self, 0, on_again, p);
+}
+
 static void
 reject(struct mh_plugin_trial *t, const char *reason, const char *why)
 {
     struct mh_plugin *p = t->plugin;
     const char *rest = p->active ? "; version " : "";
+    if (t->text != p->latest) {
+        mh_warn("plugin", "a version of an earlier life is not taken", "namespace", p->ns, "name",
+                p->name, "hash", t->text->hash, "error", why);
+        try_latest(p);
+        return;
+    }
     mh_plugin_say(p, MH_PLUGIN_REJECTED, reason, "%.450s%s%s%s", why, rest,
                   p->active ? p->active->hash : "", p->active ? " stays in charge" : "");
     mh_plugin_end_trial(p);
@@ -139,7 +155,10 @@ static void
 put_off(struct mh_plugin_trial *t, const char *reason, const char *why)
 {
     struct mh_plugin *p = t->plugin;
+    bool latest = t->text == p->latest;
     reject(t, reason, why);
+    if (!latest)
+        return;
     p->timer = p->all->clock.after(p->all->clock.self, AGAIN_NS, on_again, p);
 }
 
@@ -189,10 +208,24 @@ activate(struct mh_plugin_trial *t)
         reject(t, "PluginRejected", err.msg);
         return;
     }
+    if (t->text != p->latest) {
+        try_latest(p);
+        return;
+    }
+    mh_plugin_tell_record(p);
     mh_plugin_say(p, MH_PLUGIN_ACTIVE, "PluginActive", "serves %s of %s/%s%s%s", t->text->kind,
                   t->text->group, t->text->version, p->home ? "" : " in namespace ",
                   p->home ? "" : p->ns);
     mh_plugin_end_trial(p);
+}
+
+static void
+say_fallen(struct mh_plugin *p)
+{
+    mh_plugin_say(p, MH_PLUGIN_ROLLED_BACK, "PluginRolledBack",
+                  "three errors within ten minutes, the last: %.350s; %s%s", p->last_error,
+                  p->active ? "in charge again is version " : "nothing is done until it is edited",
+                  p->active ? p->active->hash : "");
 }
 
 /* From the loop: no pass is on the stack. */
@@ -206,12 +239,11 @@ on_fall(void *arg)
     p->active = p->good = NULL;
     if (good && !take(p, good, &err))
         mh_warn("plugin", "the version before is not taken", "error", err.msg);
-    if (bad == p->latest)
-        mh_plugin_say(p, MH_PLUGIN_ROLLED_BACK, "PluginRolledBack",
-                      "three errors within ten minutes, the last: %.350s; %s%s", p->last_error,
-                      p->active ? "in charge again is version "
-                                : "nothing is done until it is edited",
-                      p->active ? p->active->hash : "");
+    if (bad == p->latest) {
+        mh_str_copy(p->fallen, sizeof(p->fallen), bad->hash);
+        say_fallen(p);
+    }
+    mh_plugin_tell_record(p);
     mh_plugin_text_unref(bad);
     mh_plugin_text_unref(good);
 }
@@ -368,7 +400,8 @@ on_granted(struct mh_plugin_trial *t)
         reject(t, "PluginRejected", why);
         return;
     }
-    mh_plugin_say(t->plugin, MH_PLUGIN_GRANTED, NULL, "its kind is being made");
+    if (t->text == t->plugin->latest)
+        mh_plugin_say(t->plugin, MH_PLUGIN_GRANTED, NULL, "its kind is being made");
     t->tries = 0;
     send_crd(t, "GET", NULL);
 }
@@ -379,7 +412,7 @@ on_asked(struct mh_needs_ask *ask)
     struct mh_plugin_trial *t = ask->arg;
     t->asking = false;
     if (!ask->granted) {
-        t->plugin->ungranted = true;
+        t->plugin->ungranted = t->text == t->plugin->latest;
         put_off(t, MH_NEEDS_REASON, ask->why ? ask->why : MH_NEEDS_REASON);
         return;
     }
@@ -418,7 +451,8 @@ ask_needs(struct mh_plugin_trial *t, yyjson_val *declared)
                                               .uid = p->uid,
                                               .key = p->key,
                                               .script = t->text->script,
-                                              .script_len = t->text->len },
+                                              .script_len = t->text->len,
+                                              .kept = t->text != p->latest },
                                     .declared = needs,
                                     .arena = &t->text->arena,
                                     .done = on_asked,
@@ -496,7 +530,8 @@ on_declared(struct mh_plugin_job *job)
         reject(t, "PluginRejected", why ? why : err.msg);
         return;
     }
-    mh_plugin_say(t->plugin, MH_PLUGIN_CHECKED, NULL, "its needs are being looked up");
+    if (t->text == t->plugin->latest)
+        mh_plugin_say(t->plugin, MH_PLUGIN_CHECKED, NULL, "its needs are being looked up");
     ask_needs(t, job->value);
 }
 
@@ -504,7 +539,14 @@ void
 mh_plugin_try(struct mh_plugin *p)
 {
     struct mh_buf b;
+    struct mh_err err = { .code = MH_OK };
     mh_plugin_end_trial(p);
+    if (!p->kept && p->fallen[0] && strcmp(p->fallen, p->latest->hash) == 0) {
+        if (p->active && !p->work) /* we lead again */
+            (void)take(p, p->active, &err);
+        say_fallen(p); /* maybe in an earlier life */
+        return;
+    }
     struct mh_plugin_trial *t = mh_calloc(1, sizeof(*t));
     if (!t) {
         p->timer = p->all->clock.after(p->all->clock.self, AGAIN_NS, on_again, p);
@@ -513,7 +555,7 @@ mh_plugin_try(struct mh_plugin *p)
     p->trial = t;
     p->ungranted = false;
     t->plugin = p;
-    t->text = mh_plugin_text_ref(p->latest);
+    t->text = mh_plugin_text_ref(p->kept ? p->kept : p->latest);
     mh_arena_init(&t->arena, TRIAL_ARENA);
     mh_buf_init(&b, (size_t)2 << 20);
     (void)mh_buf_str(&b, "{\"op\":\"declare\",\"name\":");
@@ -521,7 +563,8 @@ mh_plugin_try(struct mh_plugin *p)
     (void)mh_buf_str(&b, ",\"script\":");
     (void)mh_json_quote(&b, t->text->script, t->text->len);
     (void)mh_buf_char(&b, '}');
-    mh_plugin_say(p, MH_PLUGIN_RECEIVED, NULL, "is being checked");
+    if (t->text == p->latest)
+        mh_plugin_say(p, MH_PLUGIN_RECEIVED, NULL, "is being checked");
     if (b.failed) {
         reject(t, "PluginRejected", "it is too large");
     } else {
