@@ -134,7 +134,9 @@ mh_plugin_may_sql(const struct mh_plugin *p, const struct mh_plugin_text *t, yyj
             err, MH_E_REFUSED,
             "sql in cluster %s, database %s, as %s: none of the plugin's needs covers it",
             cluster ? cluster : "?", db ? db : "of the application", as ? as : "its owner");
-    return MH_OK;
+    const char *secret = mh_json_str(how, "password", "secret", NULL);
+    struct mh_need_wish wish = { "get", "", "secrets", NULL, ns, secret };
+    return secret ? mh_plugin_may(p, t, &wish, own_ns, err) : MH_OK;
 }
 
 enum mh_code
