@@ -1,6 +1,7 @@
 --- Controller of kind Cluster: one PostgreSQL primary and its standbys.
 -- luacheck: read globals array controller
 local guard = require("controllers.cluster.guard")
+local heal = require("controllers.cluster.heal")
 local hibernation = require("controllers.cluster.hibernation")
 local instances = require("controllers.cluster.instances")
 local observe = require("controllers.cluster.observe")
@@ -27,6 +28,7 @@ local function routine(p)
   synchrony.plan(p)
   instances.plan(p)
   scale.plan(p)
+  heal.plan(p)
   roles.drain(p)
   rollout.plan(p)
 end

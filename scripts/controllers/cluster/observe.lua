@@ -2,6 +2,7 @@
 -- luacheck: read globals array
 local access = require("admission.access")
 local guard = require("controllers.cluster.guard")
+local heal = require("controllers.cluster.heal")
 local instances = require("controllers.cluster.instances")
 local meta = require("desired.meta")
 local names = require("desired.names")
@@ -244,6 +245,7 @@ local function policies(ctx, out, cluster, all, raw)
   shapes.observe(ctx, out, cluster, intents, all)
   synchrony.observe(ctx, out, cluster, raw)
   restarts.observe(ctx, out, cluster)
+  heal.observe(ctx, out, cluster)
 end
 
 local function objects(ctx, obj, out)

@@ -85,6 +85,7 @@ function seen.pod(object)
   out.ip = access.text(object, "status", "podIP")
   out.node = access.text(object, "spec", "nodeName")
   out.ready = is_true(object, "Ready")
+  out.ready_changed = time.parse(access.get(condition(object, "Ready"), "lastTransitionTime"))
   out.image = image_of(object)
   out.container = container_state(object)
   return out

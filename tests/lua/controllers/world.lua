@@ -122,17 +122,19 @@ function world:ctx()
     self.facts = access.copy(facts)
     return self.ha and self.ha(facts) or self:default_verdict(facts)
   end
-  function ctx.policy(point, input, when)
-    if when == "claimed" then
-      return self.sync and self.sync(input) or { by = "built-in" }
-    end
-    if point == "instance/v1" then
-      return self.shape and self.shape(input) or { answer = {}, by = "built-in" }
-    end
-    if point == "rollout/v1" then
+  --- Points that tests answer by a function of their own, and what the built-in policies say.
+  local own = {
+    ["heal/v1"] = function(input) return self.heal and self.heal(input) or { by = "built-in" } end,
+    ["sync/v1"] = function(input) return self.sync and self.sync(input) or { by = "built-in" } end,
+    ["instance/v1"] = function(input) return self.shape and self.shape(input) or { answer = {}, by = "built-in" } end,
+    ["rollout/v1"] = function(input)
       self.rollouts[#self.rollouts + 1] = access.copy(input)
-      return self.rollout and self.rollout(input)
-        or { answer = world.built_in_rollout(input), by = "built-in" }
+      return self.rollout and self.rollout(input) or { answer = world.built_in_rollout(input), by = "built-in" }
+    end,
+  }
+  function ctx.policy(point, input)
+    if own[point] then
+      return own[point](input)
     end
     self.asked[#self.asked + 1] = { point = point, input = access.copy(input) }
     return self.policy and self.policy(point, input) or { answer = {}, by = "built-in" }
