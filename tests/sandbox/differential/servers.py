@@ -73,9 +73,10 @@ class Processes:
         for p in reversed(self.started):
             if p.poll() is None:
                 p.terminate()
+        until = time.monotonic() + 2  # nothing of theirs is kept
         for p in self.started:
             try:
-                p.wait(10)
+                p.wait(max(.1, until - time.monotonic()))
             except subprocess.TimeoutExpired:
                 p.kill()
                 p.wait()
@@ -169,7 +170,7 @@ def start_sandbox(processes, moonherd):
     until = time.monotonic() + 20
     while not os.path.exists(path):
         if p.poll() is not None or time.monotonic() > until:
-            raise RuntimeError("the sandbox did not start")
+            raise RuntimeError("the sandbox did not start: " + processes.tail("sandbox"))
         time.sleep(0.02)
     server = sandbox_of(path)
     wait_ready(server, p, 20)
