@@ -183,38 +183,34 @@ mh_arena_defer(struct mh_arena *a, mh_free_fn fn, void *p)
     return true;
 }
 
-/* Frees all chunks but one (NULL: none stays). */
-static void
-empty(struct mh_arena *a, struct mh_chunk *kept)
+void
+mh_arena_release(struct mh_arena *a)
 {
     for (struct mh_defer *d = a->defers; d; d = d->next)
         d->fn(d->p);
     for (struct mh_chunk *c = a->chunks; c;) {
         struct mh_chunk *next = c->next;
-        if (c != kept)
-            free(c);
+        free(c);
         c = next;
     }
-    *a = (struct mh_arena){ .limit = a->limit, .chunks = kept };
-}
-
-void
-mh_arena_release(struct mh_arena *a)
-{
-    empty(a, NULL);
+    *a = (struct mh_arena){ .limit = a->limit };
 }
 
 void
 mh_arena_clear(struct mh_arena *a)
 {
-    struct mh_chunk *largest = a->chunks;
-    for (struct mh_chunk *c = a->chunks; c; c = c->next) {
-        if (c->size > largest->size)
-            largest = c;
+    struct mh_chunk **largest = &a->chunks;
+    for (struct mh_chunk **at = &a->chunks; *at; at = &(*at)->next) {
+        if ((*at)->size > (*largest)->size)
+            largest = at;
     }
-    empty(a, largest);
-    if (largest) {
-        largest->used = 0;
-        largest->next = NULL;
+    struct mh_chunk *kept = *largest;
+    if (kept)
+        *largest = kept->next;
+    mh_arena_release(a);
+    if (kept) {
+        kept->used = 0;
+        kept->next = NULL;
+        a->chunks = kept;
     }
 }

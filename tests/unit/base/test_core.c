@@ -1,3 +1,5 @@
+#include <string.h>
+
 #include "moonherd/err.h"
 
 #include "base/buf.h"
@@ -14,6 +16,28 @@ TEST(an_arena_keeps_its_limit)
     CHECK(mh_arena_alloc(&a, 6000) != NULL);
     CHECK(mh_arena_alloc(&a, 6000) == NULL);
     CHECK(mh_arena_alloc(&a, 100) != NULL);
+    mh_arena_release(&a);
+}
+
+TEST(an_arena_that_is_cleared_keeps_its_largest_chunk_and_what_it_gives_is_zeroed)
+{
+    struct mh_arena a;
+    mh_arena_init(&a, 100000);
+    mh_arena_clear(&a);
+    CHECK(a.chunks == NULL);
+    for (int i = 0; i < 5; i++)
+        CHECK(mh_arena_alloc(&a, 3000) != NULL);
+    char *large = mh_arena_alloc(&a, 40000);
+    CHECK(large != NULL);
+    if (large)
+        memset(large, 'x', 40000);
+    mh_arena_clear(&a);
+    CHECK_INT(a.used, 0);
+    const char *again = mh_arena_alloc(&a, 30000);
+    CHECK(again == large);
+    for (int i = 0; again && i < 30000; i++)
+        CHECK(again[i] == 0);
+    CHECK(mh_arena_alloc(&a, 90000) == NULL); /* the limit stays */
     mh_arena_release(&a);
 }
 

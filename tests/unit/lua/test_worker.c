@@ -141,6 +141,24 @@ TEST(decisions_go_before_checks_and_then_who_was_served_longest_ago)
     CHECK(!mh_turn_before(&turns, &check, &a));
 }
 
+TEST(a_job_goes_to_who_has_its_script_ready_unless_he_has_answered_only_now)
+{
+    struct mh_known none = { .next = 0 };
+    struct mh_known one = { .next = 0 };
+    mh_known_add(&one, 7);
+    struct mh_seat seats[] = { { &none, 10, 500 }, { &one, 12, 300 }, { &none, 11, 400 } };
+    CHECK_INT(mh_seat_best(seats, 3, 7), 1);
+    CHECK_INT(mh_seat_best(seats, 3, 8), 0); /* nobody knows it: who rests longest */
+    seats[1].rest_ms = 0;
+    CHECK_INT(mh_seat_best(seats, 3, 7), 0);
+    for (uint64_t script = 100; script < 100 + MH_KNOWN; script++)
+        mh_known_add(&one, script);
+    seats[1].rest_ms = 300;
+    CHECK_INT(mh_seat_best(seats, 3, 7), 0); /* forgotten for newer ones */
+    CHECK_INT(mh_seat_best(seats, 3, 100), 1);
+    CHECK_INT(mh_seat_best(seats, 1, 7), 0);
+}
+
 /* --- the pool ------------------------------------------------------------------------------------ */
 
 static struct event_base *base;
