@@ -64,6 +64,7 @@ free_plugin(struct mh_plugin *p)
     mh_plugin_text_unref(p->active);
     mh_plugin_text_unref(p->good);
     mh_plugin_text_unref(p->kept);
+    mh_plugin_forget_seen(p);
     mh_free(p->ns);
     mh_free(p->name);
     mh_free(p->uid);

@@ -23,9 +23,16 @@ enum mh_plugin_state {
     MH_PLUGIN_RECEIVED,
     MH_PLUGIN_CHECKED,
     MH_PLUGIN_GRANTED,
+    MH_PLUGIN_REPLAYED,
     MH_PLUGIN_ACTIVE,
     MH_PLUGIN_REJECTED,
     MH_PLUGIN_ROLLED_BACK
+};
+
+#define MH_PLUGIN_SEEN 20 /* passes that a new version is tried on */
+
+struct mh_plugin_seen {
+    char *seen, *plan; /* canonical JSON, as the plugin returned it */
 };
 
 /* One key of one ConfigMap. */
@@ -47,6 +54,8 @@ struct mh_plugin {
     int64_t errors_us[MH_PLUGIN_ERRORS];
     unsigned nerrors;
     char last_error[400];
+    struct mh_plugin_seen seen_last[MH_PLUGIN_SEEN];
+    unsigned nseen;
     struct mh_timer *fall; /* it is about to be rolled back */
     struct mh_plugin_child *child;
     /* the trial of latest */
@@ -71,6 +80,35 @@ void mh_plugin_failed(struct mh_plugin *p, const struct mh_plugin_text *t, const
 void mh_plugin_say(struct mh_plugin *p, enum mh_plugin_state state, const char *reason,
                    const char *fmt, ...) MH_PRINTF(4, 5);
 extern const char *const mh_plugin_states[];
+
+/* --- plugin_replay.c --- */
+
+/* Keeps what a pass saw and what came of it. */
+void mh_plugin_remember(struct mh_plugin *p, const char *seen, const char *plan);
+void mh_plugin_forget_seen(struct mh_plugin *p);
+
+struct mh_plugin_replay {
+    /* set by the caller, who keeps it until done or cancel */
+    struct mh_plugin *plugin;
+    struct mh_plugin_text *text;
+    struct mh_arena *arena;
+    void (*done)(struct mh_plugin_replay *r);
+    void *arg;
+    /* set before done */
+    unsigned replayed, differ, failed;
+    struct mh_err err; /* of the first that failed */
+    /* private */
+    struct mh_plugin_job job;
+    bool working;
+    unsigned at;
+};
+
+/* "; 3 of 20 recorded plans differ", or "". A plan that fails is told, no more: what observe returns
+ * may have changed with it. */
+void mh_plugin_replay_sentence(const struct mh_plugin_replay *r, char *out, size_t size);
+/* Begins; done may come from inside. */
+void mh_plugin_replay_next(struct mh_plugin_replay *r);
+void mh_plugin_replay_cancel(struct mh_plugin_replay *r);
 
 /* --- plugin_keep.c --- */
 

@@ -14,7 +14,7 @@
 #define CRD_TRIES 100
 #define OWNER "moonherd.io/plugin-of"
 
-const char *const mh_plugin_states[] = { "Received", "Checked",  "Granted",
+const char *const mh_plugin_states[] = { "Received", "Checked",  "Granted",   "Replayed",
                                          "Active",   "Rejected", "RolledBack" };
 
 struct mh_plugin_trial {
@@ -25,9 +25,9 @@ struct mh_plugin_trial {
     bool working; /* the job runs */
     struct mh_needs_ask ask;
     bool asking;
+    struct mh_plugin_replay replay;
     struct mh_api_call call;
     bool calling;
-    char *path; /* of the CRD */
     const char *crd;
     int tries;
 };
@@ -107,6 +107,7 @@ mh_plugin_end_trial(struct mh_plugin *p)
     p->trial = NULL;
     if (t->working)
         mh_plugin_child_cancel(&t->job);
+    mh_plugin_replay_cancel(&t->replay);
     if (t->asking)
         mh_needs_ask_cancel(&t->ask);
     if (t->calling)
@@ -203,6 +204,7 @@ static void
 activate(struct mh_plugin_trial *t)
 {
     struct mh_plugin *p = t->plugin;
+    char replayed[320];
     struct mh_err err = { .code = MH_OK };
     if (!take(p, t->text, &err)) {
         reject(t, "PluginRejected", err.msg);
@@ -213,9 +215,10 @@ activate(struct mh_plugin_trial *t)
         return;
     }
     mh_plugin_tell_record(p);
-    mh_plugin_say(p, MH_PLUGIN_ACTIVE, "PluginActive", "serves %s of %s/%s%s%s", t->text->kind,
+    mh_plugin_replay_sentence(&t->replay, replayed, sizeof(replayed));
+    mh_plugin_say(p, MH_PLUGIN_ACTIVE, "PluginActive", "serves %s of %s/%s%s%s%s", t->text->kind,
                   t->text->group, t->text->version, p->home ? "" : " in namespace ",
-                  p->home ? "" : p->ns);
+                  p->home ? "" : p->ns, replayed);
     mh_plugin_end_trial(p);
 }
 
@@ -393,6 +396,16 @@ covers_own_kind(const struct mh_plugin_trial *t, char *why, size_t size)
 }
 
 static void
+on_replayed(struct mh_plugin_replay *r)
+{
+    struct mh_plugin_trial *t = r->arg;
+    if (t->text == t->plugin->latest)
+        mh_plugin_say(t->plugin, MH_PLUGIN_REPLAYED, NULL, "its kind is being made");
+    t->tries = 0;
+    send_crd(t, "GET", NULL);
+}
+
+static void
 on_granted(struct mh_plugin_trial *t)
 {
     char why[400];
@@ -401,9 +414,15 @@ on_granted(struct mh_plugin_trial *t)
         return;
     }
     if (t->text == t->plugin->latest)
-        mh_plugin_say(t->plugin, MH_PLUGIN_GRANTED, NULL, "its kind is being made");
-    t->tries = 0;
-    send_crd(t, "GET", NULL);
+        mh_plugin_say(t->plugin, MH_PLUGIN_GRANTED, NULL, "it is tried on recorded passes");
+    const struct mh_plugin_text *old = t->plugin->active;
+    t->replay = (struct mh_plugin_replay){
+        .plugin = t->plugin, .text = t->text, .arena = &t->arena, .done = on_replayed, .arg = t
+    };
+    if (old && mh_str_eq(old->kind, t->text->kind) && mh_str_eq(old->group, t->text->group))
+        mh_plugin_replay_next(&t->replay);
+    else
+        on_replayed(&t->replay);
 }
 
 static void

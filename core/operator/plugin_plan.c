@@ -363,8 +363,12 @@ on_planned(struct mh_plugin_job *job)
     run->working = false;
     call->err = job->err;
     if (call->err.code == MH_OK && host_finish(run, job->value, &plan)) {
+        bool going = mh_json_get(call->object, "metadata", "deletionTimestamp", NULL) != NULL;
         if (mh_plugin_may_plan(run->work, run->text, plan, call->ns, &call->err) != MH_OK)
             call->plan = NULL;
+        else if (!going && !call->dry)
+            mh_plugin_remember(run->work->plugin, call->seen,
+                               mh_json_canonical(call->arena, job->value, NULL));
     } else {
         name_fault(run, "plan");
     }

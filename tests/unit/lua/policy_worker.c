@@ -11,6 +11,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "lua/plugin_worker.h"
 #include "lua/worker.h"
 
 static int
@@ -71,6 +72,8 @@ misbehave(char how)
     while (read(MH_WORKER_FD, job, sizeof(job)) > 0) {
         if (how == 'g')
             (void)!write(MH_WORKER_FD, garbage, sizeof(garbage));
+        if (how == 'l') /* that of a plugin: a frame of 80 MiB is announced */
+            (void)!write(MH_WORKER_FD, "\0\0\0\5", 4);
         if (how == 'c')
             (void)!write(MH_WORKER_FD, more, sizeof(more));
     }
@@ -86,6 +89,8 @@ main(int argc, char **argv)
         return calls();
     if (argc == 2 && strcmp(argv[1], "dies") == 0)
         return 1;
+    if (argc == 2 && strcmp(argv[1], "plugin-worker") == 0)
+        return mh_plugin_worker_main();
     if (argc == 2 && strcmp(argv[1], "policy-worker") != 0)
         return misbehave(argv[1][0]);
     return mh_worker_main();
