@@ -7,6 +7,7 @@
 #include "net/crypto.h"
 #include "net/x509.h"
 #include "operator/certs.h"
+#include "operator/webhook_needs.h"
 
 #define NS "moonherd-system"
 #define SECRETS "/api/v1/namespaces/" NS "/secrets/"
@@ -21,6 +22,7 @@ static struct {
     char key[4096];
     int ready;
     char bundle[2][8192]; /* of the two webhooks */
+    char path[120];       /* of the second, for needs */
     int patches;
     int refuse; /* so many requests are answered with 503 */
 } q;
@@ -54,15 +56,21 @@ hooks(struct tw *tw, void *arg, const struct tw_request *r, struct tw_answer *an
         {
             unsigned at = 9;
             const char *path = mh_json_str(op, "path", NULL);
+            if (mh_str_eq(path, "/webhooks/1/clientConfig/service/path")) {
+                mh_str_copy(q.path, sizeof(q.path), mh_json_str(op, "value", NULL));
+                continue;
+            }
             CHECK(sscanf(path, "/webhooks/%u/clientConfig/caBundle", &at) == 1 && at < 2);
             mh_str_copy(q.bundle[at & 1], sizeof(q.bundle[0]), mh_json_str(op, "value", NULL));
         }
         q.patches++;
     }
-    answer->json = mh_arena_printf(&tw->arena,
-                                   "{\"webhooks\":[{\"clientConfig\":{\"caBundle\":\"%s\"}},"
-                                   "{\"clientConfig\":{\"caBundle\":\"%s\"}}]}",
-                                   q.bundle[0], q.bundle[1]);
+    answer->json =
+        mh_arena_printf(&tw->arena,
+                        "{\"webhooks\":[{\"name\":\"a\",\"clientConfig\":{\"caBundle\":\"%s\","
+                        "\"service\":{}}},{\"name\":\"vneeds.moonherd.io\","
+                        "\"clientConfig\":{\"caBundle\":\"%s\",\"service\":{\"path\":\"%s\"}}}]}",
+                        q.bundle[0], q.bundle[1], q.path);
     return true;
 }
 
@@ -133,6 +141,22 @@ TEST(a_certificate_is_made_stored_served_and_announced)
     yyjson_val *o = tw_object(q.tw, SECRETS "cnpg-webhook-cert");
     CHECK_STR(q.bundle[0], mh_json_str(o, "data", "tls.crt", NULL));
     CHECK_STR(q.bundle[1], q.bundle[0]);
+    end();
+}
+
+TEST(reviews_of_needs_come_by_a_path_that_goes_with_the_key)
+{
+    char token[MH_SHA256_HEX], first[sizeof(q.path)];
+    begin();
+    mh_needs_token(token, q.key);
+    CHECK(mh_str_starts(q.path, MH_NEEDS_PATH) && mh_str_eq(q.path + strlen(MH_NEEDS_PATH), token));
+    mh_str_copy(first, sizeof(first), q.path);
+    mh_str_copy(q.path, sizeof(q.path), "/validate-needs/unknown");
+    tw_advance(q.tw, 3601 * MH_NS_PER_S);
+    CHECK_STR(q.path, first);
+    tw_advance(q.tw, 84 * DAY_S * MH_NS_PER_S);
+    CHECK_INT(q.ready, 2);
+    CHECK(!mh_str_eq(q.path, first));
     end();
 }
 
