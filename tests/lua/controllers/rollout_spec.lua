@@ -197,6 +197,13 @@ describe("a policy of rollout/v1", function()
     assert.equal(15, plan.requeue_s)
   end)
 
+  it("is told of restarts in other clusters", function()
+    local w = asked({ action = "wait", reason = "ZoneBusy", at = world.NOW + 15 })
+    w.fleet = array { { namespace = "web", cluster = "pg", name = "pg-2", zone = "zone3" } }
+    w:pass()
+    assert.equal("pg-2", w.rollouts[1].fleet[1].name)
+  end)
+
   it("is told nothing of a restart that stays the user's", function()
     local w = asked(update("website-1"), function(spec)
       spec.instances, spec.primaryUpdateStrategy = 3, "supervised"

@@ -74,6 +74,7 @@ answer_question(struct ta *t, struct tw_rows *rows)
     v[13] = "";
     v[14] = setting(t, "custom.conf", "synchronous_standby_names");
     v[15] = p->recovers && !receives ? number(t, "%08X", p->timeline) : "";
+    v[13] = p->config_hash;
     v[16] = alone ? "true" : "false";
     v[17] = receives ? "true" : "false";
     v[18] = "true";

@@ -36,6 +36,7 @@ struct ta_pg {
     uint64_t flush;
     uint64_t lag; /* of a standby */
     bool receiving;
+    char config_hash[65]; /* of the configuration that it has read */
     struct ta_replica replicas[4];
     int nreplicas;
 };

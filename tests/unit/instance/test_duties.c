@@ -188,6 +188,39 @@ TEST(a_primary_has_what_it_is_asked_for)
     ta_end(t);
 }
 
+static void
+edited(struct ta *t, const char *generation, const char *work_mem)
+{
+    const char *metadata = mh_arena_printf(&t->tw->arena, ",\"generation\":%s", generation);
+    const char *spec = mh_arena_printf(
+        &t->tw->arena, ",\"postgresql\":{\"parameters\":{\"work_mem\":\"%s\"}}", work_mem);
+    cluster(t, metadata, spec, "");
+    tw_advance(t->tw, MH_NS_PER_S);
+}
+
+static void
+reads(struct ta *t)
+{
+    mh_str_copy(t->pg.config_hash, sizeof(t->pg.config_hash), t->g->conf_hash);
+    tw_advance(t->tw, MH_NS_PER_S);
+}
+
+TEST(the_manager_says_which_configuration_its_postgresql_has_read)
+{
+    struct ta *t = primary();
+    edited(t, "7", "8MB");
+    CHECK_STR(mh_json_str(ta_status(t), "configRead", NULL), "");
+    reads(t);
+    CHECK_STR(mh_json_str(ta_status(t), "configRead", NULL), "7");
+    edited(t, "8", "16MB"); /* written, but PostgreSQL answers with the former one */
+    CHECK_STR(mh_json_str(ta_status(t), "configRead", NULL), "7");
+    reads(t);
+    CHECK_STR(mh_json_str(ta_status(t), "configRead", NULL), "8");
+    edited(t, "9", "16MB"); /* nothing that concerns it */
+    CHECK_STR(mh_json_str(ta_status(t), "configRead", NULL), "9");
+    ta_end(t);
+}
+
 TEST(a_standby_starts_even_if_pg_controldata_says_nothing)
 {
     struct ta *t = standby("no such thing\n");
