@@ -83,15 +83,16 @@ mh_plugin_say(struct mh_plugin *p, enum mh_plugin_state state, const char *reaso
     (void)vsnprintf(p->message, sizeof(p->message), fmt, ap);
     va_end(ap);
     (void)snprintf(told, sizeof(told), "%d %s %.580s", (int)state, p->latest->hash, p->message);
-    mh_log(state >= MH_PLUGIN_REJECTED ? MH_LOG_WARNING : MH_LOG_INFO, "plugin",
-           "state of a plugin", "namespace", p->ns, "name", p->name, "key", p->key, "state",
-           mh_plugin_states[state], "hash", p->latest->hash, "note", p->message);
-    if (strcmp(told, p->told) == 0)
+    bool news = reason && strcmp(told, p->told) != 0;
+    enum mh_log_level level = state >= MH_PLUGIN_REJECTED ? MH_LOG_WARNING : MH_LOG_INFO;
+    mh_log(news ? level : MH_LOG_DEBUG, "plugin", "state of a plugin", "namespace", p->ns, "name",
+           p->name, "key", p->key, "state", mh_plugin_states[state], "hash", p->latest->hash,
+           "note", p->message);
+    if (!news) /* said before, or on its way and not worth a write */
         return;
     mh_str_copy(p->told, sizeof(p->told), told);
     (void)snprintf(note, sizeof(note), "%.100s: %s", p->key, p->message);
-    if (reason) /* what is on its way is not worth a write */
-        annotate(p, reason, note);
+    annotate(p, reason, note);
 }
 
 /* --- the end of a trial --------------------------------------------------------------------------- */
