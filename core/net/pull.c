@@ -15,7 +15,6 @@
 #include "net/ssl.h"
 
 #define CONNECT_MS 5000
-#define READ_MAX ((size_t)16 << 10) /* a TLS record */
 #define REQUEST_MAX 600
 
 enum state { IDLE, FAILED, CONNECTING, SHAKING, ASKING, READING };
@@ -24,12 +23,27 @@ struct mh_puller {
     struct event_base *base;
     struct mh_clock clock;
     SSL_CTX *ctx;
-    char piece[READ_MAX]; /* what is being read, of whichever pull */
+    EVP_CIPHER_CTX *cipher;
+    unsigned char piece[2 * MH_TLS_RECORD_MAX]; /* what is being read, of whichever pull */
 };
 
 static void on_io(evutil_socket_t fd, short what, void *arg);
 
 /* --- the end ----------------------------------------------------------------------------------- */
+
+static void
+free_tls(struct mh_pull *p)
+{
+    SSL_free(p->ssl);
+    p->ssl = NULL;
+    if (p->hello) {
+        X509_STORE_free(p->hello->store);
+        OPENSSL_cleanse(p->hello, sizeof(*p->hello));
+    }
+    mh_free(p->hello);
+    p->hello = NULL;
+    ERR_clear_error();
+}
 
 static void
 let_go(struct mh_pull *p)
@@ -39,13 +53,8 @@ let_go(struct mh_pull *p)
     (void)event_del(&p->io);
     c->cancel(c->self, p->timer);
     p->timer = NULL;
-    if (p->ssl && p->state == READING)
-        (void)SSL_shutdown(p->ssl); /* says good-bye, waits for nothing */
-    SSL_free(p->ssl);
-    X509_STORE_free(p->store);
-    ERR_clear_error();
-    p->ssl = NULL;
-    p->store = NULL;
+    free_tls(p);
+    mh_tls_record_release(&p->record);
     if (fd >= 0)
         (void)close(fd);
     mh_answer_release(&p->answer);
@@ -66,8 +75,6 @@ static void
 fail(struct mh_pull *p, enum mh_code code, const char *why)
 {
     (void)mh_fail(&p->err, code, "stream of %s: %s", p->address, why);
-    if (p->state == READING)
-        p->state = FAILED; /* after a broken record nothing may be sent */
     end(p);
 }
 
@@ -197,25 +204,87 @@ hand_out(struct mh_pull *p, const char *data, size_t len)
     return false;
 }
 
-static void
-read_answer(struct mh_pull *p)
+/* What was read, record by record. False: the pull is over; *rest is what is left of it. */
+static bool
+take_records(struct mh_pull *p, unsigned char *data, size_t len, size_t *rest)
 {
-    do {
-        char *piece = p->puller->piece;
-        int n = SSL_read(p->ssl, piece, READ_MAX);
-        if (n > 0) {
-            if (!hand_out(p, piece, (size_t)n))
-                return;
-        } else if (SSL_get_error(p->ssl, n) == SSL_ERROR_ZERO_RETURN) {
-            if (mh_answer_end(&p->answer) && p->status)
+    size_t size;
+    char *text;
+    for (*rest = len; (size = mh_tls_record_size(data, *rest)) != 0; data += size, *rest -= size) {
+        if (size == SIZE_MAX) {
+            fail(p, MH_E_UNREACHABLE, "what came is no record");
+            return false;
+        }
+        if (size > *rest)
+            return true;
+        switch (mh_tls_record_open(&p->record, p->puller->cipher, data, size, &text, &len)) {
+        case MH_TLS_RECORD_DATA:
+            if (!hand_out(p, text, len))
+                return false;
+            break;
+        case MH_TLS_RECORD_OTHER:
+            break;
+        case MH_TLS_RECORD_END:
+            if (mh_answer_end(&p->answer))
                 end(p);
             else
                 fail(p, MH_E_UNREACHABLE, "the answer broke off");
-            return;
-        } else if (!goes_on(p, n)) {
-            return;
+            return false;
+        case MH_TLS_RECORD_BAD:
+            fail(p, MH_E_UNREACHABLE, "the connection broke off");
+            return false;
         }
-    } while (SSL_pending(p->ssl) > 0);
+    }
+    return true;
+}
+
+/* Keeps the beginning of a record for when its rest comes. */
+static void
+keep_part(struct mh_pull *p, const unsigned char *data, size_t len)
+{
+    mh_free(p->record.part);
+    p->record.part = len ? mh_malloc(len) : NULL;
+    p->record.part_len = len;
+    if (p->record.part)
+        memcpy(p->record.part, data, len);
+    else if (len)
+        fail(p, MH_E_NOMEM, "no memory");
+}
+
+static void
+read_answer(struct mh_pull *p)
+{
+    unsigned char *piece = p->puller->piece;
+    size_t had = p->record.part_len, rest;
+    ssize_t n = recv((int)event_get_fd(&p->io), piece + had, MH_TLS_RECORD_MAX, 0);
+    if (n < 0 && (errno == EAGAIN || errno == EINTR))
+        return;
+    if (n <= 0) {
+        fail(p, MH_E_UNREACHABLE, n < 0 ? strerror(errno) : "the connection broke off");
+        return;
+    }
+    if (had)
+        memcpy(piece, p->record.part, had);
+    if (take_records(p, piece, had + (size_t)n, &rest) && (had || rest))
+        keep_part(p, piece + had + (size_t)n - rest, rest);
+}
+
+/* The request is sent: from here on the server's records are read without OpenSSL's connection, which
+ * has read none of them. */
+static void
+listen_on(struct mh_pull *p)
+{
+    struct mh_clock *c = &p->puller->clock;
+    bool ok = p->hello->has_secret && mh_tls_record_init(&p->record, p->hello->secret);
+    free_tls(p);
+    p->state = READING;
+    put_off(p);
+    c->cancel(c->self, p->timer);
+    p->timer = NULL;
+    if (!ok || !arm(p))
+        fail(p, MH_E_NOMEM, "no memory");
+    else
+        (void)wait_for(p, EV_READ);
 }
 
 static void
@@ -235,15 +304,7 @@ ask(struct mh_pull *p)
         (void)goes_on(p, n);
         return;
     }
-    p->state = READING;
-    put_off(p);
-    struct mh_clock *c = &p->puller->clock;
-    c->cancel(c->self, p->timer);
-    p->timer = NULL;
-    if (!arm(p))
-        fail(p, MH_E_NOMEM, "no memory");
-    else if (wait_for(p, EV_READ))
-        read_answer(p);
+    listen_on(p);
 }
 
 static void
@@ -252,7 +313,7 @@ shake(struct mh_pull *p)
     if (!p->ssl) {
         p->ssl = SSL_new(p->puller->ctx);
         if (!p->ssl || SSL_set_fd(p->ssl, (int)event_get_fd(&p->io)) != 1 ||
-            SSL_set_app_data(p->ssl, p->store) != 1) {
+            SSL_set_app_data(p->ssl, p->hello) != 1) {
             fail(p, MH_E_NOMEM, "no memory");
             return;
         }
@@ -262,9 +323,6 @@ shake(struct mh_pull *p)
         (void)goes_on(p, n);
         return;
     }
-    (void)SSL_set_app_data(p->ssl, NULL);
-    X509_STORE_free(p->store);
-    p->store = NULL;
     p->state = ASKING;
     ask(p);
 }
@@ -333,7 +391,12 @@ dial(struct mh_pull *p)
         (void)mh_fail(&p->err, MH_E_INVALID, "stream of %s: no address", p->address);
         return -1;
     }
-    if (mh_tls_store(p->ca_pem, &p->store, &p->err) != MH_OK)
+    p->hello = mh_calloc(1, sizeof(*p->hello));
+    if (!p->hello) {
+        (void)mh_fail(&p->err, MH_E_NOMEM, "stream of %s: no memory", p->address);
+        return -1;
+    }
+    if (mh_tls_store(p->ca_pem, &p->hello->store, &p->err) != MH_OK)
         return -1;
     int fd = socket(to.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (fd >= 0) {
@@ -355,7 +418,8 @@ mh_pull_start(struct mh_pull *p)
     p->status = 0;
     p->timer = NULL;
     p->ssl = NULL;
-    p->store = NULL;
+    p->hello = NULL;
+    p->record = (struct mh_tls_record){ .seq = 0 };
     p->gone = NULL;
     mh_answer_init(&p->answer);
     p->deadline = now_ns(p) + ms * MH_NS_PER_MS;
@@ -387,9 +451,11 @@ mh_puller_new(struct event_base *base, struct mh_clock clock, const char *cert_p
         return mh_fail(err, MH_E_NOMEM, "no memory for streams of instances");
     m->base = base;
     m->clock = clock;
-    enum mh_code code = mh_tls_client_ctx(cert_pem, key_pem, &m->ctx, err);
+    m->cipher = EVP_CIPHER_CTX_new();
+    enum mh_code code = m->cipher ? mh_tls_client_ctx(cert_pem, key_pem, &m->ctx, err)
+                                  : mh_fail(err, MH_E_NOMEM, "no memory for streams of instances");
     if (code != MH_OK)
-        mh_free(m);
+        mh_puller_free(m);
     else
         *out = m;
     return code;
@@ -401,5 +467,7 @@ mh_puller_free(struct mh_puller *m)
     if (!m)
         return;
     SSL_CTX_free(m->ctx);
+    EVP_CIPHER_CTX_free(m->cipher);
+    OPENSSL_cleanse(m, sizeof(*m));
     mh_free(m);
 }

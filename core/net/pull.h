@@ -2,7 +2,8 @@
  *
  * One GET over TLS 1.3 and a connection of its own. All of a puller share one certificate of ours
  * and one TLS context; the peer's chain must lead to the CA that the pull names, names are not
- * compared. The answer is read strictly (answer.h). While nothing comes no buffer is kept.
+ * compared. When the request is sent OpenSSL's connection is given up: the answer is decrypted by
+ * tls_record.h and read strictly (answer.h). While nothing comes no buffer is kept.
  *
  * Owner: the caller owns the pull and its texts until `done` ran or `cancel` returned. `done` comes
  * exactly once and never from inside start; start and cancel are allowed inside every callback.
@@ -17,6 +18,7 @@
 
 #include "base/world.h"
 #include "net/answer.h"
+#include "net/tls_record.h"
 
 struct mh_puller;
 
@@ -39,9 +41,10 @@ struct mh_pull {
     int state;
     struct event io;
     struct mh_timer *timer;
-    int64_t deadline; /* INT64_MAX: none */
-    struct ssl_st *ssl;
-    struct x509_store_st *store; /* until the handshake is over */
+    int64_t deadline;   /* INT64_MAX: none */
+    struct ssl_st *ssl; /* until the request is sent */
+    struct mh_tls_hello *hello;
+    struct mh_tls_record record;
     struct mh_answer answer;
     bool *gone; /* set when it ends inside a callback */
 };

@@ -9,6 +9,7 @@
 
 #include "base/mem.h"
 #include "net/http_server.h"
+#include "net/tls_record.h"
 
 /* Fails with OpenSSL's last error as reason; empties its queue. */
 enum mh_code mh_ssl_fail(struct mh_err *err, enum mh_code code, const char *what);
@@ -20,9 +21,16 @@ const char *mh_x509_name_part(struct mh_arena *a, X509_NAME *name, int nid);
 
 /* A context of a TLS 1.3 server with optional client certificates. */
 enum mh_code mh_tls_server_ctx(const struct mh_server_tls *tls, SSL_CTX **out, struct mh_err *err);
-/* A context of TLS 1.3 clients with this certificate. Each SSL made from it has its own X509_STORE as
- * app data until the handshake is over: the server's chain must lead to a CA there, whatever its
- * name; without one nobody is trusted. Neither sessions nor the CAs are kept. */
+/* What a client's handshake needs and leaves. */
+struct mh_tls_hello {
+    X509_STORE *store; /* the server's chain must lead to a CA here; NULL: nobody is trusted */
+    unsigned char secret[MH_TLS_RECORD_HASH]; /* of what the server sends afterwards */
+    bool has_secret;
+};
+
+/* A context of TLS 1.3 clients with this certificate, of the suite that tls_record.h reads. Each SSL made
+ * from it has its own mh_tls_hello as app data until the handshake is over. Names of servers are not
+ * compared, sessions not kept. */
 enum mh_code mh_tls_client_ctx(const char *cert_pem, const char *key_pem, SSL_CTX **out,
                                struct mh_err *err);
 /* The trusted CAs; NULL out without any. */

@@ -3,6 +3,7 @@
 #include <openssl/pem.h>
 #include <openssl/x509_vfy.h>
 #include <openssl/x509v3.h>
+#include <string.h>
 
 #include "net/ssl.h"
 
@@ -77,13 +78,29 @@ judge_server(X509_STORE_CTX *ctx, void *arg)
 {
     (void)arg;
     SSL *ssl = X509_STORE_CTX_get_ex_data(ctx, SSL_get_ex_data_X509_STORE_CTX_idx());
-    X509_STORE *store = ssl ? SSL_get_app_data(ssl) : NULL;
+    struct mh_tls_hello *hello = ssl ? SSL_get_app_data(ssl) : NULL;
+    X509_STORE *store = hello ? hello->store : NULL;
     X509 *x = X509_STORE_CTX_get0_cert(ctx);
     int e = store && x
                 ? chain_error(x, X509_STORE_CTX_get0_untrusted(ctx), store, X509_PURPOSE_SSL_SERVER)
                 : X509_V_ERR_INVALID_CALL;
     X509_STORE_CTX_set_error(ctx, e);
     return e == X509_V_OK;
+}
+
+/* "LABEL RANDOM SECRET" in hex, of each secret of a handshake: keeps the one that is needed. */
+static void
+keep_secret(const SSL *ssl, const char *line)
+{
+    static const char label[] = "SERVER_TRAFFIC_SECRET_0 ";
+    struct mh_tls_hello *hello = SSL_get_app_data(ssl);
+    const char *hex = strrchr(line, ' ');
+    size_t n = 0;
+    if (!hello || strncmp(line, label, sizeof(label) - 1) != 0 || !hex)
+        return;
+    hello->has_secret =
+        OPENSSL_hexstr2buf_ex(hello->secret, sizeof(hello->secret), &n, hex + 1, '\0') == 1 &&
+        n == sizeof(hello->secret);
 }
 
 enum mh_code
@@ -100,7 +117,9 @@ mh_tls_client_ctx(const char *cert_pem, const char *key_pem, SSL_CTX **out, stru
     SSL_CTX_set_verify(ctx, SSL_VERIFY_PEER, NULL);
     SSL_CTX_set_cert_verify_callback(ctx, judge_server, NULL);
     SSL_CTX_set_max_cert_list(ctx, CHAIN_BYTES);
+    SSL_CTX_set_keylog_callback(ctx, keep_secret);
     if (SSL_CTX_set_min_proto_version(ctx, TLS1_3_VERSION) == 1 &&
+        SSL_CTX_set_ciphersuites(ctx, MH_TLS_RECORD_SUITE) == 1 &&
         SSL_CTX_set1_groups(ctx, groups, 2) == 1 && use_chain(ctx, cert_pem) &&
         use_key(ctx, key_pem)) {
         ERR_clear_error(); /* the end of the PEM text */

@@ -221,6 +221,7 @@ go(struct way way)
     CHECK_INT(q.done, 0);
     run();
     mh_pull_cancel(&q.pull);
+    shutdown(q.fd, SHUT_RDWR); /* nobody may have come */
     pthread_join(q.thread, NULL);
 }
 
@@ -439,4 +440,41 @@ TEST(without_memory_it_fails_and_leaves_nothing)
         CHECK(!failed || q.pull.err.code != MH_OK || q.total == 1);
         finish();
     }
+}
+
+TEST(records_are_opened_once_in_order_and_untouched)
+{
+    unsigned char secret[MH_TLS_RECORD_HASH], plain[] = { 'h', 'i', 23, 0, 0 };
+    unsigned char record[64] = { 23, 3, 3, 0, sizeof(plain) + 16 }, copy[64];
+    struct mh_tls_record r, writer;
+    char *text;
+    size_t len;
+    int n = 0, size = MH_TLS_RECORD_HEAD + (int)sizeof(plain) + 16;
+    memset(secret, 7, sizeof(secret));
+    CHECK(mh_tls_record_init(&r, secret));
+    CHECK(mh_tls_record_init(&writer, secret));
+    EVP_CIPHER_CTX *c = EVP_CIPHER_CTX_new();
+    EVP_EncryptInit_ex(c, EVP_aes_256_gcm(), NULL, writer.key, writer.iv);
+    EVP_EncryptUpdate(c, NULL, &n, record, MH_TLS_RECORD_HEAD);
+    EVP_EncryptUpdate(c, record + MH_TLS_RECORD_HEAD, &n, plain, sizeof(plain));
+    EVP_EncryptFinal_ex(c, record + MH_TLS_RECORD_HEAD + n, &n);
+    EVP_CIPHER_CTX_ctrl(c, EVP_CTRL_GCM_GET_TAG, 16, record + size - 16);
+    for (int bit = 0; bit < size * 8; bit++) {
+        memcpy(copy, record, sizeof(copy));
+        copy[bit / 8] ^= (unsigned char)(1 << bit % 8);
+        CHECK_INT(mh_tls_record_open(&r, c, copy, (size_t)size, &text, &len), MH_TLS_RECORD_BAD);
+    }
+    memcpy(copy, record, sizeof(copy));
+    CHECK_INT(mh_tls_record_open(&r, c, copy, (size_t)size, &text, &len), MH_TLS_RECORD_DATA);
+    CHECK(len == 2 && memcmp(text, "hi", 2) == 0);
+    memcpy(copy, record, sizeof(copy));
+    CHECK_INT(mh_tls_record_open(&r, c, copy, (size_t)size, &text, &len), MH_TLS_RECORD_BAD);
+    CHECK_INT(mh_tls_record_size(record, 4), 0);
+    CHECK_INT(mh_tls_record_size(record, 5), (size_t)size);
+    CHECK(mh_tls_record_size((const unsigned char *)"\x17\x03\x03\x00\x10", 5) == SIZE_MAX);
+    CHECK(mh_tls_record_size((const unsigned char *)"\x17\x03\x03\x41\x01", 5) == SIZE_MAX);
+    CHECK(mh_tls_record_size((const unsigned char *)"\x15\x03\x03\x00\x20", 5) == SIZE_MAX);
+    EVP_CIPHER_CTX_free(c);
+    mh_tls_record_release(&r);
+    mh_tls_record_release(&writer);
 }
