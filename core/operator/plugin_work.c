@@ -7,6 +7,7 @@
 #include "operator/route.h"
 
 #define ARENA ((size_t)32 << 20)
+#define LABEL_MAX 63
 
 /* --- changes ------------------------------------------------------------------------------------ */
 
@@ -150,6 +151,7 @@ add_source(struct mh_plugin_work *w, const struct mh_kind *kind, const char *sel
     return true;
 }
 
+/* Is the kind watched by an entry before n? */
 static bool
 seen_before(yyjson_val *watches, size_t n, const char *kind)
 {
@@ -157,6 +159,21 @@ seen_before(yyjson_val *watches, size_t n, const char *kind)
         if (mh_str_eq(mh_json_str(yyjson_arr_get(watches, i), "kind", NULL), kind))
             return true;
     return false;
+}
+
+/* Of what it owns only what it made: the label comes from plugins/lib/plans. NULL: everything. */
+static const char *
+selector_of(struct mh_plugin_work *w, yyjson_val *watches, const char *kind)
+{
+    for (size_t i = 0; i < yyjson_arr_size(watches); i++) {
+        yyjson_val *one = yyjson_arr_get(watches, i);
+        if (mh_str_eq(mh_json_str(one, "kind", NULL), kind) &&
+            !mh_json_bool(one, false, "owned", NULL))
+            return NULL;
+    }
+    return strlen(w->plugin->name) > LABEL_MAX
+               ? NULL
+               : mh_arena_printf(&w->kinds.arena, "moonherd.io/made-by=%s", w->plugin->name);
 }
 
 /* Watching takes the needs list and watch. */
@@ -182,7 +199,7 @@ add_watches(struct mh_plugin_work *w, struct mh_err *err)
             if (mh_plugin_may(w->plugin, w->text, &wish, NULL, err) != MH_OK)
                 return mh_wrap(err, "watches");
         }
-        if (!seen_before(watches, i, key) && !add_source(w, kind, NULL))
+        if (!seen_before(watches, i, key) && !add_source(w, kind, selector_of(w, watches, key)))
             return mh_fail(err, MH_E_NOMEM, "no memory to watch %s", key);
     }
     return MH_OK;

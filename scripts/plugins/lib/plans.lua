@@ -65,7 +65,9 @@ local function own(object, given, at)
   if type(meta.name) ~= "string" or type(meta.namespace) ~= "string" then
     fail(at, "the object needs a name")
   end
-  table_at(meta, "labels", at)["moonherd.io/made-by"] = given.name
+  if #given.name <= 63 then
+    table_at(meta, "labels", at)["moonherd.io/made-by"] = given.name
+  end
   for _, key in ipairs { "ownerReferences", "finalizers", "managedFields" } do
     if meta[key] ~= nil then
       fail(("%s.metadata.%s"):format(at, key), "is the operator's to set")
