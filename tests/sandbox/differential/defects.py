@@ -10,6 +10,7 @@ import glob
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -97,6 +98,7 @@ def main():
     print("ok - sandbox: differential: planted defects fit the sources (%d)" % len(defects))
     if o.check:
         return 0
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the server is stopped
     t0 = time.monotonic()
     copy_tree()
     build()
@@ -105,7 +107,7 @@ def main():
     known, real = os.path.join(folder, "known.json"), os.path.join(folder, "real.json")
     if os.path.exists(real):
         os.remove(real)
-    server = subprocess.Popen([sys.executable, os.path.join(HERE, "main.py"), "--serve", real], stdout=subprocess.DEVNULL)
+    server = subprocess.Popen([sys.executable, os.path.join(HERE, "main.py"), "--serve", real], stdout=subprocess.DEVNULL, preexec_fn=servers.with_parent)
     found = 0
     try:
         while not os.path.exists(real):
