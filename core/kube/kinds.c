@@ -177,6 +177,44 @@ mh_kube_path(struct mh_arena *a, const struct mh_kind *kind, const char *ns, con
                            sub ? sub : "");
 }
 
+#define PARTS 9
+
+bool
+mh_kube_path_split(char *path, struct mh_kube_parts *out)
+{
+    char *parts[PARTS + 1] = { NULL };
+    char *save = NULL;
+    size_t n = 0;
+    path[strcspn(path, "?")] = '\0';
+    for (char *s = strtok_r(path, "/", &save); s && n < PARTS; s = strtok_r(NULL, "/", &save))
+        parts[n++] = s;
+    *out = (struct mh_kube_parts){ .group = "" };
+    char **at = parts + 2;
+    if (n >= 4 && strcmp(parts[0], "apis") == 0) {
+        out->group = parts[1];
+        at++;
+    } else if (n < 3 || strcmp(parts[0], "api") != 0) {
+        return false;
+    }
+    /* "/api/v1/namespaces/NAME" is a namespace, what goes on is in it. */
+    if (at + 2 < parts + n && strcmp(at[0], "namespaces") == 0) {
+        out->ns = at[1];
+        at += 2;
+    }
+    if (parts + n - at > 3)
+        return false;
+    out->plural = at[0];
+    out->name = at[1];
+    out->sub = at[1] ? at[2] : NULL;
+    return true;
+}
+
+bool
+mh_kind_is_secret(const struct mh_kind *kind)
+{
+    return !*kind->group && strcmp(kind->kind, "Secret") == 0;
+}
+
 char *
 mh_kube_query(struct mh_arena *a, const char *path, const char *key, const char *value)
 {

@@ -39,6 +39,8 @@ const struct mh_kind *mh_kinds_add(struct mh_kinds *kinds, const char *group, co
 const struct mh_kind *mh_kind_find(const struct mh_kinds *kinds, const char *key);
 /* The kind of an object by its apiVersion and kind; NULL: unknown. */
 const struct mh_kind *mh_kind_of(const struct mh_kinds *kinds, yyjson_val *object);
+/* Its objects hold values that are shown to nobody. */
+bool mh_kind_is_secret(const struct mh_kind *kind);
 /* "v1", "apps/v1" */
 char *mh_kind_api_version(struct mh_arena *a, const struct mh_kind *kind);
 /* "/apis/GROUP/VERSION/namespaces/NS/PLURAL/NAME/SUB"; ns, name and sub may be NULL (ns NULL on a
@@ -46,6 +48,12 @@ char *mh_kind_api_version(struct mh_arena *a, const struct mh_kind *kind);
  * that is no name of Kubernetes (slash, dots only, control characters, '?', '%', '#'). */
 char *mh_kube_path(struct mh_arena *a, const struct mh_kind *kind, const char *ns, const char *name,
                    const char *sub);
+/* The parts of such a path, cut out of it in place; NULL: not there. */
+struct mh_kube_parts {
+    const char *group, *ns, *plural, *name, *sub;
+};
+/* False: the path is neither that of an object nor of a collection. */
+bool mh_kube_path_split(char *path, struct mh_kube_parts *parts);
 /* Appends "?key=value" or "&key=value", percent-encoded. NULL: no memory. */
 char *mh_kube_query(struct mh_arena *a, const char *path, const char *key, const char *value);
 

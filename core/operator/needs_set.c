@@ -115,7 +115,7 @@ forbidden(const struct mh_need_api *n)
     static const char *const reading[] = { "get", "list", "watch", NULL };
     if (n->subresource && !among(harmless, n->subresource))
         return ".resource: of subresources only status, scale and finalizers can be had";
-    if (mh_str_eq(n->group, "moonherd.io") && mh_str_eq(n->resource, "clusterrecords"))
+    if (mh_str_eq(n->group, "moonherd.io"))
         return ".resource: the operator's own records are nobody else's";
     for (const char *const *v = n->verbs; *v; v++)
         if (mh_str_eq(n->group, "rbac.authorization.k8s.io") && !among(reading, *v))

@@ -8,46 +8,18 @@
 
 /* --- from a path to a wish --------------------------------------------------------------------------- */
 
-#define PARTS 8
-
-/* Splits "/apis/g/v/namespaces/ns/plural/name/sub" at its slashes; the number of parts. */
-static size_t
-split(char *path, char *parts[PARTS])
-{
-    size_t n = 0;
-    char *save = NULL;
-    path[strcspn(path, "?")] = '\0';
-    for (char *s = strtok_r(path, "/", &save); s && n < PARTS; s = strtok_r(NULL, "/", &save))
-        parts[n++] = s;
-    return n;
-}
-
 /* False: no path of an object or collection. */
 static bool
 read_path(char *path, struct mh_need_wish *w)
 {
-    char *parts[PARTS];
-    size_t n = split(path, parts), at;
-    if (n < 3)
+    struct mh_kube_parts p;
+    if (!mh_kube_path_split(path, &p))
         return false;
-    if (strcmp(parts[0], "api") == 0) {
-        w->group = "";
-        at = 2;
-    } else if (strcmp(parts[0], "apis") == 0) {
-        w->group = parts[1];
-        at = 3;
-    } else {
-        return false;
-    }
-    if (n > at + 2 && strcmp(parts[at], "namespaces") == 0) {
-        w->name_space = parts[at + 1];
-        at += 2;
-    }
-    if (n <= at || n > at + 3)
-        return false;
-    w->resource = parts[at];
-    w->name = n > at + 1 ? parts[at + 1] : NULL;
-    w->subresource = n > at + 2 ? parts[at + 2] : NULL;
+    w->group = p.group;
+    w->name_space = p.ns;
+    w->resource = p.plural;
+    w->name = p.name;
+    w->subresource = p.sub;
     return true;
 }
 

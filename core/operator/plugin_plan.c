@@ -130,7 +130,7 @@ handle(yyjson_mut_doc *doc, yyjson_val *secret)
 static yyjson_mut_val *
 shown(struct plan_run *run, yyjson_mut_doc *doc, yyjson_val *object)
 {
-    if (mh_str_eq(run->kind->plural, "secrets") && !*run->kind->group)
+    if (mh_kind_is_secret(run->kind))
         return handle(doc, object);
     yyjson_mut_val *copy = yyjson_val_mut_copy(doc, object);
     yyjson_mut_obj_remove_key(yyjson_mut_obj_get(copy, "metadata"), "managedFields");

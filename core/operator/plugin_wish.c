@@ -58,12 +58,12 @@ check_script_map(const struct mh_plugin_work *w, const struct mh_need_wish *wish
 {
     const struct mh_plugins *all = w->plugin->all;
     yyjson_val *labels = mh_json_get(body, "metadata", "labels", NULL);
+    const struct mh_kind *kind = mh_kind_find(all->kinds, "ConfigMap");
     struct mh_arena a;
     bool bad = yyjson_obj_get(labels, MH_POLICY_LABEL) || yyjson_obj_get(labels, MH_PLUGIN_LABEL);
-    if (*wish->group || !mh_str_eq(wish->resource, "configmaps"))
+    if (*wish->group || (kind && !mh_str_eq(wish->resource, kind->plural)))
         return MH_OK;
     mh_arena_init(&a, (size_t)4 << 20);
-    const struct mh_kind *kind = mh_kind_find(all->kinds, "ConfigMap");
     bad = bad || (wish->name && all->cache &&
                   mh_cache_get(all->cache, &a, kind, wish->name_space, wish->name, NULL));
     bad = bad || yyjson_is_arr(body); /* a JSON patch: what it makes of labels is not looked at */

@@ -135,7 +135,7 @@ add_source(struct mh_plugin_work *w, const struct mh_kind *kind, const char *sel
 {
     const struct mh_plugins *all = w->plugin->all;
     struct mh_cache_source source = { .kind = kind, .selector = selector };
-    if (mh_str_eq(kind->kind, "Secret") && !*kind->group)
+    if (mh_kind_is_secret(kind))
         source.trim = mh_secrets_trim;
     if (kind->namespaced && !w->plugin->home) {
         source.name_space = w->plugin->ns;

@@ -41,7 +41,8 @@ mh_sb_bad(struct mh_sb_check *c, const char *field, yyjson_val *value, const cha
 void
 mh_sb_bad_text(struct mh_sb_check *c, const char *field, const char *value, const char *why)
 {
-    mh_sb_cause_add(c->causes, "FieldValueInvalid", field, "Invalid value: \"%s\": %s", value, why);
+    mh_sb_cause_add(c->causes, "FieldValueInvalid", field, "Invalid value: \"%s\": %s",
+                    value ? value : "", why);
 }
 
 void
@@ -52,7 +53,8 @@ mh_sb_unsupported(struct mh_sb_check *c, const char *field, const char *value,
     for (; list && *allowed; allowed++)
         list = mh_arena_printf(c->a, "%s%s\"%s\"", list, *list ? ", " : "", *allowed);
     mh_sb_cause_add(c->causes, "FieldValueNotSupported", field,
-                    "Unsupported value: \"%s\": supported values: %s", value, list ? list : "");
+                    "Unsupported value: \"%s\": supported values: %s", value ? value : "",
+                    list ? list : "");
 }
 
 void

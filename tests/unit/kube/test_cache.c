@@ -307,6 +307,43 @@ TEST(after_any_failed_allocation_the_cache_becomes_right_again)
     }
 }
 
+TEST(a_path_comes_apart_as_it_was_put_together)
+{
+    static const struct {
+        const char *path;
+        struct mh_kube_parts want;
+    } good[] = {
+        { "/api/v1/pods", { "", NULL, "pods", NULL, NULL } },
+        { "/api/v1/namespaces/n/pods/p/status?x=y", { "", "n", "pods", "p", "status" } },
+        { "/api/v1/namespaces/n", { "", NULL, "namespaces", "n", NULL } },
+        { "/apis/g.io/v1/namespaces/n/things/t", { "g.io", "n", "things", "t", NULL } },
+        { "/apis/g.io/v1/things", { "g.io", NULL, "things", NULL, NULL } },
+    };
+    static const char *const bad[] = { "",
+                                       "/",
+                                       "/api/v1",
+                                       "/apis/g.io/v1",
+                                       "/version",
+                                       "/api/v1/pods/p/status/more",
+                                       "/healthz/x/y",
+                                       "/apis/g/v1/namespaces/n/a/b/c/d/e/f" };
+    char text[128];
+    struct mh_kube_parts p;
+    for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++) {
+        (void)snprintf(text, sizeof(text), "%s", good[i].path);
+        CHECK(mh_kube_path_split(text, &p));
+        CHECK_STR(p.group, good[i].want.group);
+        CHECK_STR(p.ns ? p.ns : "-", good[i].want.ns ? good[i].want.ns : "-");
+        CHECK_STR(p.plural, good[i].want.plural);
+        CHECK_STR(p.name ? p.name : "-", good[i].want.name ? good[i].want.name : "-");
+        CHECK_STR(p.sub ? p.sub : "-", good[i].want.sub ? good[i].want.sub : "-");
+    }
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+        (void)snprintf(text, sizeof(text), "%s", bad[i]);
+        CHECK(!mh_kube_path_split(text, &p));
+    }
+}
+
 TEST(paths_of_all_kinds_and_no_way_out_of_them)
 {
     struct mh_arena a;
