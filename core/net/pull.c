@@ -192,6 +192,7 @@ hand_out(struct mh_pull *p, const char *data, size_t len)
         if (!body)
             continue;
         put_off(p);
+        // cppcheck-suppress autoVariables ; it is taken away again below, or by whoever ends the pull
         p->gone = &gone;
         p->on_data(p, data - body, body);
         if (gone)
