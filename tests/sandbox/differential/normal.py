@@ -10,7 +10,9 @@ import re
 TIME = re.compile(r"^20[2-9]\d-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z$")
 TIMES = re.compile(r"20[2-9]\d-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z")
 UID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
-NUMBER = re.compile(r"(?<![\w-])(?<!\.go:)\d{2,}(?![\w-])")
+# A number in a message is a resourceVersion where it was one elsewhere; not in a source position, in the name of an RFC,
+# as a number of quoted JSON, or in a limit ("253 characters").
+NUMBER = re.compile(r"(?<![\w-])(?<!\.go:)(?<!RFC )(?<!\":)\d{2,}(?![\w-])(?! (?:characters|bytes|items|or less))")
 SEEN = re.compile(r'(?:\\"resourceVersion\\":\\"|ResourceVersion in object meta: |in record \()(\d{2,})')
 ACCESS = re.compile(r"kube-api-access-[a-z0-9]{5}")
 AGE = re.compile(r"^(\d+[smh])+$")
