@@ -63,8 +63,10 @@ tap.test("passes resume after the API server is back", function()
 end)
 sh.sleep(5)
 undisturbed("API server away for " .. AWAY_S .. " s", load, t0, before)
+-- The node controller may have called nodes and their pods not ready meanwhile; a kubelet looks at each pod again
+-- within a minute and a half.
 tap.test("the cluster is healthy after that", function()
-  c:wait_healthy(3, 60)
+  c:wait_healthy(3, 120)
 end)
 
 before = picture()
