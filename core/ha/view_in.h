@@ -13,7 +13,8 @@ void mh_ha_say(struct mh_ha_verdict *v, enum mh_ha_state state, const char *fmt,
     MH_PRINTF(3, 4);
 /* Index in members, -1. */
 int mh_ha_find(const struct mh_ha_view *view, const char *name);
-/* Its manager has not answered for `ms`; one that never did, since the Lease was first seen so. */
+/* Its manager has not answered for `ms`; one that never told this operator anything gets
+ * MH_HA_FIRST_MS, from when the operator began with it. */
 bool mh_ha_is_away(const struct mh_ha_view *view, const struct mh_ha_member *m, int64_t ms);
 /* The name is the holder's, the data is not (E10, E12, D14). */
 bool mh_ha_other_volume(const struct mh_ha_lease *l, const struct mh_ha_member *m);

@@ -515,6 +515,19 @@ TEST(an_operator_that_has_just_begun_judges_no_handover)
     v.lease_unchanged_ms = 3000;
     d = th_assess(&v);
     CHECK(th_elects(&d, "a"));
+    v = th_switching(); /* how long it has tried is told, and is no loss */
+    th_stop(&v, A, true);
+    th_lose(&v, B, 700);
+    v.members[B].known = false;
+    CHECK(!th_assess(&v).swap);
+    v.members[B].known = true;
+    CHECK(th_assess(&v).swap);
+    v = th_switching();
+    th_lose(&v, A, 700);
+    v.members[A].known = false;
+    CHECK(!th_assess(&v).swap);
+    v.members[A].lost_ms = 3000;
+    CHECK(th_assess(&v).swap);
     v = th_switching();
     v.lease.phase = MH_HA_PROMOTING;
     th_lose(&v, A, -1);
