@@ -60,7 +60,7 @@ mh_ha_is_away(const struct mh_ha_view *view, const struct mh_ha_member *m, int64
     if (m->known && m->lost_ms >= 0)
         return m->lost_ms >= ms;
     int64_t since = m->lost_ms < 0 ? view->lease_unchanged_ms : m->lost_ms;
-    return since >= (ms > MH_HA_FIRST_MS ? ms : MH_HA_FIRST_MS);
+    return since >= MH_HA_FIRST_MS;
 }
 
 bool
