@@ -223,6 +223,11 @@ local function bounds(shape)
   return ""
 end
 
+--- A time is an integer to a script; whoever reads wants to know from when it counts.
+local function page_type(point, shape)
+  return shape.kind == "time" and "integer, unix seconds" or type_of(point, shape)
+end
+
 local function cell(text)
   return (text:gsub("|", "\\|"))
 end
@@ -230,7 +235,7 @@ end
 local function rows_of(out, point, fields)
   out[#out + 1] = "\n| field | type | |\n|---|---|---|"
   for _, field in ipairs(fields) do
-    out[#out + 1] = ("| `%s` | %s%s%s | %s |"):format(field.name, cell(type_of(point, field.shape)),
+    out[#out + 1] = ("| `%s` | %s%s%s | %s |"):format(field.name, cell(page_type(point, field.shape)),
       bounds(field.shape), field.optional and ", may be absent" or "", cell(field.doc))
   end
 end

@@ -31,12 +31,12 @@
 ---@field name string name of the instance
 ---@field zone? string zone of its node, where that is known
 ---@field node? string its node
----@field sync boolean it was synchronous: it has all that was acknowledged
+---@field sync boolean a commit may have waited for it: it is in the synchronous set
 ---@field timeline integer its timeline
 ---@field flush_lsn string up to where its log is on disk
----@field replay_lag integer bytes of log that it still has to replay
+---@field replay_lag integer bytes of log that it lacks, next to the candidate that has most
 ---@field ready boolean its pod is ready
----@field priority? integer the wish of the Cluster's author; higher is sooner
+---@field priority? integer always 0 in this version; higher is sooner
 
 ---@class placement.input
 ---@field cluster cluster the cluster
@@ -65,7 +65,7 @@
 ---@class placement.node
 ---@field name string its name
 ---@field zone? string its zone, where that is known
----@field ready boolean
+---@field ready boolean it is ready
 ---@field schedulable boolean it is not being drained
 ---@field labels? table<string, string> its labels, where they are known
 
@@ -79,11 +79,11 @@
 ---@class placement.spread
 ---@field key string label of nodes
 ---@field max_skew integer by how much zones may differ
----@field when_unsatisfiable "DoNotSchedule"|"ScheduleAnyway"
+---@field when_unsatisfiable "DoNotSchedule"|"ScheduleAnyway" whether that is a must or a wish
 
 ---@class placement.term
 ---@field key string label of nodes
----@field op "In"|"NotIn"|"Exists"|"DoesNotExist"|"Gt"|"Lt"
+---@field op "In"|"NotIn"|"Exists"|"DoesNotExist"|"Gt"|"Lt" as in a pod's node affinity
 ---@field values? string[] none for Exists and DoesNotExist, one for Gt and Lt
 
 ---@class instance.input
@@ -285,7 +285,7 @@
 ---@class notify.event
 ---@field type "Normal"|"Warning"
 ---@field reason string as in kubectl get events
----@field message string
+---@field message string as in kubectl get events
 ---@field count integer how often it came
 ---@field at integer when
 

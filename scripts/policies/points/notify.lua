@@ -16,7 +16,7 @@ return {
     event = {
       { "type", "choice", "", of = { "Normal", "Warning" }, default = "Normal" },
       { "reason", "text", "as in kubectl get events", default = "CreatingInstance", max = 128 },
-      { "message", "text", "", default = "Creating instance pg-2", max = 1024 },
+      { "message", "text", "as in kubectl get events", default = "Creating instance pg-2", max = 1024 },
       { "count", "int", "how often it came", default = 1, min = 1 },
       { "at", "time", "when", default = 1767225590 },
     },

@@ -20,7 +20,7 @@ return {
     node = {
       { "name", "text", "its name" },
       { "zone", "text", "its zone, where that is known", optional = true },
-      { "ready", "flag", "", default = true },
+      { "ready", "flag", "it is ready", default = true },
       { "schedulable", "flag", "it is not being drained", default = true },
       { "labels", "map", "its labels, where they are known", of = "label", optional = true, default = {} },
     },
@@ -37,14 +37,14 @@ return {
     },
     term = {
       { "key", "text", "label of nodes", max = 317 },
-      { "op", "choice", "", of = { "In", "NotIn", "Exists", "DoesNotExist", "Gt", "Lt" } },
+      { "op", "choice", "as in a pod's node affinity", of = { "In", "NotIn", "Exists", "DoesNotExist", "Gt", "Lt" } },
       { "values", "list", "none for Exists and DoesNotExist, one for Gt and Lt", of = "label", optional = true,
         max = 64 },
     },
     spread = {
       { "key", "text", "label of nodes", max = 317 },
       { "max_skew", "int", "by how much zones may differ", min = 1, max = 100 },
-      { "when_unsatisfiable", "choice", "", of = { "DoNotSchedule", "ScheduleAnyway" } },
+      { "when_unsatisfiable", "choice", "whether that is a must or a wish", of = { "DoNotSchedule", "ScheduleAnyway" } },
     },
     reject = {
       { "action", "choice", "", of = { "reject" } },
@@ -53,5 +53,5 @@ return {
     },
   },
   answers = { "place", "reject" },
-  words = "reject(...) or none",
+  words = "a table with any of these, or reject(...)",
 }
