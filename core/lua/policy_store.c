@@ -76,6 +76,7 @@ finish(struct asked *q)
 {
     struct mh_decision *d = q->d;
     struct mh_policies *s = q->store;
+    d->waited_us = mh_policies_mono_us(s) - d->asked_us;
     unlink_asked(q);
     mh_version_unref(q->version);
     mh_free(q);
@@ -145,6 +146,7 @@ mh_policies_answer(struct mh_policies *s)
         s->failed = d->impl;
         d->impl = NULL;
         ask_built_in(d);
+        d->waited_us = mh_policies_mono_us(s) - d->asked_us;
         d->done(d);
     }
 }
@@ -159,6 +161,7 @@ mh_policies_decide(struct mh_policies *s, struct mh_decision *d)
     d->error_text = NULL;
     d->by = "built-in";
     d->took_us = 0;
+    d->asked_us = mh_policies_mono_us(s);
     if (!q) { /* the built-in one answers, one turn later */
         d->impl = s->failed;
         s->failed = d;

@@ -111,7 +111,9 @@ struct mh_decision {
     const char *by;         /* "built-in" or "NAMESPACE/CONFIGMAP/KEY@HASH" */
     const char *error;      /* error record of the policy that failed, JSON; NULL: none */
     const char *error_text; /* one line of it: "who-first/failover.lua:8: ..."; NULL: none */
-    int64_t took_us;
+    int64_t took_us;        /* in which scripts ran that gave an answer */
+    int64_t waited_us;      /* from decide to done: what whoever asked has waited */
+    int64_t asked_us;       /* private, as impl */
     void *impl;
 };
 

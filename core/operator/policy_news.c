@@ -158,11 +158,13 @@ is_new(struct mh_policy_writer *w, const struct mh_decision *d, const char *name
 bool
 mh_policy_writer_decision(struct mh_policy_writer *w, const struct mh_decision *d, const char *name)
 {
-    char us[24];
+    char us[24], waited[24];
     bool fresh = is_new(w, d, name);
     (void)snprintf(us, sizeof(us), "%lld", (long long)d->took_us);
+    (void)snprintf(waited, sizeof(waited), "%lld", (long long)d->waited_us);
     mh_log(fresh ? MH_LOG_INFO : MH_LOG_DEBUG, "policy", "policy decided", "point", d->point,
            "namespace", d->namespace, "name", name, "by", d->by, "=answer", d->answer, "=input",
-           d->input_len < INPUT_LOG_MAX ? d->input : NULL, "error", d->error_text, "=us", us);
+           d->input_len < INPUT_LOG_MAX ? d->input : NULL, "error", d->error_text, "=us", us,
+           "=waitedUs", waited);
     return fresh;
 }

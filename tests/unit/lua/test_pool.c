@@ -1,6 +1,7 @@
 /* Workers: locked down, killed past the deadline, never believed. And the store above them. */
 #include <event2/event.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
 #include <unistd.h>
@@ -474,6 +475,53 @@ TEST(a_worker_that_hangs_costs_a_decision_its_deadline_only)
     mh_policies_cancel(store, &d);
     turn_for(20);
     CHECK(!done);
+    mh_policies_free(store);
+    end();
+}
+
+/* All children of this process. */
+static void
+kill_workers(void)
+{
+    char path[64];
+    int pid;
+    (void)snprintf(path, sizeof(path), "/proc/self/task/%d/children", (int)getpid());
+    FILE *f = fopen(path, "re");
+    CHECK(f != NULL);
+    while (f && fscanf(f, "%d", &pid) == 1)
+        (void)kill(pid, SIGKILL);
+    if (f)
+        (void)fclose(f);
+}
+
+TEST(where_the_worker_is_killed_that_decides_the_built_in_policy_answers_and_the_wait_is_told)
+{
+    static struct mh_decision d;
+    begin("policy-worker");
+    store = mh_policies_new(base, pool, "moonherd-system", on_news, NULL);
+    CHECK(alive());
+    apply("app", "who-first", "2026-01-01T00:00:00Z", "failover.lua",
+          POLICY("if ctx.reason == 'r' then for i = 1, 150000 do tostring(i) end end"
+                 " return promote { ctx.candidates[1] and ctx.candidates[1].name }"));
+    CHECK(strstr(last_annotation, "\"state\":\"Active\"") != NULL);
+    d = (struct mh_decision){ .point = "failover/v1",
+                              .namespace = "app",
+                              .input = INPUT,
+                              .input_len = sizeof(INPUT) - 1,
+                              .arena = &arena,
+                              .done = on_decided };
+    done = false;
+    mh_policies_decide(store, &d);
+    turn_for(2); /* it has the question */
+    CHECK(!done);
+    kill_workers();
+    CHECK(turn_until(&done, 3000));
+    CHECK_STR(d.answer, BUILT_IN);
+    CHECK_STR(d.by, "built-in");
+    CHECK(d.error_text && strstr(d.error_text, "the worker ended while the script ran") != NULL);
+    CHECK(d.took_us <= d.waited_us);
+    CHECK(d.waited_us >= 2000);
+    CHECK(d.waited_us < 700000); /* the deadline is 800 ms */
     mh_policies_free(store);
     end();
 }
