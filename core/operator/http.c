@@ -96,7 +96,7 @@ mh_operator_on_decision(void *arg, const struct mh_decision *d, const struct mh_
     mh_metrics_add(&op->metrics, "moonherd_policy_decisions_total", labels, 1);
     (void)snprintf(labels, sizeof(labels), "point=\"%.40s\"", d->point);
     mh_metrics_observe(&op->metrics, "moonherd_policy_decision_seconds", labels,
-                       (double)d->took_us / 1e6);
+                       (double)d->waited_us / 1e6);
     if (mh_policy_writer_decision(&op->writer, d, name))
         note_decision(op, d, kind, name);
 }
