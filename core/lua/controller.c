@@ -3,6 +3,7 @@
 #include <lauxlib.h>
 #include <string.h>
 
+#include "lua/declared.h"
 #include "lua/embed.h"
 #include "lua/lib.h"
 #include "lua/value.h"
@@ -13,7 +14,6 @@
 static char def_key;    /* registry: what the script returned */
 static char loaded_key; /* registry: module name -> value, true while it loads */
 static char arena_key;  /* registry: arena of the load that runs */
-static char words_key;  /* registry: what plugins/lib/words returned */
 
 struct load {
     struct mh_controller *c;
@@ -67,77 +67,13 @@ global_require(lua_State *L)
     return 1;
 }
 
-/* A misspelt function would never be called, and nobody would know. */
+/* Makes globals of what a script of words returns; leaves its `observe`, or nil, on the stack. */
 static void
-check_functions(lua_State *L)
+open_words(lua_State *L, struct load *ld, const char *name)
 {
-    static const char *const known[] = { "observe", "plan", "finalize", NULL };
-    lua_pushnil(L);
-    while (lua_next(L, 1)) {
-        const char *const *k = known;
-        while (lua_type(L, -2) == LUA_TSTRING && *k && strcmp(*k, lua_tostring(L, -2)) != 0)
-            k++;
-        if (lua_isfunction(L, -1) && !*k)
-            luaL_error(L, "there is no function '%s' of a plugin",
-                       lua_type(L, -2) == LUA_TSTRING ? lua_tostring(L, -2) : "?");
-        lua_pop(L, 1);
-    }
-    if (lua_getfield(L, 1, "plan") != LUA_TFUNCTION)
-        luaL_error(L, "a plugin needs a function 'plan'");
-    lua_settop(L, 1);
-}
-
-/* What C has to know of a plugin, and what it may leave out. */
-static void
-declare_plugin(lua_State *L)
-{
-    lua_Debug ar;
-    if (lua_getstack(L, 1, &ar) && lua_getinfo(L, "l", &ar) && ar.currentline > 0) {
-        lua_pushinteger(L, ar.currentline);
-        lua_setfield(L, 1, "line");
-    }
-    check_functions(L);
-    lua_getfield(L, 1, "finalize");
-    lua_pushboolean(L, lua_isfunction(L, -1));
-    lua_setfield(L, 1, "finalizes");
-    lua_getfield(L, 1, "observe");
-    if (lua_isnil(L, -1) && lua_rawgetp(L, LUA_REGISTRYINDEX, &words_key) == LUA_TTABLE) {
-        lua_getfield(L, -1, "observe");
-        lua_setfield(L, 1, "observe");
-    }
-    lua_settop(L, 1);
-}
-
-static int
-declare(lua_State *L)
-{
-    luaL_checktype(L, 1, LUA_TTABLE);
-    lua_settop(L, 1);
-    if (lua_toboolean(L, lua_upvalueindex(2)))
-        declare_plugin(L);
-    lua_pushvalue(L, lua_upvalueindex(1));
-    lua_setfield(L, 1, "kind");
-    return 1;
-}
-
-/* controller "Kind" { ... } */
-static int
-global_controller(lua_State *L)
-{
-    (void)luaL_checkstring(L, 1);
-    lua_settop(L, 1);
-    lua_pushvalue(L, lua_upvalueindex(1));
-    lua_pushcclosure(L, declare, 2);
-    return 1;
-}
-
-/* What the text of a user sees beside the libraries: words instead of our modules. */
-static void
-open_words(lua_State *L, struct load *ld)
-{
-    const struct mh_script *s = mh_script_find(ld->arena, "plugins/lib/words");
+    const struct mh_script *s = mh_script_find(ld->arena, name);
     if (!s) {
-        luaL_error(L, "plugins/lib/words is missing");
+        luaL_error(L, "%s is missing", name);
         return;
     }
     compile(L, s->name, s->text, s->len);
@@ -149,7 +85,30 @@ open_words(lua_State *L, struct load *ld)
         else
             mh_vm_set_global(L, lua_tostring(L, -2));
     }
-    lua_rawsetp(L, LUA_REGISTRYINDEX, &words_key);
+    lua_getfield(L, -1, "observe");
+    lua_remove(L, -2);
+}
+
+/* The names of the interface, one for plugins and for the controllers of the image: the latter are
+ * several files, and have the words of needs.core beside. */
+static void
+open_interface(lua_State *L, struct load *ld)
+{
+    enum mh_controller_sort sort = ld->c->sort;
+    if (sort != MH_CONTROLLER_PLUGIN) {
+        lua_pushcfunction(L, global_require);
+        mh_vm_set_global(L, "require");
+    }
+    if (sort == MH_CONTROLLER_IMAGE) {
+        open_words(L, ld, "controllers/lib/words");
+        lua_pop(L, 1);
+    }
+    if (sort == MH_CONTROLLER_OTHER)
+        lua_pushnil(L);
+    else
+        open_words(L, ld, "plugins/lib/words");
+    mh_declared_push(L);
+    mh_vm_set_global(L, "controller");
 }
 
 static int
@@ -162,15 +121,7 @@ load_fn(lua_State *L)
     lua_rawsetp(L, LUA_REGISTRYINDEX, &loaded_key);
     lua_pushlightuserdata(L, ld->arena);
     lua_rawsetp(L, LUA_REGISTRYINDEX, &arena_key);
-    if (c->plugin) {
-        open_words(L, ld);
-    } else {
-        lua_pushcfunction(L, global_require);
-        mh_vm_set_global(L, "require");
-    }
-    lua_pushboolean(L, c->plugin);
-    lua_pushcclosure(L, global_controller, 1);
-    mh_vm_set_global(L, "controller");
+    open_interface(L, ld);
     const struct mh_script *s = c->text ? &given : mh_script_find(ld->arena, c->name);
     if (!s)
         return luaL_error(L, "there is no script '%s'", c->name);
@@ -271,7 +222,8 @@ load_generation(struct mh_controller *c, struct mh_generation **out, struct mh_e
     struct mh_generation *g = mh_calloc(1, sizeof(*g));
     enum mh_code code;
     if (g)
-        g->vm = mh_vm_new(c->plugin ? &mh_limits_plugin : &mh_limits_controller);
+        g->vm =
+            mh_vm_new(c->sort == MH_CONTROLLER_PLUGIN ? &mh_limits_plugin : &mh_limits_controller);
     if (!g || !g->vm) {
         code = mh_fail(err, MH_E_NOMEM, "no memory for a VM of %s", c->name);
     } else {
@@ -331,23 +283,23 @@ mh_controller_push(lua_State *L, const char *field)
 /* --- interface ------------------------------------------------------------------------------- */
 
 static enum mh_code
-new_controller(const char *name, const char *text, size_t len, bool plugin,
+new_controller(const struct mh_script *from, enum mh_controller_sort sort,
                struct mh_controller **out, struct mh_err *err)
 {
     struct mh_controller *c = mh_calloc(1, sizeof(*c));
     if (!c)
-        return mh_fail(err, MH_E_NOMEM, "no memory for controller %s", name);
-    c->plugin = plugin;
+        return mh_fail(err, MH_E_NOMEM, "no memory for controller %s", from->name);
+    c->sort = sort;
     mh_arena_init(&c->facts, FACTS_MAX);
-    c->name = mh_strdup(name);
-    if (text && (c->text = mh_malloc(len + 1))) {
-        memcpy(c->text, text, len);
-        c->text[len] = 0;
-        c->text_len = len;
+    c->name = mh_strdup(from->name);
+    if (from->text && (c->text = mh_malloc(from->len + 1))) {
+        memcpy(c->text, from->text, from->len);
+        c->text[from->len] = 0;
+        c->text_len = from->len;
     }
     enum mh_code code = MH_OK;
-    if (!c->name || (text && !c->text))
-        code = mh_fail(err, MH_E_NOMEM, "no memory for controller %s", name);
+    if (!c->name || (from->text && !c->text))
+        code = mh_fail(err, MH_E_NOMEM, "no memory for controller %s", from->name);
     else
         code = load_generation(c, &c->gen, err);
     if (code != MH_OK) {
@@ -362,26 +314,42 @@ enum mh_code
 mh_controller_new_text(const char *name, const char *text, size_t len, struct mh_controller **out,
                        struct mh_err *err)
 {
-    return new_controller(name, text, len, false, out, err);
+    const struct mh_script from = { name, text, len };
+    return new_controller(&from, MH_CONTROLLER_OTHER, out, err);
 }
 
 enum mh_code
 mh_controller_new_plugin(const char *name, const char *text, size_t len, struct mh_controller **out,
                          struct mh_err *err)
 {
-    return new_controller(name, text, len, true, out, err);
+    const struct mh_script from = { name, text, len };
+    return new_controller(&from, MH_CONTROLLER_PLUGIN, out, err);
 }
 
-enum mh_code
-mh_controller_new(const char *name, struct mh_controller **out, struct mh_err *err)
+static enum mh_code
+new_stored(const char *name, enum mh_controller_sort sort, struct mh_controller **out,
+           struct mh_err *err)
 {
+    const struct mh_script from = { name, NULL, 0 };
     struct mh_arena a;
     mh_arena_init(&a, LOAD_MAX);
     bool there = mh_script_find(&a, name) != NULL;
     mh_arena_release(&a);
     if (!there)
         return mh_fail(err, MH_E_NOTFOUND, "there is no script '%s'", name);
-    return mh_controller_new_text(name, NULL, 0, out, err);
+    return new_controller(&from, sort, out, err);
+}
+
+enum mh_code
+mh_controller_new(const char *name, struct mh_controller **out, struct mh_err *err)
+{
+    return new_stored(name, MH_CONTROLLER_OTHER, out, err);
+}
+
+enum mh_code
+mh_controller_new_image(const char *name, struct mh_controller **out, struct mh_err *err)
+{
+    return new_stored(name, MH_CONTROLLER_IMAGE, out, err);
 }
 
 enum mh_code

@@ -10,11 +10,18 @@ struct mh_generation {
     int refs;
 };
 
+/* Whose text it is, and so which names it sees beside the libraries. */
+enum mh_controller_sort {
+    MH_CONTROLLER_OTHER,  /* ours, of whatever kind: require */
+    MH_CONTROLLER_IMAGE,  /* of scripts/controllers: require, words of plugins and of needs.core */
+    MH_CONTROLLER_PLUGIN, /* a user's: words of plugins; limits from the first instruction on */
+};
+
 struct mh_controller {
     char *name;
     char *text; /* NULL: from mh_script_find */
     size_t text_len;
-    bool plugin; /* a user's text: its own words, limits from the first instruction on */
+    enum mh_controller_sort sort;
     struct mh_generation *gen; /* NULL after a load that failed for good */
     struct mh_arena facts;     /* kind, owns, watches, declaration */
     const char *kind;

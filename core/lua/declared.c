@@ -121,3 +121,67 @@ mh_declared_run(struct mh_arena *a, const struct mh_policy_job *job, struct mh_p
     mh_buf_release(&run.out);
     mh_vm_free(vm);
 }
+
+/* --- controller "Kind" { ... } ---------------------------------------------------------------- */
+
+/* A misspelt function would never be called, and nobody would know. */
+static void
+check_functions(lua_State *L)
+{
+    static const char *const known[] = { "observe", "plan", "finalize", NULL };
+    lua_pushnil(L);
+    while (lua_next(L, 1)) {
+        const char *const *k = known;
+        while (lua_type(L, -2) == LUA_TSTRING && *k && strcmp(*k, lua_tostring(L, -2)) != 0)
+            k++;
+        if (lua_isfunction(L, -1) && !*k)
+            luaL_error(L, "there is no function '%s' of a plugin",
+                       lua_type(L, -2) == LUA_TSTRING ? lua_tostring(L, -2) : "?");
+        lua_pop(L, 1);
+    }
+    if (lua_getfield(L, 1, "plan") != LUA_TFUNCTION)
+        luaL_error(L, "a plugin needs a function 'plan'");
+    lua_settop(L, 1);
+}
+
+/* Upvalues: the kind, what observe is by itself. Adds what C has to know. */
+static int
+declare(lua_State *L)
+{
+    lua_Debug ar;
+    luaL_checktype(L, 1, LUA_TTABLE);
+    lua_settop(L, 1);
+    if (lua_getstack(L, 1, &ar) && lua_getinfo(L, "l", &ar) && ar.currentline > 0) {
+        lua_pushinteger(L, ar.currentline);
+        lua_setfield(L, 1, "line");
+    }
+    check_functions(L);
+    lua_getfield(L, 1, "finalize");
+    lua_pushboolean(L, lua_isfunction(L, -1));
+    lua_setfield(L, 1, "finalizes");
+    lua_getfield(L, 1, "observe");
+    if (lua_isnil(L, -1)) {
+        lua_pushvalue(L, lua_upvalueindex(2));
+        lua_setfield(L, 1, "observe");
+    }
+    lua_settop(L, 1);
+    lua_pushvalue(L, lua_upvalueindex(1));
+    lua_setfield(L, 1, "kind");
+    return 1;
+}
+
+static int
+global_controller(lua_State *L)
+{
+    (void)luaL_checkstring(L, 1);
+    lua_settop(L, 1);
+    lua_pushvalue(L, lua_upvalueindex(1));
+    lua_pushcclosure(L, declare, 2);
+    return 1;
+}
+
+void
+mh_declared_push(lua_State *L)
+{
+    lua_pushcclosure(L, global_controller, 1);
+}

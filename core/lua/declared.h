@@ -7,6 +7,8 @@
 #ifndef MH_LUA_DECLARED_H
 #define MH_LUA_DECLARED_H
 
+#include <lua.h>
+
 #include "lua/policy.h"
 
 #define MH_DECLARED_MAX ((size_t)8 << 10)
@@ -15,5 +17,12 @@
  * as canonical JSON, "null" where it has none. */
 void mh_declared_run(struct mh_arena *a, const struct mh_policy_job *job,
                      struct mh_policy_result *r);
+
+/* --- controller "Kind" { ... } ---------------------------------------------------------------- */
+
+/* Inside a protected call: takes the value on the top, which becomes `observe` where a declaration
+ * has none (nil: it stays without), and pushes the function `controller` of plugins and of the
+ * controllers of the image. It refuses functions that nobody would call, and wants `plan`. */
+void mh_declared_push(lua_State *L);
 
 #endif

@@ -64,7 +64,11 @@ yyjson_val *mh_effect_arg(const struct mh_effect_call *call, size_t i);
 
 /* Loads scripts/NAME.lua ("controllers/cluster"). Fails: NOTFOUND, SCRIPT with file:line, NOMEM. */
 enum mh_code mh_controller_new(const char *name, struct mh_controller **out, struct mh_err *err);
-/* Loads given text instead (tests, plugins). */
+/* A controller of the image: it sees the words of plugins (plugins/lib/words) and those of needs.core
+ * (controllers/lib/words) beside its modules, and declares itself as a plugin does. */
+enum mh_code mh_controller_new_image(const char *name, struct mh_controller **out,
+                                     struct mh_err *err);
+/* Loads given text instead (tests, scenarios). */
 enum mh_code mh_controller_new_text(const char *name, const char *text, size_t len,
                                     struct mh_controller **out, struct mh_err *err);
 /* The text of a user, in the child that is its own: it is counted from its first instruction on, and

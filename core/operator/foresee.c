@@ -85,7 +85,7 @@ on_seen(struct mh_planner_call *call)
         if (!text || !path)
             mh_fail(&f->err, MH_E_NOMEM, "no memory for the plan");
         else if (mh_json_parse(f->arena, text, strlen(text), &f->state, &f->err) == MH_OK)
-            (void)mh_controller_new(path, &f->scripts, &f->err);
+            (void)mh_controller_new_image(path, &f->scripts, &f->err);
     }
     if (f->err.code == MH_OK)
         f->timer = f->clock.after(f->clock.self, 0, on_round, f);

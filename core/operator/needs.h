@@ -59,6 +59,7 @@ struct mh_needs_set {
     size_t napi;
     struct mh_need_sql sql[MH_NEEDS_MAX];
     size_t nsql;
+    const char *core[MH_NEEDS_WORDS + 1]; /* of a controller of the image; of others empty */
     const char *text; /* canonical JSON of the declaration; "{}" without needs */
 };
 
@@ -66,6 +67,12 @@ struct mh_needs_set {
  * operator's. INVALID with a message for people. Texts are on the arena. */
 enum mh_code mh_needs_parse(struct mh_arena *a, yyjson_val *declared, const char *name_space,
                             struct mh_needs_set *out, struct mh_err *err);
+/* The words that there are under `core`, sorted, ended by NULL. */
+extern const char *const mh_needs_core[];
+/* The same for a controller of the image, which may write Roles, and may name words under `core`:
+ * what they open is said in scripts/meta/core.lua. From anybody else `core` is INVALID. */
+enum mh_code mh_needs_parse_image(struct mh_arena *a, yyjson_val *declared,
+                                  struct mh_needs_set *out, struct mh_err *err);
 bool mh_needs_empty(const struct mh_needs_set *s);
 
 /* What a script wants to do now. */

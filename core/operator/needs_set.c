@@ -7,9 +7,14 @@
 #define LABEL_LEN 63 /* of a namespace, a verb, a database */
 #define NAME_LEN 253 /* of an object, an API group */
 
+const char *const mh_needs_core[] = { "checks",    "digests", "failover", "fleet",
+                                      "instances", "labels",  "operator", "plans",
+                                      "policies",  "values",  NULL };
+
 struct reader {
     struct mh_arena *a;
     const char *name_space; /* NULL: the operator's */
+    bool image;             /* of a controller of ours */
     struct mh_err *err;
     char at[24]; /* "needs.api[3]" */
 };
@@ -87,6 +92,23 @@ among(const char *const *list, const char *word)
 static const char *const nameable[] = { "get", "update", "patch", "delete", NULL };
 
 static enum mh_code
+read_names(struct reader *r, yyjson_val *list, const char *const *known, const char *want,
+           const char **out)
+{
+    yyjson_arr_iter i = yyjson_arr_iter_with(list);
+    yyjson_val *v;
+    size_t n = 0;
+    if (!yyjson_is_arr(list) || !yyjson_arr_size(list) || yyjson_arr_size(list) > MH_NEEDS_WORDS)
+        return refuse(r, want);
+    while ((v = yyjson_arr_iter_next(&i))) {
+        if (!is_name(v, NAME_LEN) || (known && !among(known, yyjson_get_str(v))))
+            return refuse(r, want);
+        out[n++] = yyjson_get_str(v);
+    }
+    return MH_OK;
+}
+
+static enum mh_code
 read_words(struct reader *r, yyjson_val *list, bool verbs, const char **out)
 {
     static const char *const known[] = { "get",    "list",  "watch",  "create",
@@ -94,22 +116,12 @@ read_words(struct reader *r, yyjson_val *list, bool verbs, const char **out)
     const char *want = verbs ? ".verbs: want one or more of get, list, watch, create, update, "
                                "patch, delete"
                              : ".names: want names of objects, at most 16";
-    yyjson_arr_iter i = yyjson_arr_iter_with(list);
-    yyjson_val *v;
-    size_t n = 0;
-    if (!yyjson_is_arr(list) || !yyjson_arr_size(list) || yyjson_arr_size(list) > MH_NEEDS_WORDS)
-        return refuse(r, want);
-    while ((v = yyjson_arr_iter_next(&i))) {
-        if (!is_name(v, NAME_LEN) || (verbs && !among(known, yyjson_get_str(v))))
-            return refuse(r, want);
-        out[n++] = yyjson_get_str(v);
-    }
-    return MH_OK;
+    return read_names(r, list, verbs ? known : NULL, want, out);
 }
 
 /* What would be more than it seems: rights over rights, the identity of others, our own notes. */
 static const char *
-forbidden(const struct mh_need_api *n)
+forbidden(const struct mh_need_api *n, bool image)
 {
     static const char *const harmless[] = { "status", "scale", "finalizers", NULL };
     static const char *const reading[] = { "get", "list", "watch", NULL };
@@ -117,7 +129,7 @@ forbidden(const struct mh_need_api *n)
         return ".resource: of subresources only status, scale and finalizers can be had";
     if (mh_str_eq(n->group, "moonherd.io"))
         return ".resource: the operator's own records are nobody else's";
-    for (const char *const *v = n->verbs; *v; v++)
+    for (const char *const *v = n->verbs; *v && !image; v++)
         if (mh_str_eq(n->group, "rbac.authorization.k8s.io") && !among(reading, *v))
             return ".verbs: roles and bindings can only be read";
     for (const char *const *v = n->verbs; n->names[0] && *v; v++)
@@ -177,7 +189,7 @@ read_api(struct reader *r, yyjson_val *v, struct mh_need_api *out)
         code = read_words(r, names, false, out->names);
     if (code == MH_OK)
         code = read_namespace(r, yyjson_obj_get(v, "namespace"), &out->name_space);
-    const char *bad = code == MH_OK ? forbidden(out) : NULL;
+    const char *bad = code == MH_OK ? forbidden(out, r->image) : NULL;
     return bad ? refuse(r, bad) : code;
 }
 
@@ -233,30 +245,58 @@ read_list(struct reader *r, yyjson_val *list, bool sql, struct mh_needs_set *out
     return code;
 }
 
-enum mh_code
-mh_needs_parse(struct mh_arena *a, yyjson_val *declared, const char *name_space,
-               struct mh_needs_set *out, struct mh_err *err)
+/* What is beyond the rights of whoever writes a text is nobody's to grant. */
+static enum mh_code
+read_core(struct reader *r, yyjson_val *list, struct mh_needs_set *out)
 {
-    static const char *const keys[] = { "api", "sql", NULL };
-    struct reader r = { .a = a, .name_space = name_space, .err = err, .at = "needs" };
+    mh_str_copy(r->at, sizeof(r->at), "needs.core");
+    if (!list)
+        return MH_OK;
+    if (!r->image)
+        return refuse(r, ": is for the controllers of the image, nobody can be granted it");
+    return read_names(r, list, mh_needs_core, ": want words of scripts/meta/core.lua", out->core);
+}
+
+static enum mh_code
+parse(struct reader *r, yyjson_val *declared, struct mh_needs_set *out)
+{
+    static const char *const keys[] = { "api", "sql", "core", NULL };
     size_t len = 0;
     *out = (struct mh_needs_set){ .text = "{}" };
     if (!declared || yyjson_is_null(declared) ||
         (yyjson_is_arr(declared) && !yyjson_arr_size(declared)))
         return MH_OK;
-    enum mh_code code = check_keys(&r, declared, keys, ": want { api = {...}, sql = {...} }");
+    enum mh_code code = check_keys(r, declared, keys, ": want { api = {...}, sql = {...} }");
     if (code == MH_OK)
-        code = read_list(&r, yyjson_obj_get(declared, "api"), false, out);
+        code = read_list(r, yyjson_obj_get(declared, "api"), false, out);
     if (code == MH_OK)
-        code = read_list(&r, yyjson_obj_get(declared, "sql"), true, out);
+        code = read_list(r, yyjson_obj_get(declared, "sql"), true, out);
+    if (code == MH_OK)
+        code = read_core(r, yyjson_obj_get(declared, "core"), out);
     if (code != MH_OK || mh_needs_empty(out))
         return code;
-    out->text = mh_json_canonical(a, declared, &len);
+    out->text = mh_json_canonical(r->a, declared, &len);
     if (!out->text)
-        return mh_fail(err, MH_E_NOMEM, "no memory for needs");
+        return mh_fail(r->err, MH_E_NOMEM, "no memory for needs");
     if (len > MH_NEEDS_TEXT_MAX)
-        return mh_fail(err, MH_E_INVALID, "needs: over 4 KiB in all");
+        return mh_fail(r->err, MH_E_INVALID, "needs: over 4 KiB in all");
     return MH_OK;
+}
+
+enum mh_code
+mh_needs_parse(struct mh_arena *a, yyjson_val *declared, const char *name_space,
+               struct mh_needs_set *out, struct mh_err *err)
+{
+    struct reader r = { .a = a, .name_space = name_space, .err = err, .at = "needs" };
+    return parse(&r, declared, out);
+}
+
+enum mh_code
+mh_needs_parse_image(struct mh_arena *a, yyjson_val *declared, struct mh_needs_set *out,
+                     struct mh_err *err)
+{
+    struct reader r = { .a = a, .image = true, .err = err, .at = "needs" };
+    return parse(&r, declared, out);
 }
 
 bool

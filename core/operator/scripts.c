@@ -1,146 +1,23 @@
-#include "operator/scripts.h"
-
 #include <string.h>
 
 #include "base/log.h"
 #include "base/modules.h"
 #include "base/str.h"
 #include "base/time.h"
+#include "operator/scripts_in.h"
 
-/* One pass in the planner; on the pass's arena. */
-struct plan_run {
-    struct mh_scripts_env *env;
-    struct mh_planner_call *call;
-    struct mh_controller *controller;
-    struct mh_observe observe;
-    struct mh_timer *timer; /* the end, when observe never waited */
-    uint64_t fleet;         /* version of what it was told of other clusters */
-};
-
-static struct mh_scripts_env *
-env_of(const struct mh_effect_call *e)
+struct mh_scripts_env *
+mh_scripts_env_of(const struct mh_effect_call *e)
 {
-    const struct plan_run *run = e->observe->self;
+    const struct mh_scripts_run *run = e->observe->self;
     return run->env;
 }
 
-static enum mh_effect_result
-refuse(struct mh_effect_call *e, enum mh_code code, const char *what)
+enum mh_effect_result
+mh_scripts_refuse(struct mh_effect_call *e, enum mh_code code, const char *what)
 {
     mh_fail(&e->err, code, "ctx.%s: %s", e->name, what);
     return MH_EFFECT_DONE;
-}
-
-/* --- the cache --------------------------------------------------------------------------------- */
-
-static enum mh_effect_result
-effect_list(struct mh_effect_call *e)
-{
-    struct mh_scripts_env *env = env_of(e);
-    const char *key = mh_effect_str(e, 0);
-    yyjson_val *how = mh_effect_arg(e, 1);
-    struct mh_cache_query query = { .kind = key ? mh_kind_find(env->kinds, key) : NULL,
-                                    .name_space = mh_json_str(how, "namespace", NULL),
-                                    .cluster = mh_json_str(how, "cluster", NULL),
-                                    .owner_uid = mh_json_str(how, "owner", NULL),
-                                    .label = mh_json_str(how, "label", NULL),
-                                    .value = mh_json_str(how, "value", NULL) };
-    yyjson_val **items = NULL;
-    if (!query.kind)
-        return refuse(e, MH_E_SCRIPT, "unknown kind");
-    int n = mh_cache_list(env->cache, e->arena, &query, &items);
-    if (n < 0)
-        return refuse(e, MH_E_NOMEM, "no memory");
-    e->is_list = true;
-    e->items = items;
-    e->nitems = (size_t)n;
-    return MH_EFFECT_DONE;
-}
-
-static enum mh_effect_result
-effect_get(struct mh_effect_call *e)
-{
-    struct mh_scripts_env *env = env_of(e);
-    const char *key = mh_effect_str(e, 0), *name = mh_effect_str(e, 2);
-    const struct mh_kind *kind = key ? mh_kind_find(env->kinds, key) : NULL;
-    struct mh_err err = { .code = MH_OK };
-    if (!kind || !name)
-        return refuse(e, MH_E_SCRIPT, "unknown kind, or no name");
-    e->value = mh_cache_get(env->cache, e->arena, kind,
-                            kind->namespaced ? mh_effect_str(e, 1) : NULL, name, &err);
-    if (!e->value && err.code != MH_E_NOTFOUND)
-        return refuse(e, err.code ? err.code : MH_E_NOMEM, err.code ? err.msg : "no memory");
-    return MH_EFFECT_DONE;
-}
-
-/* --- the API server ---------------------------------------------------------------------------- */
-
-struct reading {
-    struct mh_effect_call *e;
-    const struct mh_kind *kind;
-    struct mh_api_call call;
-};
-
-/* Values of secrets never reach a script. */
-static yyjson_val *
-without_values(struct mh_arena *a, yyjson_val *object)
-{
-    yyjson_val *out = NULL;
-    size_t len;
-    yyjson_mut_doc *doc = mh_json_doc(a);
-    yyjson_mut_val *copy = doc ? yyjson_val_mut_copy(doc, object) : NULL;
-    if (!copy || !mh_secrets_trim(NULL, doc, copy))
-        return NULL;
-    const char *text = mh_json_mut_text(a, copy, &len);
-    return text && mh_json_parse(a, text, len, &out, NULL) == MH_OK ? out : NULL;
-}
-
-static void
-on_read(struct mh_api_call *call)
-{
-    struct reading *r = call->arg;
-    struct mh_effect_call *e = r->e;
-    e->cancel = NULL;
-    if (call->err.code == MH_OK) {
-        bool hide = r->kind == env_of(e)->instances->secret_kind;
-        e->value = hide ? without_values(e->arena, call->reply) : call->reply;
-        if (!e->value)
-            refuse(e, MH_E_NOMEM, "no memory");
-    } else if (call->err.code != MH_E_NOTFOUND) {
-        e->err = call->err;
-    }
-    mh_effect_finish(e);
-}
-
-static void
-cancel_read(struct mh_effect_call *e)
-{
-    struct reading *r = e->impl;
-    struct mh_scripts_env *env = env_of(e);
-    env->api.cancel(env->api.self, &r->call);
-}
-
-static enum mh_effect_result
-effect_read(struct mh_effect_call *e)
-{
-    struct mh_scripts_env *env = env_of(e);
-    const char *key = mh_effect_str(e, 0), *name = mh_effect_str(e, 2);
-    const struct mh_kind *kind = key ? mh_kind_find(env->kinds, key) : NULL;
-    struct reading *r = mh_arena_alloc(e->arena, sizeof(*r));
-    if (!kind || !name || (kind->namespaced && !mh_effect_str(e, 1)))
-        return refuse(e, MH_E_SCRIPT, "unknown kind, or no name or namespace");
-    const char *path = mh_kube_path(e->arena, kind, mh_effect_str(e, 1), name, NULL);
-    if (!r || !path)
-        return refuse(e, r ? MH_E_INVALID : MH_E_NOMEM, r ? "no name of an object" : "no memory");
-    r->e = e;
-    r->kind = kind;
-    r->call = (struct mh_api_call){
-        .method = "GET", .path = path, .arena = e->arena, .done = on_read, .arg = r
-    };
-    e->impl = r;
-    e->cancel = cancel_read;
-    env->api.start(env->api.self, &r->call);
-    return MH_EFFECT_WAIT;
 }
 
 /* What native modules find wrong with the object of the pass. */
@@ -156,14 +33,14 @@ effect_check(struct mh_effect_call *e)
 static enum mh_effect_result
 effect_instances(struct mh_effect_call *e)
 {
-    struct mh_scripts_env *env = env_of(e);
+    struct mh_scripts_env *env = mh_scripts_env_of(e);
     yyjson_val *object = mh_effect_arg(e, 0);
     object = yyjson_is_obj(object) ? object : e->observe->object;
     e->text = mh_instances_json(env->instances, e->arena, mh_kind_of(env->kinds, object),
                                 mh_json_str(object, "metadata", "namespace", NULL),
                                 mh_json_str(object, "metadata", "name", NULL));
     if (!e->text)
-        return refuse(e, MH_E_NOMEM, "no memory");
+        return mh_scripts_refuse(e, MH_E_NOMEM, "no memory");
     e->text_len = strlen(e->text);
     return MH_EFFECT_DONE;
 }
@@ -171,21 +48,21 @@ effect_instances(struct mh_effect_call *e)
 static enum mh_effect_result
 effect_ha(struct mh_effect_call *e)
 {
-    struct mh_scripts_env *env = env_of(e);
+    struct mh_scripts_env *env = mh_scripts_env_of(e);
     int64_t now_ms = env->clock.mono_ns(env->clock.self) / MH_NS_PER_MS;
     yyjson_mut_doc *doc = mh_json_doc(e->arena);
     yyjson_mut_val *verdict = NULL;
     if (!doc)
-        return refuse(e, MH_E_NOMEM, "no memory");
+        return mh_scripts_refuse(e, MH_E_NOMEM, "no memory");
     if (mh_ha_assess_json(e->arena, env->tracker, now_ms, mh_effect_arg(e, 0), doc, &verdict,
                           &e->err) != MH_OK)
         return MH_EFFECT_DONE;
     e->text = mh_json_mut_text(e->arena, verdict, &e->text_len);
-    return e->text ? MH_EFFECT_DONE : refuse(e, MH_E_NOMEM, "no memory");
+    return e->text ? MH_EFFECT_DONE : mh_scripts_refuse(e, MH_E_NOMEM, "no memory");
 }
 
 static struct mh_fleet_key
-fleet_key(const struct mh_scripts_env *env, const struct plan_run *run)
+fleet_key(const struct mh_scripts_env *env, const struct mh_scripts_run *run)
 {
     return (struct mh_fleet_key){ mh_kind_find(env->kinds, run->call->kind), run->call->ns,
                                   run->call->name };
@@ -195,8 +72,8 @@ fleet_key(const struct mh_scripts_env *env, const struct plan_run *run)
 static enum mh_effect_result
 effect_fleet(struct mh_effect_call *e)
 {
-    struct mh_scripts_env *env = env_of(e);
-    struct plan_run *run = e->observe->self;
+    struct mh_scripts_env *env = mh_scripts_env_of(e);
+    struct mh_scripts_run *run = e->observe->self;
     struct mh_fleet_key of = fleet_key(env, run);
     if (!run->call->dry)
         mh_fleet_over(&env->fleet, &of);
@@ -204,7 +81,7 @@ effect_fleet(struct mh_effect_call *e)
     e->text =
         mh_fleet_json(&env->fleet, e->arena, env->cache, &of, env->clock.mono_ns(env->clock.self));
     if (!e->text)
-        return refuse(e, MH_E_NOMEM, "no memory");
+        return mh_scripts_refuse(e, MH_E_NOMEM, "no memory");
     e->text_len = strlen(e->text);
     return MH_EFFECT_DONE;
 }
@@ -212,7 +89,8 @@ effect_fleet(struct mh_effect_call *e)
 /* rollout/v1 lets an instance go: others are told. False: another cluster was faster, and the policy,
  * which was not told of that, is to be asked again. */
 static bool
-begin_restart(struct mh_scripts_env *env, const struct plan_run *run, const struct mh_decision *d)
+begin_restart(struct mh_scripts_env *env, const struct mh_scripts_run *run,
+              const struct mh_decision *d)
 {
     yyjson_val *answer = NULL, *input = NULL, *one;
     size_t i, max;
@@ -240,8 +118,8 @@ static void
 on_decided(struct mh_decision *d)
 {
     struct mh_effect_call *e = d->arg;
-    struct mh_scripts_env *env = env_of(e);
-    const struct plan_run *run = e->observe->self;
+    struct mh_scripts_env *env = mh_scripts_env_of(e);
+    const struct mh_scripts_run *run = e->observe->self;
     bool pending =
         mh_policies_pending(env->policies, d->point, d->namespace) || !begin_restart(env, run, d);
     e->cancel = NULL;
@@ -252,21 +130,21 @@ on_decided(struct mh_decision *d)
         (e->text = mh_arena_printf(e->arena, "{\"pending\":true,%s", e->text + 1)))
         e->text_len = strlen(e->text);
     if (!e->text)
-        refuse(e, MH_E_NOMEM, "no memory");
+        mh_scripts_refuse(e, MH_E_NOMEM, "no memory");
     mh_effect_finish(e);
 }
 
 static void
 cancel_decision(struct mh_effect_call *e)
 {
-    mh_policies_cancel(env_of(e)->policies, e->impl);
+    mh_policies_cancel(mh_scripts_env_of(e)->policies, e->impl);
 }
 
 static enum mh_effect_result
 effect_policy(struct mh_effect_call *e)
 {
-    struct mh_scripts_env *env = env_of(e);
-    const struct plan_run *run = e->observe->self;
+    struct mh_scripts_env *env = mh_scripts_env_of(e);
+    const struct mh_scripts_run *run = e->observe->self;
     struct mh_decision *d = mh_arena_alloc(e->arena, sizeof(*d));
     const char *point = mh_effect_str(e, 0);
     size_t len;
@@ -278,9 +156,9 @@ effect_policy(struct mh_effect_call *e)
     }
     const char *input = mh_json_canonical(e->arena, mh_effect_arg(e, 1), &len);
     if (!point || !yyjson_is_obj(mh_effect_arg(e, 1)))
-        return refuse(e, MH_E_SCRIPT, "it takes a decision point and a table");
+        return mh_scripts_refuse(e, MH_E_SCRIPT, "it takes a decision point and a table");
     if (!d || !input)
-        return refuse(e, MH_E_NOMEM, "no memory");
+        return mh_scripts_refuse(e, MH_E_NOMEM, "no memory");
     *d = (struct mh_decision){ .point = point,
                                .namespace = run->call->ns,
                                .cluster = run->call->dry ? NULL : run->call->name,
@@ -294,7 +172,7 @@ effect_policy(struct mh_effect_call *e)
         e->text = mh_arena_printf(e->arena, "{\"by\":\"built-in\",\"answer\":%s}",
                                   mh_point_constant(point));
         e->text_len = e->text ? strlen(e->text) : 0;
-        return e->text ? MH_EFFECT_DONE : refuse(e, MH_E_NOMEM, "no memory");
+        return e->text ? MH_EFFECT_DONE : mh_scripts_refuse(e, MH_E_NOMEM, "no memory");
     }
     e->impl = d;
     e->cancel = cancel_decision;
@@ -303,15 +181,32 @@ effect_policy(struct mh_effect_call *e)
 }
 
 static const struct mh_effect effects[] = {
-    { "list", effect_list },   { "get", effect_get },       { "read", effect_read },
-    { "ha", effect_ha },       { "policy", effect_policy }, { "instances", effect_instances },
-    { "fleet", effect_fleet }, { "check", effect_check },   { NULL, NULL },
+    { "list", mh_scripts_list },
+    { "get", mh_scripts_get },
+    { "ha", effect_ha },
+    { "policy", effect_policy },
+    { "fleet", effect_fleet },
+    { "check", effect_check },
+    { "instances", effect_instances },
+    { NULL, NULL },
 };
 
 /* --- the planner ------------------------------------------------------------------------------- */
 
+/* What no need covers is not done, and nothing else of that plan. */
 static void
-finish(struct plan_run *run)
+hold_to_needs(struct mh_scripts_run *run)
+{
+    struct mh_planner_call *call = run->call;
+    yyjson_val *plan = NULL;
+    if (mh_json_parse(call->arena, call->plan, call->plan_len, &plan, &call->err) == MH_OK)
+        (void)mh_scripts_may_plan(run->needs, plan, call->ns, &call->err);
+    if (call->err.code != MH_OK)
+        call->plan = NULL;
+}
+
+static void
+finish(struct mh_scripts_run *run)
 {
     struct mh_planner_call *call = run->call;
     struct mh_script_error se = { 0 };
@@ -322,6 +217,8 @@ finish(struct plan_run *run)
     if (call->err.code == MH_OK)
         mh_controller_plan(run->controller, call->arena, call->seen, call->seen_len, &call->plan,
                            &call->plan_len, &se, &call->err);
+    if (call->err.code == MH_OK)
+        hold_to_needs(run);
     const char *trace = se.traceback ? se.traceback : run->observe.se.traceback;
     if (call->err.code != MH_OK && trace)
         mh_debug("scripts", "script failed", "kind", call->kind, "namespace", call->ns, "name",
@@ -338,42 +235,56 @@ on_observed(struct mh_observe *o)
 static void
 on_later(void *arg)
 {
-    struct plan_run *run = arg;
+    struct mh_scripts_run *run = arg;
     run->timer = NULL;
     finish(run);
 }
 
 /* ctx.now and ctx.operator. */
 static yyjson_val *
-ctx_of(struct mh_scripts_env *env, struct mh_arena *a)
+ctx_of(const struct mh_scripts_env *env, const struct mh_scripts_needs *needs, struct mh_arena *a)
 {
     yyjson_val *out = NULL;
     long long now = (long long)(env->clock.wall_us(env->clock.self) / 1000000);
-    const char *text = mh_arena_printf(a, "{\"now\":%lld,\"operator\":%s}", now, env->settings);
+    bool told = needs && mh_scripts_has(needs, "operator");
+    const char *text = mh_arena_printf(a, "{\"now\":%lld%s%s}", now, told ? ",\"operator\":" : "",
+                                       told ? env->settings : "");
     return text && mh_json_parse(a, text, strlen(text), &out, NULL) == MH_OK ? out : NULL;
+}
+
+/* Of the controller of a kind; -1: there is none. */
+static int
+index_of(const struct mh_scripts_env *env, const struct mh_kind *kind)
+{
+    for (int i = 0; kind && i < env->ncontrollers; i++)
+        if (mh_str_eq(mh_controller_kind(env->controllers[i]), kind->kind))
+            return i;
+    return -1;
 }
 
 static void
 start(void *self, struct mh_planner_call *call)
 {
     struct mh_scripts_env *env = self;
-    struct plan_run *run = mh_arena_alloc(call->arena, sizeof(*run));
+    struct mh_scripts_run *run = mh_arena_alloc(call->arena, sizeof(*run));
     call->impl = run;
     if (!run) {
         mh_fail(&call->err, MH_E_NOMEM, "no memory for a pass");
         call->done(call);
         return;
     }
-    *run = (struct plan_run){ .env = env, .call = call };
-    run->controller = mh_scripts_of(env, mh_kind_find(env->kinds, call->kind));
+    *run = (struct mh_scripts_run){ .env = env, .call = call };
+    int at = index_of(env, mh_kind_find(env->kinds, call->kind));
+    run->controller = at < 0 ? NULL : env->controllers[at];
+    run->needs = at < 0 ? NULL : env->needs[at];
     run->observe = (struct mh_observe){ .arena = call->arena,
                                         .object = call->object,
-                                        .ctx = ctx_of(env, call->arena),
-                                        .effects = effects,
+                                        .ctx = ctx_of(env, run->needs, call->arena),
+                                        .effects = run->needs ? run->needs->effects : NULL,
                                         .self = run,
                                         .done = on_observed,
                                         .arg = run };
-    if (!run->controller)
+    if (!run->controller || !run->needs)
         mh_fail(&run->observe.err, MH_E_INVALID, "no controller for kind %s", call->kind);
     else if (mh_observe_start(run->controller, &run->observe) == MH_STEP_WAIT)
         return;
@@ -386,7 +297,7 @@ static void
 cancel(void *self, struct mh_planner_call *call)
 {
     struct mh_scripts_env *env = self;
-    struct plan_run *run = call->impl;
+    struct mh_scripts_run *run = call->impl;
     call->impl = NULL;
     if (!run)
         return;
@@ -402,19 +313,38 @@ mh_scripts_planner(struct mh_scripts_env *env)
     return (struct mh_planner){ start, cancel, env };
 }
 
+/* At env->ncontrollers, which goes up when all is well. */
+static enum mh_code
+take(struct mh_scripts_env *env, struct mh_controller *c, struct mh_err *err)
+{
+    struct mh_scripts_needs *n = mh_calloc(1, sizeof(*n));
+    if (!n)
+        return mh_fail(err, MH_E_NOMEM, "no memory for a controller");
+    if (mh_scripts_needs_init(n, c, env->kinds, env->settings, effects, err) != MH_OK) {
+        mh_free(n);
+        return err->code;
+    }
+    env->controllers[env->ncontrollers] = c;
+    env->needs[env->ncontrollers++] = n;
+    return MH_OK;
+}
+
 enum mh_code
 mh_scripts_load(struct mh_scripts_env *env, const char *name, struct mh_err *err)
 {
     struct mh_arena a;
+    struct mh_controller *c = NULL;
     if (env->ncontrollers == MH_CONTROLLERS_MAX)
         return mh_fail(err, MH_E_LIMIT, "more than %d controllers", MH_CONTROLLERS_MAX);
     mh_arena_init(&a, 4096);
     const char *path = mh_arena_printf(&a, "controllers/%s", name);
-    enum mh_code code = path ? mh_controller_new(path, &env->controllers[env->ncontrollers], err)
+    enum mh_code code = path ? mh_controller_new_image(path, &c, err)
                              : mh_fail(err, MH_E_NOMEM, "no memory for controller %s", name);
+    if (code == MH_OK && take(env, c, err) != MH_OK) {
+        code = mh_wrap(err, "%s.lua", path);
+        mh_controller_free(c);
+    }
     mh_arena_release(&a);
-    if (code == MH_OK)
-        env->ncontrollers++;
     return code;
 }
 
@@ -422,15 +352,18 @@ void
 mh_scripts_release(struct mh_scripts_env *env)
 {
     mh_fleet_release(&env->fleet);
-    while (env->ncontrollers)
+    while (env->ncontrollers) {
         mh_controller_free(env->controllers[--env->ncontrollers]);
+        if (env->needs[env->ncontrollers])
+            mh_scripts_needs_release(env->needs[env->ncontrollers]);
+        mh_free(env->needs[env->ncontrollers]);
+        env->needs[env->ncontrollers] = NULL;
+    }
 }
 
 struct mh_controller *
 mh_scripts_of(const struct mh_scripts_env *env, const struct mh_kind *kind)
 {
-    for (int i = 0; kind && i < env->ncontrollers; i++)
-        if (mh_str_eq(mh_controller_kind(env->controllers[i]), kind->kind))
-            return env->controllers[i];
-    return NULL;
+    int at = index_of(env, kind);
+    return at < 0 ? NULL : env->controllers[at];
 }

@@ -1,11 +1,13 @@
-/* scripts.h - the planner that runs controllers written in Lua, and what their ctx offers.
+/* scripts.h - the planner that runs the controllers of the image, and what their ctx offers.
  *
- * ctx.list(kind, {namespace, cluster}) and ctx.get(kind, ns, name) read the cache; ctx.read(kind, ns,
- * name) the API server (nil if absent; values of secrets are replaced as in the cache);
- * ctx.instances(obj) the streams; ctx.ha(facts) the failover protocol; ctx.policy(point, input) the
- * policy in charge, with a third argument "claimed" only where it is not the built-in one;
- * ctx.fleet() restarts under way in other clusters; ctx.check() what native modules find wrong with
- * the object, or nil. ctx.now is unix seconds, ctx.operator the settings. */
+ * As a plugin's: ctx.now, ctx.get(kind, name, {namespace, fresh}) and ctx.list(kind, {namespace,
+ * labels}), which read the cache (fresh: the API server); values of secrets are replaced as in the
+ * cache. And, each only where the declaration names its word under needs.core (scripts_needs.h,
+ * scripts/meta/core.lua): ctx.operator, the settings; ctx.instances(obj), the streams;
+ * ctx.ha(facts), the failover protocol; ctx.policy(point, input), the policy in charge, with a third
+ * argument "claimed" only where it is not the built-in one; ctx.fleet(), restarts under way in other
+ * clusters; ctx.check(), what native modules find wrong with the object, or nil. Reads and plans are
+ * held to the needs that were declared. */
 #ifndef MH_OPERATOR_SCRIPTS_H
 #define MH_OPERATOR_SCRIPTS_H
 
@@ -15,6 +17,7 @@
 #include "operator/fleet.h"
 #include "operator/instances.h"
 #include "operator/planner.h"
+#include "operator/scripts_needs.h"
 
 #define MH_CONTROLLERS_MAX 16
 
@@ -34,11 +37,13 @@ struct mh_scripts_env {
     void *arg;
     /* private */
     struct mh_controller *controllers[MH_CONTROLLERS_MAX];
+    struct mh_scripts_needs *needs[MH_CONTROLLERS_MAX]; /* of each of them */
     int ncontrollers;
     struct mh_fleet fleet;
 };
 
-/* Loads scripts/controllers/NAME. Fails as mh_controller_new. */
+/* Loads scripts/controllers/NAME; kinds and settings are there. Fails as mh_controller_new, and where
+ * its declaration is wrong. */
 enum mh_code mh_scripts_load(struct mh_scripts_env *env, const char *name, struct mh_err *err);
 void mh_scripts_release(struct mh_scripts_env *env);
 /* The controller of a kind; NULL if there is none. */

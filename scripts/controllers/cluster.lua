@@ -1,5 +1,4 @@
 --- Controller of kind Cluster: one PostgreSQL primary and its standbys.
--- luacheck: read globals array controller
 local guard = require("controllers.cluster.guard")
 local heal = require("controllers.cluster.heal")
 local hibernation = require("controllers.cluster.hibernation")
@@ -35,11 +34,11 @@ end
 
 --- Turns what was seen into actions, a status, and one sentence. Pure.
 ---@param seen table
----@return {actions: table[], status: table?, reason: string, requeue_s: number?}
+---@return plugin.Plan
 local function plan(seen)
   local rest = guard.rest(seen)
   if rest then
-    return { actions = array {}, reason = rest }
+    return outcome { actions = array {}, reason = rest }
   end
   local p = pass.new(seen, guard.defaulted(seen))
   if guard.clash(p) then
@@ -53,12 +52,36 @@ local function plan(seen)
   return status.finish(p)
 end
 
+local ALL = { "get", "list", "watch", "create", "patch", "delete" }
+local MADE = { "get", "list", "watch", "create", "patch" }
+local READ = { "get", "list", "watch" }
+
+local function need(group, resource, verbs)
+  return { group = group, resource = resource, verbs = verbs }
+end
+
 return controller "Cluster" {
+  api = "postgresql.cnpg.io/v1",
   owns = {
     "Pod", "PersistentVolumeClaim", "Job", "Service", "Secret", "ServiceAccount", "Role", "RoleBinding",
     "PodDisruptionBudget", "Lease",
   },
   watches = { "Node", "ImageCatalog", "ClusterImageCatalog" },
+  needs = {
+    api = {
+      need("", "pods", ALL), need("", "persistentvolumeclaims", ALL), need("batch", "jobs", ALL),
+      need("", "services", ALL), need("", "secrets", ALL), need("", "serviceaccounts", MADE),
+      need("rbac.authorization.k8s.io", "roles", MADE),
+      need("rbac.authorization.k8s.io", "rolebindings", MADE),
+      need("policy", "poddisruptionbudgets", ALL), need("coordination.k8s.io", "leases", MADE),
+      need("", "nodes", READ), need("postgresql.cnpg.io", "imagecatalogs", READ),
+      need("postgresql.cnpg.io", "clusterimagecatalogs", READ),
+    },
+    core = {
+      "checks", "digests", "failover", "fleet", "instances", "labels", "operator", "plans", "policies",
+      "values",
+    },
+  },
   observe = observe.run,
   plan = plan,
 }

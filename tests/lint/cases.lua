@@ -22,7 +22,12 @@ local function lock(line)
   return table.concat(out, "\n") .. "\n"
 end
 
--- lint, file, text, what the finding says (nil: there must be none)
+local PURE_LUA = "local t = {}\nfor k, v in pairs { 1 } do\n  t[k] = tostring(v):rep(2)\nend\nreturn table.concat(t)\n"
+local CORE_STUB = '---@class core.Ctx\n---@field ask fun(): table needs.core "x": what\n'
+  .. '--- needs.core "x": what\n---@return table\nfunction door() end\n'
+local CORE_USER = 'local c = { core = { "x" } }\nfunction c.observe(ctx)\n  return ctx.ask(), door()\nend\nreturn c\n'
+
+-- lint, file (or files), text (or texts), what the finding says (nil: there must be none)
 local CASES = {
   { "layers", "core/base/a.c", '#include "io/loop.h"\n', "base may not include io/" },
   { "layers", "core/operator/a.c", '#include "instance/x.h"\n', "operator may not include instance/" },
@@ -50,6 +55,29 @@ local CASES = {
   { "kinds", "core/operator/a.c", 'if (mh_str_eq(mh_x(o),\n    "clusters")) {}\n', 'kind "clusters"' },
   { "kinds", "core/operator/a.c", 'log("Pod"); if (strcmp(a, "spec") == 0) {}\n' },
   { "kinds", "core/kube/a.c", 'if (strcmp(kind, "Pod") == 0) {}\n' },
+  { "controllers", "scripts/desired/a.lua", PURE_LUA },
+  { "controllers", "scripts/desired/a.lua", "return os.time()\n", "os is no name of the interface" },
+  { "controllers", "scripts/desired/a.lua", "return math.random(3)\n", "math.random is no name of the interface" },
+  { "controllers", "scripts/desired/a.lua", "x = 1\n", "sets the global x" },
+  { "controllers", "scripts/desired/a.lua", "local e = _ENV\nreturn e\n", "_ENV is no name" },
+  { "controllers", "scripts/desired/a.lua", "return require 'chaos.lib.words'\n", "chaos is no folder of modules" },
+  { "controllers", "scripts/controllers/a/b.lua", "return function(ctx)\n  return ctx.door()\nend\n",
+    "b.lua:2: ctx.door is no function of the interface" },
+  { "controllers", "scripts/controllers/a/b.lua", "return function(ctx, n)\n  return ctx[n]()\nend\n", "cannot see" },
+  { "controllers", "scripts/controllers/a.lua", "return { op = 'instance' }\n", "made with its word" },
+  { "controllers", { "scripts/meta/core.lua", "scripts/controllers/a.lua" }, { CORE_STUB, CORE_USER } },
+  { "controllers", { "scripts/meta/core.lua", "scripts/controllers/a.lua" }, { CORE_STUB, CORE_USER:gsub('"x"', "") },
+    'uses what needs.core "x" is for' },
+  { "controllers", { "scripts/meta/core.lua", "scripts/controllers/a.lua" },
+    { CORE_STUB, CORE_USER:gsub('"x"', '"x", "y"') }, 'needs.core has "y", and nothing uses it' },
+  { "controllers", { "scripts/meta/core.lua", "scripts/controllers/a.lua" }, { "", CORE_USER }, "door is no name" },
+  { "controllers", "core/operator/a.c", 'static const struct mh_effect e[] = { { "door", fx_door } };\n',
+    "the function of ctx door is not in scripts/meta" },
+  { "controllers", "core/operator/a.c", 'void f(void)\n{\n    mh_vm_set_global(L, "door");\n}\n', "through ctx only" },
+  { "controllers", "core/lua/controller.c", 'mh_vm_set_global(L, "door");\n', "the name door is not in scripts/meta" },
+  { "controllers", "core/bind/bind.c", '{ "door", mh_bind_door },\n', "the module door is not in scripts/meta" },
+  { "controllers", "scripts/controllers/lib/words.lua", "local words = {}\nfunction words.door() end\nreturn words\n",
+    "the word door is not in scripts/meta" },
   { "duplicates", { "core/base/a.c", "core/io/b.c" }, block, "12 lines as in" },
   { "duplicates", "core/base/a.c", block },
   { "paths", "docs/a.md", "see /ho" .. "me/somebody/x\n", "a path of one machine" },
@@ -95,10 +123,10 @@ end
 local function run(case)
   local dir = os.tmpname()
   os.remove(dir)
-  for _, path in ipairs(type(case[2]) == "table" and case[2] or { case[2] }) do
+  for i, path in ipairs(type(case[2]) == "table" and case[2] or { case[2] }) do
     os.execute(("mkdir -p '%s/%s'"):format(dir, path:match("^(.*)/")))
     local f = assert(io.open(dir .. "/" .. path, "w"))
-    f:write(case[3])
+    f:write(type(case[3]) == "table" and case[3][i] or case[3])
     f:close()
   end
   local text = shell(("LUA_PATH='%s/?.lua' lua5.4 '%s/%s.lua' '%s'"):format(here, here, case[1], dir))

@@ -221,6 +221,11 @@ function plain.install(scripts)
       return declaration
     end
   end
+  for _, name in ipairs { "plugins/lib/words", "controllers/lib/words" } do
+    for word, value in raw_next, assert(loadfile(("%s/%s.lua"):format(scripts, name), "t"))() do
+      _G[word] = value
+    end
+  end
   _G.pairs, _G.next = sorted_pairs, sorted_next
   table.sort = stable_sort -- luacheck: ignore
 end

@@ -153,8 +153,8 @@ local function create_volumes(p, intent)
   local instance = p.by_name[intent.name]
   for _, volume in ipairs(pvc.volumes(p.spec, intent.name)) do
     if not (instance and instance.volumes[volume.name]) then
-      p:act { op = "create", object = pvc.build(p.c, intent.name, intent.serial, volume,
-        volume.role == "PG_DATA" and "initializing" or "ready") }
+      p:act(create(pvc.build(p.c, intent.name, intent.serial, volume,
+        volume.role == "PG_DATA" and "initializing" or "ready")))
     end
   end
 end
@@ -163,10 +163,10 @@ local function create_job(p, intent, where)
   create_volumes(p, intent)
   if has_data(p) then
     local from = parent(p)
-    p:act { op = "create", object = job.join(p.c, intent.name, intent.serial, where, from and from.pod.ip) }
+    p:act(create(job.join(p.c, intent.name, intent.serial, where, from and from.pod.ip)))
     p:say(pass.CREATING, "Creating replica " .. intent.name, 5)
   else
-    p:act { op = "create", object = job.initdb(p.c, intent.name, intent.serial, where) }
+    p:act(create(job.initdb(p.c, intent.name, intent.serial, where)))
     p:say(pass.SETTING_UP, "Creating primary instance " .. intent.name, 5)
   end
 end
@@ -178,8 +178,7 @@ local function fulfil(p, intent)
   end
   if intent.kind == "pod" then
     create_volumes(p, intent)
-    p:act { op = "create", object = pod.build(shapes.context(p, intent.name), intent.name, intent.serial,
-      where) }
+    p:act(create(pod.build(shapes.context(p, intent.name), intent.name, intent.serial, where)))
     p:say(p:is_initialized() and pass.WAITING or pass.SETTING_UP, "Starting instance " .. intent.name, 5)
     return
   end
@@ -196,8 +195,8 @@ local function mark_filled(p, instance)
   local is_running = instance.pod and instance.is_ready and instance.is_connected
   if instance.data and not instance.is_filled and not instance.deleting
     and (instance.job_state == "done" or is_running) then
-    p:act { op = "label", kind = "PersistentVolumeClaim", namespace = p.namespace, name = instance.name,
-      uid = instance.data.uid, annotations = { [names.PVC_STATUS] = "ready" } }
+    p:act(label { kind = "PersistentVolumeClaim", namespace = p.namespace, name = instance.name,
+      uid = instance.data.uid, annotations = { [names.PVC_STATUS] = "ready" } })
   end
 end
 

@@ -23,7 +23,7 @@ local DRAIN_TAINTS = { "node.kubernetes.io/unschedulable", "ToBeDeletedByCluster
   "karpenter.sh/disrupted", "karpenter.sh/disruption" }
 
 local function children(ctx, obj, kind)
-  local list = ctx.list(kind, { namespace = obj.metadata.namespace, cluster = obj.metadata.name })
+  local list = ctx.list(kind, { labels = names.CLUSTER .. "=" .. obj.metadata.name })
   table.sort(list, function(a, b)
     return a.metadata.name < b.metadata.name
   end)
@@ -58,8 +58,8 @@ local function by_name(ctx, obj, out, kind, trim)
   return map
 end
 
-local function single(ctx, obj, kind, name, trim)
-  local object = ctx.get(kind, obj.metadata.namespace, name)
+local function single(ctx, kind, name, trim)
+  local object = ctx.get(kind, name)
   return object and trim(object) or nil
 end
 
@@ -69,7 +69,7 @@ local function rivals(ctx, obj)
   local own = obj.apiVersion:match("^(.*)/")
   for _, group in ipairs(ctx.operator.api_groups or {}) do
     local kind = group == meta.PEER_GROUP and "Cluster" or "Cluster." .. group
-    local other = group ~= own and ctx.get(kind, obj.metadata.namespace, obj.metadata.name)
+    local other = group ~= own and ctx.get(kind, obj.metadata.name)
     if other then
       out[#out + 1] = { group = group, uid = other.metadata.uid, created = other.metadata.creationTimestamp }
     end
@@ -86,8 +86,7 @@ local function secrets(ctx, obj, out, cluster)
     users.superuser or use.server }
   for _, wanted in ipairs(all) do
     if not map[wanted] then
-      local object = ctx.get("Secret", obj.metadata.namespace, wanted)
-        or ctx.read("Secret", obj.metadata.namespace, wanted)
+      local object = ctx.get("Secret", wanted) or ctx.get("Secret", wanted, { fresh = true })
       map[wanted] = object and seen.secret(object) or nil
     end
   end
@@ -97,11 +96,12 @@ end
 --- The operator's secret for pulling images, and whether the cluster's copy is like it; nil without one.
 local function pull_secret(ctx, obj)
   local operator = ctx.operator
-  local source = operator.pull_secret and ctx.get("Secret", operator.namespace, operator.pull_secret)
+  local source = operator.pull_secret
+    and ctx.get("Secret", operator.pull_secret, { namespace = operator.namespace })
   if not source then
     return nil
   end
-  local copy = ctx.get("Secret", obj.metadata.namespace, names.pull_secret(obj.metadata.name))
+  local copy = ctx.get("Secret", names.pull_secret(obj.metadata.name))
   return {
     namespace = operator.namespace, name = operator.pull_secret, type = source.type,
     same_type = copy ~= nil and copy.type == source.type,
@@ -117,7 +117,7 @@ local function catalog(ctx, cluster)
   end
   local group = reference.apiGroup or meta.PEER_GROUP
   local kind = group == meta.PEER_GROUP and reference.kind or reference.kind .. "." .. group
-  local ok, object = pcall(ctx.get, kind, cluster.metadata.namespace, reference.name)
+  local ok, object = pcall(ctx.get, kind, reference.name)
   return ok and object and { spec = { images = access.copy(access.get(object, "spec", "images")) } } or nil
 end
 
@@ -126,7 +126,7 @@ local function nodes_of(ctx, out)
   for _, taint in ipairs(ctx.operator.drain_taints or DRAIN_TAINTS) do
     taints[taint] = true
   end
-  for _, object in ipairs(ctx.list("Node", {})) do
+  for _, object in ipairs(ctx.list("Node")) do
     all[object.metadata.name] = seen.node(object, taints)
   end
   out.nodes = {}
@@ -255,9 +255,9 @@ local function objects(ctx, obj, out)
   out.jobs = own_list(ctx, obj, out, "Job", seen.job)
   out.services = by_name(ctx, obj, out, "Service", seen.whole)
   out.budgets = by_name(ctx, obj, out, "PodDisruptionBudget", seen.whole)
-  out.account = single(ctx, obj, "ServiceAccount", name, seen.whole)
-  out.role = single(ctx, obj, "Role", name, seen.whole)
-  out.binding = single(ctx, obj, "RoleBinding", name, seen.whole)
+  out.account = single(ctx, "ServiceAccount", name, seen.whole)
+  out.role = single(ctx, "Role", name, seen.whole)
+  out.binding = single(ctx, "RoleBinding", name, seen.whole)
 end
 
 --- Gathers everything.
@@ -276,8 +276,7 @@ function observe.run(ctx, obj)
   out.found = ctx.check()
   local cluster = guard.defaulted(out)
   objects(ctx, obj, out)
-  local lease = ctx.get("Lease", obj.metadata.namespace, obj.metadata.name)
-    or ctx.read("Lease", obj.metadata.namespace, obj.metadata.name)
+  local lease = ctx.get("Lease", obj.metadata.name) or ctx.get("Lease", obj.metadata.name, { fresh = true })
   out.lease = lease and seen.lease(lease) or nil
   out.secrets = secrets(ctx, obj, out, cluster)
   out.pull = pull_secret(ctx, obj)

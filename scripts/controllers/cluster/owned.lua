@@ -52,7 +52,7 @@ local function ensure(p, object, actual)
   if reason then
     p:event("Normal", reason, ("%s %s"):format(object.kind, object.metadata.name))
   end
-  p:act { op = "apply", object = object }
+  p:act(apply(object))
 end
 
 local function same_names(wanted, actual)
@@ -77,7 +77,7 @@ end
 
 local function create_secret(p, entry, actual)
   if not actual then
-    p:act { op = "create", object = entry.object, fill = entry.fill }
+    p:act(create_with(entry.object, entry.fill))
   elseif actual.deleting then
     is_foreign(p, "Secret", actual)
   end
@@ -98,7 +98,7 @@ local function pull_secret(p)
   elseif not source.same_type then
     p:delete("Secret", actual)
   elseif not source.same_data then
-    p:act { op = "renew", kind = "Secret", namespace = p.namespace, name = actual.name, fill = entry.fill }
+    p:act(renew { kind = "Secret", namespace = p.namespace, name = actual.name, fill = entry.fill })
   end
 end
 
@@ -107,7 +107,7 @@ local function secrets(p)
     local actual = p.seen.secrets[entry.object.metadata.name]
     create_secret(p, entry, actual)
     if actual and must_renew(p, entry, actual) then
-      p:act { op = "renew", kind = "Secret", namespace = p.namespace, name = actual.name, fill = entry.fill }
+      p:act(renew { kind = "Secret", namespace = p.namespace, name = actual.name, fill = entry.fill })
     end
   end
   for _, entry in ipairs(secret.users(p.c)) do
@@ -174,10 +174,10 @@ local function primary_lease(p)
   if actual and actual.owner and not p:owns(actual) then
     p:warn(pass.UNABLE, ("Lease %s belongs to somebody else"):format(p.name), "PrimaryLeaseConflict", 5)
   elseif not actual then
-    p:act { op = "create", object = lease.build(p.c) }
+    p:act(create(lease.build(p.c)))
   elseif not p:owns(actual) and not actual.deleting then
     local object = meta.object(p.c, "Lease", p.name)
-    p:act { op = "apply", object = object }
+    p:act(apply(object))
   end
 end
 

@@ -92,12 +92,13 @@ end
 ---@param annotations table<string, any> null takes one away
 function pass:annotate(annotations)
   local group = meta.group(self.cluster.apiVersion)
-  self:act { op = "label", kind = group == meta.PEER_GROUP and "Cluster" or "Cluster." .. group,
-    namespace = self.namespace, name = self.name, uid = self.cluster.metadata.uid, annotations = annotations }
+  self:act(label { kind = group == meta.PEER_GROUP and "Cluster" or "Cluster." .. group,
+    namespace = self.namespace, name = self.name, uid = self.cluster.metadata.uid,
+    annotations = annotations })
 end
 
 function pass:event(kind, reason, note)
-  self:act { op = "event", type = kind, reason = reason, note = note }
+  self:act(event(reason, note, kind))
 end
 
 --- Says what is going on. Who speaks first is heard: the important comes first.
@@ -128,8 +129,8 @@ end
 
 --- Deletes an object that was seen, and no other of the same name.
 function pass:delete(kind, object, propagation)
-  self:act { op = "delete", kind = kind, namespace = self.namespace, name = object.name, uid = object.uid,
-    propagation = propagation }
+  self:act(delete { kind = kind, namespace = self.namespace, name = object.name, uid = object.uid,
+    propagation = propagation })
 end
 
 --- True when the object belongs to this Cluster and to no other of its name.

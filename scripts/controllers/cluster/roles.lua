@@ -163,8 +163,8 @@ end
 local function set_role(p, kind, object, role)
   local missing = diff.missing({ [names.ROLE] = role, [names.INSTANCE_ROLE] = role }, object.labels)
   if missing then
-    p:act { op = "label", kind = kind, namespace = p.namespace, name = object.name, uid = object.uid,
-      labels = missing }
+    p:act(label { kind = kind, namespace = p.namespace, name = object.name, uid = object.uid,
+      labels = missing })
   end
 end
 

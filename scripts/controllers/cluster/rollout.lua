@@ -13,7 +13,7 @@ local rollout = {}
 local LOOK_S = 300
 
 local function restart(p, instance, why)
-  p:act { op = "instance", pod = instance.name, command = "restart", reason = why }
+  p:act(order { pod = instance.name, command = "restart", reason = why })
 end
 
 local function update_replica(p, one, why)

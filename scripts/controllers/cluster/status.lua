@@ -265,7 +265,7 @@ function status.finish(p)
   if again and again > 0 then
     p.requeue_s = math.min(p.requeue_s, again)
   end
-  return { actions = p.actions, status = p.fields, reason = p.reason, requeue_s = p.requeue_s }
+  return outcome { actions = p.actions, status = p.fields, reason = p.reason, requeue_s = p.requeue_s }
 end
 
 return status

@@ -13,8 +13,8 @@ end
 local function expand(p, volume, claim)
   local size = pvc.size(volume.storage)
   if volume.storage.resizeInUseVolumes ~= false and grows(size, claim.size) then
-    p:act { op = "patch", kind = "PersistentVolumeClaim", namespace = p.namespace, name = claim.name,
-      type = "merge", body = { spec = { resources = { requests = { storage = size } } } } }
+    p:act(patch { kind = "PersistentVolumeClaim", namespace = p.namespace, name = claim.name,
+      body = { spec = { resources = { requests = { storage = size } } } } })
   end
 end
 
@@ -26,8 +26,8 @@ function volumes.plan(p)
       if claim and not claim.deleting then
         expand(p, volume, claim)
         if not claim.annotations[names.SERIAL] then
-          p:act { op = "label", kind = "PersistentVolumeClaim", namespace = p.namespace, name = claim.name,
-            annotations = { [names.SERIAL] = tostring(instance.serial) } }
+          p:act(label { kind = "PersistentVolumeClaim", namespace = p.namespace, name = claim.name,
+            annotations = { [names.SERIAL] = tostring(instance.serial) } })
         end
       end
     end

@@ -11,6 +11,12 @@ controller = controller or function(kind)
   end
 end
 
+for _, name in ipairs { "plugins.lib.words", "controllers.lib.words" } do
+  for word, value in pairs(require(name)) do
+    _G[word] = value
+  end
+end
+
 local world = {}
 world.__index = world
 
@@ -96,19 +102,18 @@ end
 --- What observe is given. `ha`, `policy`, `shape` (instance/v1) and `rollout` (rollout/v1) may be replaced.
 function world:ctx()
   local ctx = { now = self.now, operator = self.operator }
-  function ctx.list(kind, by)
-    local out = array {}
+  function ctx.list(kind, how)
+    local out, label, value = array {}, (how and how.labels or ""):match("^(.-)=(.*)$")
     for _, object in ipairs(sorted_values(self.objects[kind])) do
-      if not by.cluster or access.get(object, "metadata", "labels", "cnpg.io/cluster") == by.cluster then
+      if not label or access.get(object, "metadata", "labels", label) == value then
         out[#out + 1] = access.copy(object)
       end
     end
     return out
   end
-  function ctx.get(kind, _, name)
+  function ctx.get(kind, name)
     return access.copy(self:get(kind, name))
   end
-  ctx.read = ctx.get
   function ctx.instances()
     return access.copy(self.reports)
   end

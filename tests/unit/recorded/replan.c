@@ -52,7 +52,7 @@ main(void)
     ssize_t len;
     bool ok = true;
     mh_bind_init();
-    if (mh_controller_new("controllers/cluster", &c, &err) != MH_OK) {
+    if (mh_controller_new_image("controllers/cluster", &c, &err) != MH_OK) {
         (void)fprintf(stderr, "replan: %s\n", err.msg);
         return 1;
     }
