@@ -10,9 +10,11 @@
 #include "operator/fill.h"
 #include "operator/queue.h"
 #include "operator/webhook_needs.h"
+#include "operator/webhook_plan.h"
 
 #define ARENA ((size_t)4 << 20)
 #define HOUR_NS (3600 * MH_NS_PER_S)
+#define CALM_NS (600 * MH_NS_PER_S) /* so long nobody changed a configuration: it begins anew */
 #define FILE_MAX ((size_t)256 << 10)
 #define BACKDATE_S 300
 
@@ -20,6 +22,7 @@ enum { CA_GET, CA_POST, CERT_GET, CERT_WRITE, HOOK_GET, HOOK_PATCH };
 
 static void on_reply(struct mh_api_call *call);
 static void begin(void *arg);
+static void look_at_hooks(struct mh_certs *c);
 
 static int64_t
 now_s(const struct mh_certs *c)
@@ -27,19 +30,41 @@ now_s(const struct mh_certs *c)
     return c->clock.wall_us(c->clock.self) / 1000000;
 }
 
+/* How long until what somebody else wrote is put right; longer each time, so that two who want
+ * different things do not write all the time. */
+static int64_t
+patience(struct mh_certs *c)
+{
+    int64_t now = c->clock.mono_ns(c->clock.self);
+    if (now - c->disturbed_at > CALM_NS)
+        c->disturbed = 0;
+    c->disturbed_at = now;
+    return mh_queue_backoff_ns(++c->disturbed);
+}
+
+static void
+wait(struct mh_certs *c, int64_t ns)
+{
+    c->due = c->clock.mono_ns(c->clock.self) + ns;
+    c->timer = c->clock.after(c->clock.self, ns, begin, c);
+}
+
 /* Ends this round; the next one comes in an hour, or sooner after a failure. */
 static void
 rest(struct mh_certs *c, const struct mh_err *err)
 {
-    int64_t wait = HOUR_NS;
+    int64_t ns = HOUR_NS;
     if (err) {
-        wait = mh_queue_backoff_ns(++c->failures);
+        ns = mh_queue_backoff_ns(++c->failures);
         mh_warn("certs", "certificate of the webhooks is not in order yet", "error", err->msg);
     } else {
         c->failures = 0;
+        ns = c->again ? patience(c) : HOUR_NS;
+        look_at_hooks(c);
     }
+    c->again = false;
     mh_arena_release(&c->arena);
-    c->timer = c->clock.after(c->clock.self, wait, begin, c);
+    wait(c, ns);
 }
 
 static void
@@ -128,30 +153,33 @@ add_op(yyjson_mut_doc *doc, yyjson_mut_val *list, const char *path, const char *
     yyjson_mut_obj_add_str(doc, op, "value", value);
 }
 
-/* A JSON patch that puts our certificate where another one is, and the path by which we believe
- * reviews of needs; NULL if all is right. */
+/* A JSON patch that puts our certificate where another one is, and the paths by which we believe
+ * reviews of needs and of plans; NULL if all is right. */
 static const char *
-hook_patch(struct mh_certs *c, yyjson_val *hooks, const char *bundle)
+hook_patch(struct mh_arena *a, yyjson_val *hooks, const char *bundle, const char *key)
 {
     char token[MH_SHA256_HEX];
-    mh_needs_token(token, c->key);
-    const char *needs = mh_arena_printf(&c->arena, MH_NEEDS_PATH "%s", token);
-    yyjson_mut_doc *doc = mh_json_doc(&c->arena);
+    mh_needs_token(token, key);
+    const struct {
+        const char *hooks, *path;
+    } told[] = { { MH_NEEDS_HOOKS, mh_arena_printf(a, MH_NEEDS_PATH "%s", token) },
+                 { MH_PLAN_HOOKS, mh_arena_printf(a, MH_PLAN_PATH "%s", token) } };
+    yyjson_mut_doc *doc = mh_json_doc(a);
     yyjson_mut_val *list = yyjson_mut_arr(doc);
     yyjson_arr_iter i = yyjson_arr_iter_with(mh_json_get(hooks, "webhooks", NULL));
     yyjson_val *one;
     for (int n = 0; list && (one = yyjson_arr_iter_next(&i)); n++) {
         yyjson_val *client = yyjson_obj_get(one, "clientConfig");
         if (!mh_str_eq(mh_json_str(client, "caBundle", NULL), bundle))
-            add_op(doc, list, mh_arena_printf(&c->arena, "/webhooks/%d/clientConfig/caBundle", n),
-                   bundle);
-        if (needs && mh_str_starts(mh_json_str(one, "name", NULL), MH_NEEDS_HOOKS) &&
-            yyjson_obj_get(client, "service") &&
-            !mh_str_eq(mh_json_str(client, "service", "path", NULL), needs))
-            add_op(doc, list,
-                   mh_arena_printf(&c->arena, "/webhooks/%d/clientConfig/service/path", n), needs);
+            add_op(doc, list, mh_arena_printf(a, "/webhooks/%d/clientConfig/caBundle", n), bundle);
+        for (size_t k = 0; k < sizeof(told) / sizeof(told[0]); k++)
+            if (told[k].path && mh_str_starts(mh_json_str(one, "name", NULL), told[k].hooks) &&
+                yyjson_obj_get(client, "service") &&
+                !mh_str_eq(mh_json_str(client, "service", "path", NULL), told[k].path))
+                add_op(doc, list, mh_arena_printf(a, "/webhooks/%d/clientConfig/service/path", n),
+                       told[k].path);
     }
-    return list && yyjson_mut_arr_size(list) ? mh_json_mut_text(&c->arena, list, NULL) : NULL;
+    return list && yyjson_mut_arr_size(list) ? mh_json_mut_text(a, list, NULL) : NULL;
 }
 
 static void
@@ -167,13 +195,62 @@ hook_read(struct mh_certs *c)
         return;
     }
     const char *bundle = mh_base64_encode(&c->arena, c->cert, strlen(c->cert));
-    const char *body = bundle ? hook_patch(c, c->call.reply, bundle) : NULL;
+    const char *body = bundle ? hook_patch(&c->arena, c->call.reply, bundle, c->key) : NULL;
     if (body) {
         ask(c, HOOK_PATCH, "PATCH", c->hooks[c->hook], body);
         return;
     }
     c->hook++;
     next_hook(c);
+}
+
+/* --- what others do to them -------------------------------------------------------------------- */
+
+/* Does it say what we would write? It says so when we have nothing to say yet. */
+static bool
+is_right(const struct mh_certs *c, yyjson_val *hooks)
+{
+    struct mh_arena a;
+    mh_arena_init(&a, ARENA);
+    char *cert = c->served ? mh_arena_strndup(&a, c->served, c->served_cert) : NULL;
+    char *bundle = cert ? mh_base64_encode(&a, cert, c->served_cert) : NULL;
+    bool right = !bundle || !hook_patch(&a, hooks, bundle, c->served + c->served_cert);
+    mh_arena_release(&a);
+    return right;
+}
+
+static void
+on_hook(void *arg, enum mh_watch_kind kind, yyjson_val *object)
+{
+    struct mh_certs *c = arg;
+    if ((kind != MH_WATCH_ADDED && kind != MH_WATCH_MODIFIED) || is_right(c, object))
+        return;
+    if (!c->timer) { /* a round is under way, and may have been there already */
+        c->again = true;
+        return;
+    }
+    if (c->due - c->clock.mono_ns(c->clock.self) <= mh_queue_backoff_ns(c->disturbed + 1))
+        return;
+    mh_info("certs", "a webhook configuration was changed, it is put right", "name",
+            mh_json_str(object, "metadata", "name", NULL));
+    c->clock.cancel(c->clock.self, c->timer);
+    wait(c, patience(c));
+}
+
+/* One watch for each, of that name only: we need no right to any other. */
+static void
+look_at_hooks(struct mh_certs *c)
+{
+    for (size_t i = 0; i < MH_CERTS_HOOKS && c->hooks && c->hooks[i]; i++) {
+        const char *slash = strrchr(c->hooks[i], '/');
+        if (c->watches[i] || !slash)
+            continue;
+        char *all = mh_arena_strndup(&c->arena, c->hooks[i], (size_t)(slash - c->hooks[i]));
+        char *one = mh_arena_printf(&c->arena, "metadata.name=%s", slash + 1);
+        struct mh_watch_spec spec = { .on_event = on_hook, .arg = c };
+        spec.path = all && one ? mh_kube_query(&c->arena, all, "fieldSelector", one) : NULL;
+        c->watches[i] = spec.path ? c->api.watch(c->api.self, &spec) : NULL; /* else next time */
+    }
 }
 
 /* --- the certificate --------------------------------------------------------------------------- */
@@ -185,6 +262,7 @@ serve(struct mh_certs *c)
     if (both && !mh_str_eq(both, c->served)) {
         mh_free(c->served);
         c->served = mh_strdup(both);
+        c->served_cert = strlen(c->cert);
         c->on_ready(c->arg, c->cert, c->key);
     }
     c->hook = 0;
@@ -367,6 +445,11 @@ mh_certs_release(struct mh_certs *c)
     c->clock.cancel(c->clock.self, c->timer);
     if (c->calling)
         c->api.cancel(c->api.self, &c->call);
+    for (size_t i = 0; i < MH_CERTS_HOOKS; i++) {
+        if (c->watches[i])
+            c->api.unwatch(c->api.self, c->watches[i]);
+        c->watches[i] = NULL;
+    }
     mh_arena_release(&c->arena);
     mh_free(c->served);
     c->served = NULL;

@@ -11,7 +11,8 @@
 
 #define NS "moonherd-system"
 #define SECRETS "/api/v1/namespaces/" NS "/secrets/"
-#define HOOK "/apis/admissionregistration.k8s.io/v1/validatingwebhookconfigurations/hook"
+#define HOOKS "/apis/admissionregistration.k8s.io/v1/validatingwebhookconfigurations"
+#define HOOK HOOKS "/hook"
 #define DAY_S 86400
 
 static struct {
@@ -172,6 +173,58 @@ TEST(nothing_is_written_while_all_is_right_and_a_lost_bundle_comes_back)
     tw_advance(q.tw, 3601 * MH_NS_PER_S);
     CHECK_INT(q.patches, 2);
     CHECK_STR(q.bundle[1], q.bundle[0]);
+    end();
+}
+
+/* Somebody writes the configuration as the manifest has it; every watch of it is told. */
+static void
+apply_manifest(enum mh_watch_kind kind)
+{
+    q.bundle[0][0] = q.bundle[1][0] = q.path[0] = '\0';
+    tw_watch_event(q.tw, HOOKS "?fieldSelector=metadata.name%3Dhook", kind,
+                   "{\"metadata\":{\"name\":\"hook\"},\"webhooks\":[{\"name\":\"a\","
+                   "\"clientConfig\":{\"service\":{}}},{\"name\":\"vneeds.moonherd.io\","
+                   "\"clientConfig\":{\"service\":{}}}]}");
+}
+
+TEST(a_configuration_that_is_written_or_made_anew_is_put_right_within_seconds)
+{
+    static const enum mh_watch_kind kinds[] = { MH_WATCH_ADDED, MH_WATCH_MODIFIED };
+    char path[sizeof(q.path)];
+    begin();
+    mh_str_copy(path, sizeof(path), q.path);
+    for (int i = 0; i < 2; i++) {
+        apply_manifest(kinds[i]);
+        tw_advance(q.tw, 3 * MH_NS_PER_S);
+        CHECK_INT(q.patches, 2 + i);
+        CHECK(q.bundle[0][0] && mh_str_eq(q.bundle[1], q.bundle[0]));
+        CHECK_STR(q.path, path);
+        tw_advance(q.tw, 1200 * MH_NS_PER_S);
+    }
+    CHECK_INT(q.patches, 3);
+    CHECK_INT(q.ready, 1);
+    end();
+}
+
+TEST(who_wants_something_else_in_a_configuration_is_not_answered_for_ever)
+{
+    begin();
+    for (int i = 0; i < 3600; i++) {
+        apply_manifest(MH_WATCH_MODIFIED);
+        tw_advance(q.tw, MH_NS_PER_S);
+    }
+    CHECK(q.patches > 5);
+    CHECK(q.patches < 30);
+    end();
+}
+
+TEST(a_change_while_a_round_is_under_way_is_put_right_afterwards)
+{
+    begin();
+    tw_advance(q.tw, 3600 * MH_NS_PER_S - MH_NS_PER_S + 2 * MH_NS_PER_MS);
+    apply_manifest(MH_WATCH_MODIFIED);
+    tw_advance(q.tw, 5 * MH_NS_PER_S);
+    CHECK(q.bundle[0][0] && q.path[0]);
     end();
 }
 
