@@ -289,6 +289,32 @@ class Scene(Sequence):
         for _ in range(2):
             self.who()
 
+    # --- what cannot be changed ---
+
+    def rules(self):
+        """Rules of a CRD that compare an object with what it was."""
+        r, kind = self.r, by("bolts")
+        self.begin(True)
+        self.make(kind, "n1")
+        spec = self.steps[-1]["body"]["spec"] = {"size": 2}
+        kinds.maybe(r, spec, .7, "fixed", "f")
+        path = kind.path(self.ns, "n1")
+        for _ in range(6):
+            change = {"spec": pick(r, {"fixed": "g"}, {"fixed": "f"}, {"fixed": None}, {"fixed": "g", "size": 3}, {"size": r.randrange(4, 9)})}
+            x = r.random()
+            if x < .4:
+                self.add("scene", kind, "PATCH", path, ct=MERGE, body=change, query=pick(r, None, None, {"dryRun": "All"}))
+            elif x < .7:
+                value = change["spec"].get("fixed") or "h"
+                self.add("scene", kind, "PATCH", path, ct=JSONPATCH, body=[{"op": pick(r, "add", "replace"), "path": "/spec/fixed", "value": value}])
+            else:
+                body = {"apiVersion": kind.api_version, "kind": kind.kind, "metadata": {"name": "n1", "resourceVersion": {"$ref": [self.key(kind, "n1"), "metadata", "resourceVersion"]}},
+                        "spec": dict({"size": 2}, **change["spec"])}
+                self.add("scene", kind, "PUT", path, ct=JSON, body=body)
+            self.read(kind, "n1")
+
+    # ---
+
     def review(self, rule):
         r = self.r
         user = {"user": pick(r, self.ns + "-u", "system:serviceaccount:%s:default" % self.ns, "nobody")}
@@ -334,7 +360,7 @@ class Scene(Sequence):
         self.steps.append({"verb": "scene", "cls": body["kind"], "method": "POST", "path": "/apis/authentication.k8s.io/v1/" + body["kind"].lower() + "s", "ct": JSON, "body": body})
 
 
-STORIES = ["owners", "spaces", "crds", "pods", "access", "owners"]
+STORIES = ["owners", "spaces", "crds", "pods", "access", "rules"]
 
 
 def scene(prefix, number, seed, turn):
