@@ -40,6 +40,7 @@ slot_of(struct mh_cli *c, const char *option)
         { "--kubeconfig", "--kubeconfig", &c->kubeconfig },
         { "--group", "--group", &c->group },
         { "-f", "--filename", &c->file },
+        { "--kind", "--kind", &c->kind },
         { "--operator-namespace", "--operator-namespace", &c->operator_ns },
     };
     for (size_t i = 0; i < sizeof(options) / sizeof(options[0]); i++)

@@ -20,6 +20,7 @@ struct mh_cli {
     const char *kubeconfig;
     const char *group;
     const char *file;        /* -f */
+    const char *kind;        /* --kind */
     const char *operator_ns; /* where policies of all clusters are */
     int rounds;              /* -N */
     bool json;
@@ -43,6 +44,10 @@ void mh_cli_close(struct mh_cli *c);
 yyjson_val *mh_cli_call(struct mh_cli *c, struct mh_api_call *call, struct mh_err *err);
 yyjson_val *mh_cli_get(struct mh_cli *c, const char *path, struct mh_err *err);
 const struct mh_kind *mh_cli_cluster_kind(struct mh_cli *c);
+/* The kind of an object, or one that people call so ("greeting", "greetings.example.dev"), of groups that are
+ * neither Kubernetes' nor ours. NULL: the API server knows none of this name with namespaces. */
+const struct mh_kind *mh_cli_kind_of(struct mh_cli *c, yyjson_val *object);
+const struct mh_kind *mh_cli_kind_named(struct mh_cli *c, const char *word);
 const char *mh_cli_namespace(const struct mh_cli *c);
 /* The ClusterRecord of this name; NULL: there is none, or it may not be read. */
 yyjson_val *mh_cli_record(struct mh_cli *c, const char *ns, const char *name);
@@ -55,6 +60,12 @@ char *mh_cli_file(struct mh_cli *c, const char *path, size_t *len);
 
 /* Subcommands; each takes options and words as read. */
 int mh_cli_explain(struct mh_cli *c);
+/* For an object of a plugin's kind. */
+int mh_cli_explain_object(struct mh_cli *c, const char *kind, const char *name);
+/* "10:02:11" of today's times, "2026-11-21 10:02:11" of others. */
+const char *mh_cli_clock(const char *at, char out[32]);
+/* The last passes of a record, those on the end. */
+void mh_cli_print_passes(yyjson_val *list);
 int mh_cli_plan(struct mh_cli *c);
 int mh_cli_policy(struct mh_cli *c, int argc, char **argv);
 

@@ -1,6 +1,7 @@
-/* cli_explain.c - kubectl moonherd explain CLUSTER: what happens, why, and what is waited for. */
+/* cli_explain.c - kubectl moonherd explain: what happens with a cluster, why, and what is waited for. */
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 #include <time.h>
 
 #include "base/str.h"
@@ -12,9 +13,11 @@
 
 static const char usage[] =
     "usage: kubectl moonherd explain CLUSTER [-n NAMESPACE] [-o json]\n"
+    "       kubectl moonherd explain KIND/NAME [-n NAMESPACE] [-o json]    an object of a plugin\n"
     "\n"
     "Says what a cluster is doing and why: the last steps of the operator with their reasons, the\n"
-    "last decisions of policies with who took them, and what is waited for, until when.\n";
+    "last decisions of policies with who took them, and what is waited for, until when.\n"
+    "Of an object of a plugin: its last passes, what they saw, and which version planned them.\n";
 
 struct facts {
     yyjson_val *cluster;
@@ -85,9 +88,8 @@ find_wait(struct facts *f)
     }
 }
 
-/* "10:02:11" of today's times, "2026-11-21 10:02:11" of others. */
-static const char *
-clock_of(const char *at, char out[32])
+const char *
+mh_cli_clock(const char *at, char out[32])
 {
     char today[MH_TIME_TEXT];
     mh_time_rfc3339(today, now_s());
@@ -100,8 +102,23 @@ clock_of(const char *at, char out[32])
     return out;
 }
 
+/* "saw a: b, c: d", of a pass of a plugin. */
 static void
-print_passes(yyjson_val *list)
+print_saw(yyjson_val *pass)
+{
+    yyjson_arr_iter i = yyjson_arr_iter_with(yyjson_obj_get(pass, "saw"));
+    yyjson_val *v;
+    const char *by = mh_json_str(pass, "by", NULL);
+    for (const char *sep = "            saw "; (v = yyjson_arr_iter_next(&i)); sep = ", ")
+        printf("%s%s", sep, yyjson_get_str(v));
+    if (yyjson_arr_size(yyjson_obj_get(pass, "saw")))
+        (void)puts("");
+    if (by)
+        printf("            by %s\n", by);
+}
+
+void
+mh_cli_print_passes(yyjson_val *list)
 {
     char at[32];
     size_t n = yyjson_arr_size(list);
@@ -111,7 +128,7 @@ print_passes(yyjson_val *list)
     for (size_t i = n > SHOWN ? n - SHOWN : 0; i < n; i++) {
         yyjson_val *p = yyjson_arr_get(list, i), *line;
         const char *result = mh_json_str(p, "result", NULL);
-        printf("  %s  %s%s%s%s\n", clock_of(mh_json_str(p, "at", NULL), at),
+        printf("  %s  %s%s%s%s\n", mh_cli_clock(mh_json_str(p, "at", NULL), at),
                mh_json_str(p, "reason", NULL), mh_str_eq(result, "done") ? "" : " [",
                mh_str_eq(result, "done") ? "" : result, mh_str_eq(result, "done") ? "" : "]");
         yyjson_arr_iter k = yyjson_arr_iter_with(yyjson_obj_get(p, "actions"));
@@ -126,6 +143,7 @@ print_passes(yyjson_val *list)
         }
         if (more)
             printf("            and %zu more\n", more);
+        print_saw(p);
     }
 }
 
@@ -163,7 +181,7 @@ print_decisions(struct mh_cli *c, yyjson_val *list)
         const char *why = mh_json_str(d, "input", "reason", NULL);
         const char *point = mh_json_str(d, "point", NULL);
         const char *input = mh_json_str(d, "inputHash", NULL);
-        printf("  %s  %s: ", clock_of(mh_json_str(d, "at", NULL), at), point ? point : "?");
+        printf("  %s  %s: ", mh_cli_clock(mh_json_str(d, "at", NULL), at), point ? point : "?");
         print_answer(c, yyjson_obj_get(d, "answer"));
         printf("\n            by %s, input %s\n", by ? by : "?", input ? input : "?");
         if (why)
@@ -221,6 +239,16 @@ print_json(struct mh_cli *c, const struct facts *f)
     return mh_cli_print(c, root);
 }
 
+/* "cluster", "clusters", "clusters.postgresql.cnpg.io" */
+static bool
+is_cluster_word(const struct mh_cli *c, const char *word)
+{
+    size_t n = strcspn(word, ".");
+    return ((n == 7 && strncasecmp(word, "cluster", n) == 0) ||
+            (n == 8 && strncasecmp(word, "clusters", n) == 0)) &&
+           (!word[n] || strcmp(word + n + 1, c->group) == 0);
+}
+
 int
 mh_cli_explain(struct mh_cli *c)
 {
@@ -232,18 +260,23 @@ mh_cli_explain(struct mh_cli *c)
     }
     if (!mh_cli_open(c))
         return 1;
+    const char *name = strchr(c->words[0], '/'), *of = c->kind;
+    if (name && !of)
+        of = mh_arena_strndup(&c->arena, c->words[0], (size_t)(name - c->words[0]));
+    name = name ? name + 1 : c->words[0];
+    if (of && !is_cluster_word(c, of))
+        return mh_cli_explain_object(c, of, name);
     const struct mh_kind *kind = mh_cli_cluster_kind(c);
     const char *ns = mh_cli_namespace(c);
-    f.cluster =
-        mh_cli_get(c, kind ? mh_kube_path(&c->arena, kind, ns, c->words[0], NULL) : NULL, &err);
+    f.cluster = mh_cli_get(c, kind ? mh_kube_path(&c->arena, kind, ns, name, NULL) : NULL, &err);
     if (!f.cluster)
         return mh_cli_fail("%s", err.msg);
-    f.record = mh_cli_record(c, ns, c->words[0]);
+    f.record = mh_cli_record(c, ns, name);
     find_wait(&f);
     if (c->json)
         return print_json(c, &f);
     print_head(&f);
-    print_passes(yyjson_obj_get(f.record, "passes"));
+    mh_cli_print_passes(yyjson_obj_get(f.record, "passes"));
     print_decisions(c, yyjson_obj_get(f.record, "decisions"));
     return 0;
 }

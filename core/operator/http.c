@@ -4,6 +4,7 @@
 
 #include "base/log.h"
 #include "net/x509.h"
+#include "operator/foresee_plugin.h"
 #include "operator/operator.h"
 #include "operator/pages.h"
 
@@ -40,8 +41,12 @@ mh_operator_foresee(void *arg, struct mh_foresee *f)
     f->planner = mh_scripts_planner(&op->scripts);
     f->clock = op->clock;
     f->kind = kind ? kind->key : "?";
-    if (op->working && kind) {
+    if (op->working && kind && mh_scripts_of(&op->scripts, kind)) {
         mh_foresee_start(f);
+        return;
+    }
+    if (op->working) {
+        mh_foresee_plugin(&op->plugins, f);
         return;
     }
     mh_fail(&f->err, MH_E_UNAVAILABLE, "this operator does not lead, or has only just begun");

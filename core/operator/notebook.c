@@ -388,12 +388,12 @@ mh_notebook_policies(struct mh_notebook *nb, const struct mh_policy_news *news)
 
 /* One more text for the record of an object. */
 static void
-note_text(struct mh_notebook *nb, const struct mh_event_ref *about, const char *text,
-          int64_t gather_ns)
+note_text(struct mh_notebook *nb, const struct mh_event_ref *about, const char *name,
+          const char *text, int64_t gather_ns)
 {
     int64_t due = nb->clock.mono_ns(nb->clock.self) + gather_ns;
     char *copy = text ? mh_strdup(text) : NULL;
-    struct mh_note *n = copy ? note_of(nb, about->name_space, about->name, about) : NULL;
+    struct mh_note *n = copy ? note_of(nb, about->name_space, name, about) : NULL;
     if (!n || (n->ntexts == TEXTS_MAX && n->busy)) {
         mh_free(copy);
         return;
@@ -416,8 +416,8 @@ mh_notebook_decision(struct mh_notebook *nb, const struct mh_event_ref *about,
     if (nb->may_write && !nb->may_write(nb->arg))
         return;
     mh_arena_init(&a, ARENA);
-    note_text(nb, about, mh_notebook_decision_text(&a, d, nb->clock.wall_us(nb->clock.self)),
-              GATHER_NS);
+    note_text(nb, about, about->name,
+              mh_notebook_decision_text(&a, d, nb->clock.wall_us(nb->clock.self)), GATHER_NS);
     mh_arena_release(&a);
 }
 
@@ -429,8 +429,11 @@ mh_notebook_pass(struct mh_notebook *nb, const struct mh_event_ref *about,
     if (nb->may_write && !nb->may_write(nb->arg))
         return;
     mh_arena_init(&a, ARENA);
-    note_text(nb, about, mh_notebook_pass_text(&a, said, nb->clock.wall_us(nb->clock.self)),
-              GATHER_PASSES_NS);
+    const char *name = said->by ? mh_notebook_object(&a, about) : about->name;
+    if (name)
+        note_text(nb, about, name,
+                  mh_notebook_pass_text(&a, said, nb->clock.wall_us(nb->clock.self)),
+                  GATHER_PASSES_NS);
     mh_arena_release(&a);
 }
 

@@ -16,6 +16,12 @@ struct mh_notebook_page {
 
 /* One decision as JSON text on the arena; its input only where it is short. NULL: no memory. */
 char *mh_notebook_decision_text(struct mh_arena *a, const struct mh_decision *d, int64_t wall_us);
+/* Name of the record of an object of a plugin: "object.greeting.greetings.example.dev.hello", as
+ * kubectl moonherd explain has it, too. NULL: no memory, or too long. */
+char *mh_notebook_object(struct mh_arena *a, const struct mh_event_ref *about);
+/* Appends ,"saw":[...]: what observe of a plugin returned, in words that give nothing away that only
+ * the plugin may read: which objects in which version, numbers, how many. */
+void mh_notebook_saw(struct mh_arena *a, struct mh_buf *b, const char *seen);
 /* What a pass said, likewise. */
 char *mh_notebook_pass_text(struct mh_arena *a, const struct mh_pass_said *said, int64_t wall_us);
 /* The decisions and passes of the record as it is (NULL: there is none) and those of texts behind them, the

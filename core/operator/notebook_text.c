@@ -52,7 +52,13 @@ mh_notebook_pass_text(struct mh_arena *a, const struct mh_pass_said *said, int64
     mh_buf_str(&b, ",\"result\":");
     mh_json_quote(&b, said->result, strnlen(said->result, SAID_SHOWN));
     if (said->again_ms)
-        mh_buf_printf(&b, ",\"again\":\"%s\"", again);
+        mh_buf_printf(&b, ",\"again\":\"%s\",\"again_s\":%lld", again,
+                      (long long)(said->again_ms / 1000));
+    if (said->by) {
+        mh_buf_str(&b, ",\"by\":");
+        mh_json_quote(&b, said->by, strlen(said->by));
+        mh_notebook_saw(a, &b, said->seen);
+    }
     if (strlen(said->actions) <= 4 * SAID_SHOWN)
         mh_buf_printf(&b, ",\"actions\":%s", said->actions);
     mh_buf_char(&b, '}');
@@ -83,14 +89,15 @@ waits_on(yyjson_mut_val *old, yyjson_mut_val *now)
 static bool
 is_known(yyjson_mut_val *list, yyjson_mut_val *one)
 {
-    static const char *const parts[] = { "by", "answer", "error", "reason", "result" };
+    static const char *const parts[] = { "by", "answer", "error", "reason", "result", "actions" };
+    const size_t nparts = sizeof(parts) / sizeof(parts[0]) - !yyjson_mut_obj_get(one, "saw");
     const char *point = yyjson_mut_get_str(yyjson_mut_obj_get(one, "point"));
     yyjson_mut_val *last = NULL, *v;
     yyjson_mut_arr_iter i = yyjson_mut_arr_iter_with(list);
     while ((v = yyjson_mut_arr_iter_next(&i)))
         if (mh_str_eq(yyjson_mut_get_str(yyjson_mut_obj_get(v, "point")), point))
             last = v;
-    for (size_t k = 0; last && k < sizeof(parts) / sizeof(parts[0]); k++) {
+    for (size_t k = 0; last && k < nparts; k++) {
         yyjson_mut_val *x = yyjson_mut_obj_get(last, parts[k]);
         yyjson_mut_val *y = yyjson_mut_obj_get(one, parts[k]);
         bool same = (!x && !y) || (x && y && (yyjson_mut_equals(x, y) || waits_on(x, y)));

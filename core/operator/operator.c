@@ -402,6 +402,7 @@ prepare_plugins(struct mh_operator *op, struct mh_err *err)
                                        .groups = op->config.groups,
                                        .records = &op->records,
                                        .on_done = mh_operator_on_pass,
+                                       .on_said = mh_operator_on_said,
                                        .arg = op };
     op->needs.on_change = on_plugin_granted;
     return mh_plugins_init(&op->plugins, err);

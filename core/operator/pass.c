@@ -116,7 +116,9 @@ log_end(struct mh_pass *p, const char *result, const char *lines)
     const char *reason = p->reason ? p->reason : "";
     (void)snprintf(ms, sizeof(ms), "%.1f", (double)(now_ns(p->all) - p->began_ns) / 1e6);
     bool failed = p->err.code != MH_OK && !p->preempted && mh_class_of(p->err.code) != MH_REREAD;
-    const char *line = mh_arena_printf(&p->arena, "%s|%s", reason, failed ? p->err.msg : "");
+    const char *by = p->planner.by; /* one word stands for most plans of a plugin */
+    const char *line = mh_arena_printf(&p->arena, "%s|%s|%s%s", reason, failed ? p->err.msg : "",
+                                       by ? by : "", by ? lines : "");
     bool fresh = line && reason_is_new(p, line);
     enum mh_log_level level = fresh ? MH_LOG_INFO : MH_LOG_DEBUG;
     if (failed && fresh && p->all->env->events) {
@@ -142,6 +144,8 @@ say(struct mh_pass *p, const char *result, const char *lines, int64_t again_ms)
                                  .reason = p->reason ? p->reason : "",
                                  .result = result,
                                  .actions = lines,
+                                 .by = p->planner.by,
+                                 .seen = p->planner.seen,
                                  .again_ms = again_ms };
     if (failed)
         said.result = mh_arena_printf(&p->arena, "%s: %s", result, p->err.msg);

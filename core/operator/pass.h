@@ -22,6 +22,8 @@ struct mh_pass_said {
     const char *reason;
     const char *result;  /* "done", "retry: ..." */
     const char *actions; /* JSON array of lines */
+    const char *by;      /* version of a plugin; NULL: ours */
+    const char *seen;    /* JSON; may be NULL */
     int64_t again_ms;    /* it looks again then; 0: when something changes */
 };
 

@@ -18,6 +18,7 @@ struct mh_planner_call {
     void *arg;
     /* set before done */
     struct mh_err err;
+    const char *by;   /* which version planned, where that is not ours; NULL else */
     const char *seen; /* canonical JSON; may be there on failure of plan too */
     size_t seen_len;
     const char *plan; /* canonical JSON */

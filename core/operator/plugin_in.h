@@ -130,8 +130,9 @@ struct mh_plugin_work {
     struct mh_act_env env;
     struct mh_passes passes;
     struct mh_api guard;
-    struct mh_guarded *calls; /* that wait or run */
-    int64_t tokens_us;        /* of the bucket: full at this much behind now */
+    struct mh_guarded *calls;      /* that wait or run */
+    struct mh_plugin_ahead *ahead; /* dry passes that somebody asked for (foresee_plugin.h) */
+    int64_t tokens_us;             /* of the bucket: full at this much behind now */
     char *field_manager;
 };
 

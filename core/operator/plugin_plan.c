@@ -427,6 +427,9 @@ start(void *self, struct mh_planner_call *call)
     }
     *run = (struct plan_run){ .work = w, .call = call };
     run->text = mh_plugin_text_ref(w->plugin->active);
+    if (run->text)
+        call->by = mh_arena_printf(call->arena, "%s/%s/%s@%s", w->plugin->ns, w->plugin->name,
+                                   w->plugin->key, run->text->hash);
     if (!run->text)
         mh_fail(&call->err, MH_E_INVALID, "no version of plugin %s is in charge", w->plugin->name);
     else if (mh_cache_count(w->cache, &bytes) > MH_PLUGIN_OBJECTS_MAX)

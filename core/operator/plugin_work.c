@@ -3,6 +3,7 @@
 
 #include "base/log.h"
 #include "base/str.h"
+#include "operator/foresee_plugin.h"
 #include "operator/plugin_in.h"
 #include "operator/route.h"
 
@@ -264,6 +265,7 @@ mh_plugin_work_free(struct mh_plugin_work *w)
 {
     if (!w)
         return;
+    mh_foresee_plugin_stop(w);
     if (w->passes.env)
         mh_passes_release(&w->passes);
     mh_plugin_guard_release(w);

@@ -248,14 +248,37 @@ on_policy(struct mh_request *req, void *arg)
     mh_webhook_policy(&w->conf, req, &review);
 }
 
+/* Whether a review came by a path that only the API server knows. */
+static bool
+is_believed(const struct mh_webhook *w, const struct mh_request *req)
+{
+    const char *by = strrchr(req->path, '/');
+    return w->token[0] && by && mh_secret_eq(by + 1, w->token);
+}
+
+/* A dry run of an object that may be a plugin's: what would be done for it. */
+static void
+on_plan(struct mh_request *req, void *arg)
+{
+    struct mh_webhook *w = arg;
+    struct mh_review review;
+    struct mh_review_verdict verdict = { .message = NULL };
+    struct mh_err err;
+    if (mh_review_parse(req->arena, req->body, req->body_len, &review, &err) != MH_OK)
+        mh_reply_text(req, 400, err.msg);
+    else if (is_believed(w, req) && mh_webhook_plans(&w->conf, &review))
+        mh_webhook_plan(&w->conf, req, &review, &verdict);
+    else
+        mh_reply_text(req, 404, "no plan was asked for by a way that is believed");
+}
+
 static void
 on_needs(struct mh_request *req, void *arg)
 {
     struct mh_webhook *w = arg;
     struct mh_review review;
     struct mh_err err;
-    const char *by = strrchr(req->path, '/');
-    bool believed = w->token[0] && by && mh_secret_eq(by + 1, w->token);
+    bool believed = is_believed(w, req);
     if (mh_review_parse(req->arena, req->body, req->body_len, &review, &err) != MH_OK) {
         mh_reply_text(req, 400, err.msg);
         return;
@@ -302,7 +325,8 @@ mh_webhook_route(struct mh_webhook *w, struct mh_server *server)
                 !add_route(w, server, w->conf.groups[i], w->names[j], false))
                 return false;
     return mh_server_route(server, MH_POST, "/validate-policy", on_policy, w) &&
-           mh_server_route(server, MH_POST, MH_NEEDS_PATH, on_needs, w);
+           mh_server_route(server, MH_POST, MH_NEEDS_PATH, on_needs, w) &&
+           mh_server_route(server, MH_POST, MH_PLAN_PATH, on_plan, w);
 }
 
 /* The settings and the names of kinds as values that every call takes. */

@@ -127,7 +127,13 @@ describe("the install manifest", function()
       assert.equal(hooks, select(2, part:gsub("sideEffects: NoneOnDryRun", "")))
       -- Who brings a plugin is asked about by many questions.
       local asks = select(2, part:gsub("%- name: vneeds%.moonherd%.io\n.-timeoutSeconds: 10\n", ""))
-      assert.equal(hooks - asks, select(2, part:gsub("timeoutSeconds: 5\n", "")))
+      -- So is one that observes; of all kinds, but only dry runs with a label of ours.
+      local plan = "%- name: mplan%.moonherd%.io\n.-timeoutSeconds: 10\n.-key: moonherd%.io/plan, operator: Exists.-" ..
+        "expression: request%.dryRun\n.-resources: %[\"%*\"%]\n"
+      local plans
+      part, plans = part:gsub(plan, "failurePolicy: Ignore")
+      assert.equal(kind == "MutatingWebhookConfiguration" and 1 or 0, plans)
+      assert.equal(hooks - asks - plans, select(2, part:gsub("timeoutSeconds: 5\n", "")))
       for list in part:gmatch("resources: (%b[])") do
         for _, resource in ipairs(words(list)) do
           assert.is_true(resource == "clusters" or resource == "configmaps", resource)

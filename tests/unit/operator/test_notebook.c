@@ -1,4 +1,6 @@
 /* Records that outlive the process: what is written, when, and what comes back. */
+#include <string.h>
+
 #include "base/log.h"
 #include "base/str.h"
 #include "base/time.h"
@@ -169,6 +171,75 @@ TEST(a_wait_whose_end_moves_along_is_written_once_a_minute)
     decide("rollout/v1", "{\"action\":\"wait\",\"reason\":\"Frozen\",\"at\":1785578530}", "{}");
     tw_advance(q.tw, 10 * MH_NS_PER_S);
     CHECK_INT(decisions(), 3);
+    finish();
+}
+
+/* --- passes of plugins --------------------------------------------------------------------------- */
+
+static void
+say(const char *reason, const char *actions, const char *seen, int64_t again_ms)
+{
+    struct mh_event_ref about = {
+        "greetings.example.dev/v1", "Greeting", "ns", "hello", "u", NULL
+    };
+    struct mh_pass_said said = { .reason = reason,
+                                 .result = "done",
+                                 .actions = actions,
+                                 .by = "ns/map/greeting.lua@0123456789ab",
+                                 .seen = seen,
+                                 .again_ms = again_ms };
+    mh_notebook_pass(&q.nb, &about, &said);
+    tw_advance(q.tw, 20 * MH_NS_PER_S);
+}
+
+static yyjson_val *
+last_pass(size_t *n)
+{
+    yyjson_val *list =
+        mh_json_get(tw_object(q.tw, RECORDS "/object.greeting.greetings.example.dev.hello"),
+                    "record", "passes", NULL);
+    *n = yyjson_arr_size(list);
+    return yyjson_arr_get_last(list);
+}
+
+TEST(an_object_of_a_plugin_has_a_record_that_gives_nothing_away)
+{
+    static const char seen[] =
+        "{\"now\":12,\"password\":\"horse\",\"rows\":[{\"a\":\"horse\"}],\"flag\":true,"
+        "\"table\":{\"x\":\"horse\"},\"gone\":null,"
+        "\"map\":{\"kind\":\"ConfigMap\",\"metadata\":{\"name\":\"m\",\"resourceVersion\":\"7\"},"
+        "\"data\":{\"a\":\"horse\"}}}";
+    size_t n;
+    begin();
+    say("NoGate: shut", "[]", seen, 30000);
+    yyjson_val *p = last_pass(&n);
+    CHECK_INT(n, 1);
+    CHECK_STR(mh_json_str(p, "by", NULL), "ns/map/greeting.lua@0123456789ab");
+    CHECK_INT(mh_json_int(p, 0, "again_s", NULL), 30);
+    CHECK_STR(mh_json_text(&q.tw->arena, yyjson_obj_get(p, "saw"), NULL),
+              "[\"now: 12\",\"password: a text of 5 bytes\",\"rows: a list of 1\",\"flag: true\","
+              "\"table: a table of 1\",\"gone: nothing\",\"map: ConfigMap m at 7\"]");
+    CHECK(!strstr(mh_json_text(&q.tw->arena, p, NULL), "horse"));
+    CHECK(!tw_object(q.tw, RECORDS "/hello"));
+    say("NoGate: shut", "[]", "{\"now\":42}", 30000); /* nothing new but the time */
+    (void)last_pass(&n);
+    CHECK_INT(n, 1);
+    say("NoGate: shut", "[\"apply ConfigMap a\"]", "{}", 0);
+    p = last_pass(&n);
+    CHECK_INT(n, 2);
+    CHECK_INT(yyjson_arr_size(yyjson_obj_get(p, "saw")), 0);
+    finish();
+}
+
+TEST(what_a_plugin_saw_may_be_anything)
+{
+    static const char *const odd[] = { NULL, "", "[1,2]", "3", "{\"\":{}}", "{\"a\":[]", "null" };
+    size_t n;
+    begin();
+    for (size_t i = 0; i < sizeof(odd) / sizeof(odd[0]); i++)
+        say(mh_arena_printf(&q.tw->arena, "R%zu", i), "[]", odd[i], 0);
+    (void)last_pass(&n);
+    CHECK_INT(n, sizeof(odd) / sizeof(odd[0]));
     finish();
 }
 
