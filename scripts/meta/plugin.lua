@@ -9,7 +9,8 @@
 
 ---@class plugin.Ctx
 ---@field now integer unix seconds
----@field get fun(kind: string, name: string, how?: {namespace: string?}): table?
+---@field get fun(kind: string, name: string, how?: {namespace: string?, fresh: boolean?}): table? with fresh the API
+---  server is asked; for plugins it always is
 ---@field list fun(kind: string, how?: {namespace: string?, labels: string?}): table[]
 ---@field sql fun(how: {cluster: string, sql: string, database: string?, as: string?, params: string[]?}): table[]
 

@@ -246,7 +246,16 @@ end
 for _, path in ipairs(common.files({ "core/operator" }, { "c" })) do
   check_operator(path)
 end
-each("core/lua/plugin_worker.c", 'mh_plugin_effects%[%] = { "([%w_]+)"', ctx, "the function of ctx")
+--- What plugins are given takes no word of needs.core.
+local function check_worker(path)
+  local list = common.clean_c(text_of(path), true):match("mh_plugin_effects%[%] = (%b{})") or ""
+  for name in list:gmatch('"([%w_]+)"') do
+    if not ctx[name] or core_of["ctx." .. name] then
+      common.finding(path, 1, ("the function of ctx %s is not every plugin's"):format(name))
+    end
+  end
+end
+check_worker("core/lua/plugin_worker.c")
 each("core/lua/controller.c", 'mh_vm_set_global%(L, "([%w_]+)"', globals, "the name")
 each("core/bind/bind.c", '{%s*"([%w_]+)",%s*mh_bind_', globals, "the module")
 check_words(PLUGIN_WORDS)
@@ -269,6 +278,30 @@ local function check_core()
     common.finding("scripts/meta/core.lua", 1, ("needs.core %q is not in %s"):format(word, path))
   end
 end
+
+--- What C holds a function or an action to is what its stub says.
+local function check_grants(path)
+  local text, makes = common.clean_c(text_of(path), true), {}
+  local asks = text:match("} asks%[%] = (%b{})") or ""
+  for word, op in text_of(CORE_WORDS):gmatch('words%.([%w_]+) = add "(%w+)"') do
+    makes[op] = word
+  end
+  for name in pairs(ctx) do
+    local word = core_of["ctx." .. name]
+    -- ctx.operator is no function.
+    if text ~= "" and word and name ~= "operator" and asks:match(('{ "%s", "(%%w+)" }'):format(name)) ~= word then
+      common.finding(path, 1, ("ctx.%s goes with needs.core %q, and C does not know"):format(name, word))
+    end
+  end
+  for op, word in text:gmatch('{ "(%l+)", "(%l+)", [%w"]+, {') do
+    local name = makes[op]
+    if name and core_of[name] ~= word then
+      common.finding(path, 1, ("%s goes with needs.core %q, its stub says otherwise"):format(name, word))
+    end
+  end
+end
+
 check_core()
+check_grants("core/operator/scripts_needs.c")
 common.done("a name that controllers shall have is a word of the interface: a stub in scripts/meta, for plugins too or "
   .. "with a word of needs.core")

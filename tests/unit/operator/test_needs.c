@@ -149,6 +149,25 @@ TEST(nothing_is_needed_by_who_declares_nothing)
     end();
 }
 
+TEST(what_controllers_of_the_image_have_is_nobodys_to_grant)
+{
+    static const char core[] = "{\"api\":[],\"core\":[\"failover\"]}";
+    struct mh_needs_set set;
+    struct mh_err err;
+    begin();
+    CHECK_STR(refusal(core, NULL),
+              "needs.core: is for the controllers of the image, nobody can be granted it");
+    CHECK(strstr(refusal("{\"core\":[]}", "web"), "nobody can be granted it"));
+    CHECK(strstr(refusal(api("\"group\":\"rbac.authorization.k8s.io\",\"resource\":\"roles\","
+                             "\"verbs\":[\"patch\"]"),
+                         NULL),
+                 "roles and bindings can only be read"));
+    CHECK_INT(mh_needs_parse_image(&q.tw->arena, value(core), &set, &err), MH_OK);
+    CHECK_STR(set.core[0], "failover");
+    CHECK(!set.core[1]);
+    end();
+}
+
 TEST(what_is_no_declaration_is_refused_with_its_place)
 {
     static const char *const bad[] = {
