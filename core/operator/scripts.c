@@ -206,19 +206,43 @@ hold_to_needs(struct mh_scripts_run *run)
 }
 
 static void
+plan(struct mh_scripts_run *run, struct mh_script_error *se)
+{
+    struct mh_planner_call *call = run->call;
+    bool whole = mh_scripts_has(run->needs, "plans");
+    bool going = mh_json_get(call->object, "metadata", "deletionTimestamp", NULL) != NULL;
+    const char *out = NULL;
+    size_t len = 0;
+    yyjson_val *value = NULL;
+    if (mh_controller_call(run->controller, call->arena, going && !whole ? "finalize" : "plan",
+                           call->seen, call->seen_len, &out, &len, se, &call->err) != MH_OK)
+        return;
+    if (whole) {
+        call->plan = out;
+        call->plan_len = len;
+    } else if (mh_json_parse(call->arena, out, len, &value, &call->err) == MH_OK) {
+        (void)mh_scripts_finish(run, value);
+    }
+    if (call->err.code == MH_OK)
+        hold_to_needs(run);
+}
+
+static void
 finish(struct mh_scripts_run *run)
 {
     struct mh_planner_call *call = run->call;
     struct mh_script_error se = { 0 };
     call->impl = NULL;
+    if (call->plan) { /* it was not asked */
+        hold_to_needs(run);
+        call->done(call);
+        return;
+    }
     call->err = run->observe.err;
     call->seen = run->observe.seen;
     call->seen_len = run->observe.seen_len;
     if (call->err.code == MH_OK)
-        mh_controller_plan(run->controller, call->arena, call->seen, call->seen_len, &call->plan,
-                           &call->plan_len, &se, &call->err);
-    if (call->err.code == MH_OK)
-        hold_to_needs(run);
+        plan(run, &se);
     const char *trace = se.traceback ? se.traceback : run->observe.se.traceback;
     if (call->err.code != MH_OK && trace)
         mh_debug("scripts", "script failed", "kind", call->kind, "namespace", call->ns, "name",
@@ -262,6 +286,17 @@ index_of(const struct mh_scripts_env *env, const struct mh_kind *kind)
     return -1;
 }
 
+/* Whether there is nothing to ask: its plan is there, or run->observe.err. */
+static bool
+is_settled(struct mh_scripts_run *run)
+{
+    if (mh_scripts_has(run->needs, "plans") ||
+        (!mh_scripts_finish(run, NULL) && run->call->err.code == MH_OK))
+        return false;
+    run->observe.err = run->call->err;
+    return true;
+}
+
 static void
 start(void *self, struct mh_planner_call *call)
 {
@@ -286,7 +321,7 @@ start(void *self, struct mh_planner_call *call)
                                         .arg = run };
     if (!run->controller || !run->needs)
         mh_fail(&run->observe.err, MH_E_INVALID, "no controller for kind %s", call->kind);
-    else if (mh_observe_start(run->controller, &run->observe) == MH_STEP_WAIT)
+    else if (!is_settled(run) && mh_observe_start(run->controller, &run->observe) == MH_STEP_WAIT)
         return;
     run->timer = env->clock.after(env->clock.self, 0, on_later, run);
     if (!run->timer) /* rather from inside than never */
@@ -315,7 +350,7 @@ mh_scripts_planner(struct mh_scripts_env *env)
 
 /* At env->ncontrollers, which goes up when all is well. */
 static enum mh_code
-take(struct mh_scripts_env *env, struct mh_controller *c, struct mh_err *err)
+take(struct mh_scripts_env *env, struct mh_controller *c, const char *name, struct mh_err *err)
 {
     struct mh_scripts_needs *n = mh_calloc(1, sizeof(*n));
     if (!n)
@@ -324,6 +359,7 @@ take(struct mh_scripts_env *env, struct mh_controller *c, struct mh_err *err)
         mh_free(n);
         return err->code;
     }
+    n->name = mh_arena_strdup(&n->arena, name);
     env->controllers[env->ncontrollers] = c;
     env->needs[env->ncontrollers++] = n;
     return MH_OK;
@@ -340,7 +376,7 @@ mh_scripts_load(struct mh_scripts_env *env, const char *name, struct mh_err *err
     const char *path = mh_arena_printf(&a, "controllers/%s", name);
     enum mh_code code = path ? mh_controller_new_image(path, &c, err)
                              : mh_fail(err, MH_E_NOMEM, "no memory for controller %s", name);
-    if (code == MH_OK && take(env, c, err) != MH_OK) {
+    if (code == MH_OK && take(env, c, name, err) != MH_OK) {
         code = mh_wrap(err, "%s.lua", path);
         mh_controller_free(c);
     }

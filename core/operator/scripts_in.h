@@ -20,6 +20,11 @@ struct mh_scripts_env *mh_scripts_env_of(const struct mh_effect_call *e);
 enum mh_effect_result mh_scripts_refuse(struct mh_effect_call *e, enum mh_code code,
                                         const char *what);
 
+/* For a controller without "plans" in needs.core: its plan as that of a plugin is finished (NULL: what
+ * goes before it is asked). True: call->plan is set; false: it is to be asked, or call->err says why
+ * not (scripts_finish.c). */
+bool mh_scripts_finish(struct mh_scripts_run *run, yyjson_val *plan);
+
 /* ctx.list and ctx.get, held to the needs (scripts_read.c). */
 enum mh_effect_result mh_scripts_list(struct mh_effect_call *e);
 enum mh_effect_result mh_scripts_get(struct mh_effect_call *e);

@@ -159,7 +159,7 @@ mh_scripts_may_plan(const struct mh_scripts_needs *n, yyjson_val *plan, const ch
 {
     yyjson_arr_iter i = yyjson_arr_iter_with(yyjson_obj_get(plan, "actions"));
     yyjson_val *action;
-    enum mh_code code = want_core(n, "outcome", "plans", err);
+    enum mh_code code = MH_OK;
     while (code == MH_OK && (action = yyjson_arr_iter_next(&i)))
         code = check_action(n, action, own_ns, err);
     return code;
@@ -171,7 +171,6 @@ mh_scripts_may_plan(const struct mh_scripts_needs *n, yyjson_val *plan, const ch
 static enum mh_code
 ask_host(struct mh_scripts_needs *n, yyjson_val *declared, yyjson_val **out, struct mh_err *err)
 {
-    struct mh_controller *host = NULL;
     struct mh_script_call call = { .field = "declare", .nargs = 1 };
     yyjson_mut_doc *doc = mh_json_doc(&n->arena);
     yyjson_mut_val *root = yyjson_mut_obj(doc);
@@ -182,12 +181,11 @@ ask_host(struct mh_scripts_needs *n, yyjson_val *declared, yyjson_val **out, str
     yyjson_mut_obj_add_arr(doc, root, "taken"); /* ours is one of those that are */
     yyjson_mut_obj_add_str(doc, root, "owner", "image");
     call.args[0].value = yyjson_doc_get_root(yyjson_mut_val_imut_copy(root, &alc));
-    enum mh_code code = mh_controller_new("plugins/lib/host", &host, err);
+    enum mh_code code = mh_controller_new("plugins/lib/host", &n->host, err);
     if (code == MH_OK)
-        code = mh_controller_run(host, &n->arena, &call, err);
+        code = mh_controller_run(n->host, &n->arena, &call, err);
     if (code == MH_OK)
         code = mh_json_parse(&n->arena, call.out, call.out_len, out, err);
-    mh_controller_free(host);
     const char *error = code == MH_OK ? mh_json_str(*out, "error", NULL) : NULL;
     return error ? mh_fail(err, MH_E_SCRIPT, "%s", error) : code;
 }
@@ -224,6 +222,7 @@ read_declaration(struct mh_scripts_needs *n, const char *text, struct mh_err *er
         code = ask_host(n, declared, &host, err);
     if (code == MH_OK)
         code = mh_needs_parse_image(&n->arena, yyjson_obj_get(declared, "needs"), &n->set, err);
+    n->finalizes = mh_json_bool(host, false, "finalizes", NULL);
     n->kind = mh_json_str(host, "kind", NULL);
     n->group = mh_json_str(host, "group", NULL);
     if (code == MH_OK && (!n->kind || !n->group || !mh_kind_find(n->kinds, n->kind)))
@@ -255,15 +254,22 @@ mh_scripts_needs_init(struct mh_scripts_needs *n, const struct mh_controller *c,
     n->name_space = mh_json_str(set, "namespace", NULL);
     if (code == MH_OK)
         code = read_declaration(n, mh_controller_declaration(c), err);
-    if (code == MH_OK)
-        pick_effects(n, all);
-    else
-        mh_arena_release(&n->arena);
-    return code;
+    if (code != MH_OK) {
+        mh_scripts_needs_release(n);
+        return code;
+    }
+    pick_effects(n, all);
+    if (mh_scripts_has(n, "plans")) {
+        mh_controller_free(n->host);
+        n->host = NULL;
+    }
+    return MH_OK;
 }
 
 void
 mh_scripts_needs_release(struct mh_scripts_needs *n)
 {
+    mh_controller_free(n->host);
+    n->host = NULL;
     mh_arena_release(&n->arena);
 }

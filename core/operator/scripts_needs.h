@@ -21,10 +21,14 @@ struct mh_scripts_needs {
     const char *group;      /* that it declares: it stands for all that are served */
     yyjson_val *groups;     /* served, of the settings */
     const char *name_space; /* the operator's */
+    const char *name;       /* of the script, set by the caller */
+    bool finalizes;
+    struct mh_controller *host; /* finishes its plans as those of plugins; NULL: it has "plans" */
     struct mh_effect effects[MH_SCRIPTS_EFFECTS_MAX + 1]; /* that it may call */
 };
 
-/* Reads the declaration of c; all is the effects there are. On failure nothing is to be released. */
+/* Reads the declaration of c; all is the effects there are. On failure nothing is to be released.
+ * What is set by the caller is set afterwards. */
 enum mh_code mh_scripts_needs_init(struct mh_scripts_needs *n, const struct mh_controller *c,
                                    const struct mh_kinds *kinds, const char *settings,
                                    const struct mh_effect *all, struct mh_err *err);

@@ -64,6 +64,8 @@ mh_scripts_list(struct mh_effect_call *e)
     const char *labels = mh_json_str(how, "labels", NULL);
     struct mh_need_wish wish;
     yyjson_val **items = NULL;
+    if (labels && strpbrk(labels, "( "))
+        return mh_scripts_refuse(e, MH_E_SCRIPT, "labels: want a=b, a!=b, a or !a, with commas");
     if (!aim(e, "list", NULL, how, &wish))
         return MH_EFFECT_DONE;
     struct mh_cache_query query = { .kind = mh_kind_find(env->kinds, mh_effect_str(e, 0)),

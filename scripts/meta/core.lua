@@ -10,8 +10,9 @@
 ---@field fleet true ctx.fleet
 ---@field instances true ctx.instances, order
 ---@field labels true label
----@field operator true ctx.operator; what its namespace has may be read
----@field plans true outcome; objects as they are planned, with owners of their own
+---@field operator true ctx.operator; ctx.get reaches into its namespace, too
+---@field plans true outcome; objects as they are planned, with owners of their own. Without it a plan is ready,
+---  blocked or wait, and what it makes gets its owner, as with plugins
 ---@field policies true ctx.policy
 ---@field values true create_with, renew
 
