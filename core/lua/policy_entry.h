@@ -5,6 +5,7 @@
 #include "base/world.h"
 #include "lua/policy_ring.h"
 #include "lua/policy_store.h"
+#include "lua/rollout.h"
 
 /* One text with its parameters. Immutable; alive while it is active, checked or deciding. */
 struct mh_version {
@@ -18,8 +19,6 @@ struct mh_version {
     char id[MH_POLICY_HASH];   /* of script and parameters */
     char point[32];            /* "" until it is checked */
 };
-
-enum mh_rollout { MH_ROLLOUT_AUTO, MH_ROLLOUT_MANUAL, MH_ROLLOUT_SHADOW, MH_ROLLOUT_BAD };
 
 /* What a version in the shadow would have said. */
 struct mh_shadow {

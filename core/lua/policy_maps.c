@@ -98,38 +98,11 @@ update_entry(struct mh_policies *s, struct mh_map_of *m, const char *key, yyjson
     return mh_entry_check(s, e, v);
 }
 
-/* "shadow", or "a.lua=shadow,b.lua=manual" for one key each. */
-static enum mh_rollout
-rollout_of(const char *text, const char *key)
-{
-    static const char *const words[] = { "auto", "manual", "shadow" };
-    size_t len = strlen(key);
-    const char *at = text, *word = text;
-    bool single = text && !strchr(text, '=');
-    while (!single && at && *at) {
-        at += strspn(at, ", ");
-        if (strncmp(at, key, len) == 0 && at[len] == '=') {
-            word = at + len + 1;
-            break;
-        }
-        at += strcspn(at, ",");
-        word = at;
-    }
-    if (!word || !*word)
-        return MH_ROLLOUT_AUTO;
-    for (int i = 0; i < 3; i++) {
-        size_t n = strlen(words[i]);
-        if (strncmp(word, words[i], n) == 0 && (word[n] == '\0' || word[n] == ','))
-            return (enum mh_rollout)i;
-    }
-    return MH_ROLLOUT_BAD;
-}
-
 /* What the annotations say about a key. */
 static void
 settle_entry(struct mh_policies *s, struct mh_map_of *m, struct mh_entry *e)
 {
-    e->rollout = rollout_of(m->rollout, e->key);
+    e->rollout = mh_rollout_of(m->rollout, e->key);
     e->approved = m->approve && e->latest && strstr(m->approve, e->latest->hash) != NULL;
     mh_entry_settle(s, e);
 }
