@@ -403,6 +403,7 @@ prepare_plugins(struct mh_operator *op, struct mh_err *err)
                                        .records = &op->records,
                                        .on_done = mh_operator_on_pass,
                                        .on_said = mh_operator_on_said,
+                                       .metrics = &op->metrics,
                                        .arg = op };
     op->needs.on_change = on_plugin_granted;
     return mh_plugins_init(&op->plugins, err);

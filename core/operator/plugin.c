@@ -65,6 +65,7 @@ free_plugin(struct mh_plugin *p)
     mh_plugin_text_unref(p->good);
     mh_plugin_text_unref(p->kept);
     mh_plugin_forget_seen(p);
+    mh_free(p->report);
     mh_free(p->ns);
     mh_free(p->name);
     mh_free(p->uid);
@@ -117,7 +118,8 @@ add(struct mh_plugins *all, yyjson_val *object, const char *key)
 static void
 drop(struct mh_plugin *p)
 {
-    struct mh_plugin **at = &p->all->first;
+    struct mh_plugins *all = p->all;
+    struct mh_plugin **at = &all->first;
     while (*at != p)
         at = &(*at)->next;
     *at = p->next;
@@ -125,6 +127,7 @@ drop(struct mh_plugin *p)
     if (p->work)
         mh_plugin_let_go(p->work);
     free_plugin(p);
+    mh_plugins_count(all);
 }
 
 static void
@@ -145,6 +148,9 @@ take_text(struct mh_plugin *p, yyjson_val *script)
     p->latest = t;
     p->ungranted = false;
     p->fallen[0] = '\0';
+    mh_free(p->report);
+    p->report = NULL;
+    p->received_us = p->all->leading ? p->all->clock.mono_ns(p->all->clock.self) / 1000 : 0;
     if (first)
         mh_plugin_recall(p);
     if (p->all->leading)
@@ -152,6 +158,19 @@ take_text(struct mh_plugin *p, yyjson_val *script)
 }
 
 /* --- ConfigMaps -------------------------------------------------------------------------------- */
+
+/* A key as its ConfigMap has it now, with what the annotations say of it. */
+static void
+take_key(struct mh_plugin *p, yyjson_val *object, yyjson_val *script)
+{
+    yyjson_val *notes = mh_json_get(object, "metadata", "annotations", NULL);
+    const char *approve = mh_json_str(notes, MH_POLICY_APPROVE, NULL);
+    p->seen = true;
+    p->rollout = mh_rollout_of(mh_json_str(notes, MH_POLICY_ROLLOUT, NULL), p->key);
+    take_text(p, script);
+    p->approved = approve && p->latest && strstr(approve, p->latest->hash) != NULL;
+    mh_plugin_settle(p);
+}
 
 static bool
 is_other_object(const struct mh_plugin *p, const char *uid)
@@ -196,10 +215,8 @@ mh_plugins_update(struct mh_plugins *all, yyjson_val *object)
             p = NULL;
         }
         p = p ? p : add(all, object, key);
-        if (!p)
-            continue;
-        p->seen = true;
-        take_text(p, script);
+        if (p)
+            take_key(p, object, script);
     }
     struct mh_plugin *p = all->first;
     while (p) {
@@ -242,6 +259,13 @@ mh_plugins_init(struct mh_plugins *all, struct mh_err *err)
 {
     all->first = NULL;
     all->leading = false;
+    mh_plugins_count(all);
+    mh_plugins_add(all, "activations", 0);
+    mh_plugins_add(all, "rejections", 0);
+    mh_plugins_add(all, "rollbacks", 0);
+    mh_plugins_add(all, "errors", 0);
+    mh_plugins_add(all, "violations", 0);
+    mh_plugins_add(all, "replayed", 0);
     return mh_controller_new("plugins/lib/host", &all->host, err);
 }
 

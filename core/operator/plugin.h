@@ -1,13 +1,17 @@
 /* plugin.h - plugins: kinds of their own, from ConfigMaps labelled moonherd.io/plugin.
  *
  * Every key NAME.lua of such a ConfigMap is a plugin (docs/plugins.md). A version is Received, Checked
- * (it loads and its declaration is right), Granted (somebody with the rights for its needs wrote it:
- * needs.h), then Active: its CustomResourceDefinition is there and its objects get passes. Or it is
- * Rejected, and the version before goes on; or RolledBack after three errors within ten minutes.
+ * (it loads and its declaration is right), Tested (its own cases pass), Granted (somebody with the
+ * rights for its needs wrote it: needs.h), Replayed (it planned what the one in charge planned lately),
+ * then Active: its CustomResourceDefinition is there and its objects get passes. Or it is Rejected, and
+ * the version before goes on; or RolledBack after three errors within ten minutes. With
+ * moonherd.io/rollout manual it waits for moonherd.io/approve to name its hash; with shadow it plans
+ * beside the version in charge until then, and nothing of that is done.
  * Only the leader checks and works. A plugin's text runs in its child and nowhere else; reads and
  * writes are carried out here, each of them held against the needs that were granted.
- * Files: plugin.c (texts and their life), plugin_work.c (kind, cache, passes), plugin_plan.c (one
- * pass), plugin_wish.c (what may be read and written), plugin_sql.c. */
+ * Files: plugin.c (ConfigMaps), plugin_trial.c (up to Replayed), plugin_life.c (into charge and out of
+ * it), plugin_tell.c, plugin_work.c (kind, cache, passes), plugin_plan.c (one pass), plugin_shadow.c,
+ * plugin_wish.c (what may be read and written), plugin_sql.c. */
 #ifndef MH_OPERATOR_PLUGIN_H
 #define MH_OPERATOR_PLUGIN_H
 
@@ -16,6 +20,7 @@
 #include "lua/plugin_child.h"
 #include "lua/task.h"
 #include "operator/instances.h"
+#include "operator/metrics.h"
 #include "operator/needs.h"
 #include "operator/pass.h"
 #include "operator/policy_news.h"
@@ -51,6 +56,7 @@ struct mh_plugins {
     void (*on_done)(void *arg, const char *kind, const char *result, int64_t ns); /* may be NULL */
     void (*on_said)(void *arg, const struct mh_pass_said *said);                  /* may be NULL */
     void *arg;
+    struct mh_metrics *metrics; /* may be NULL */
     /* private */
     struct mh_controller *host;
     struct mh_plugin *first;

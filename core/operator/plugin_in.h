@@ -2,6 +2,7 @@
 #ifndef MH_OPERATOR_PLUGIN_IN_H
 #define MH_OPERATOR_PLUGIN_IN_H
 
+#include "lua/rollout.h"
 #include "operator/plugin.h"
 
 /* One text and what is known of it. Immutable once it is checked; alive while it is in charge, on
@@ -22,11 +23,13 @@ struct mh_plugin_text {
 enum mh_plugin_state {
     MH_PLUGIN_RECEIVED,
     MH_PLUGIN_CHECKED,
+    MH_PLUGIN_TESTED,
     MH_PLUGIN_GRANTED,
     MH_PLUGIN_REPLAYED,
     MH_PLUGIN_ACTIVE,
     MH_PLUGIN_REJECTED,
-    MH_PLUGIN_ROLLED_BACK
+    MH_PLUGIN_ROLLED_BACK,
+    MH_PLUGIN_STATES
 };
 
 #define MH_PLUGIN_SEEN 20 /* passes that a new version is tried on */
@@ -48,9 +51,15 @@ struct mh_plugin {
     struct mh_plugin_text *good;   /* in charge before it; NULL: none */
     struct mh_plugin_text *kept;   /* in charge in an earlier life, to be tried first; NULL: none */
     char fallen[13];               /* hash of the text that was rolled back; "": none */
-    enum mh_plugin_state state;    /* of latest */
+    char settled[13];              /* hash of the text in charge in an earlier life; "": none */
+    enum mh_rollout rollout;
+    bool approved;              /* latest, by moonherd.io/approve */
+    enum mh_plugin_state state; /* of latest */
     char message[600];
     char told[700];
+    char event[80];      /* reason and hash of the last event */
+    char *report;        /* JSON: the life of latest; NULL: nothing to say */
+    int64_t received_us; /* monotonic; 0: in an earlier life */
     int64_t errors_us[MH_PLUGIN_ERRORS];
     unsigned nerrors;
     char last_error[400];
@@ -61,25 +70,79 @@ struct mh_plugin {
     /* the trial of latest */
     struct mh_plugin_trial *trial;
     struct mh_timer *timer;
-    struct mh_plugin_work *work; /* NULL: none is active, or we do not lead */
+    struct mh_plugin_shade *shade; /* latest plans beside active; NULL: it does not */
+    struct mh_plugin_work *work;   /* NULL: none is active, or we do not lead */
 };
+
+struct mh_plugin_trial;
 
 /* NULL: no memory. */
 struct mh_plugin_text *mh_plugin_text_new(yyjson_val *script);
 struct mh_plugin_text *mh_plugin_text_ref(struct mh_plugin_text *t);
 void mh_plugin_text_unref(struct mh_plugin_text *t);
 
-/* --- plugin_life.c --- */
+/* --- plugin_tell.c --- */
 
-/* Begins the trial of latest, ends one that runs. */
-void mh_plugin_try(struct mh_plugin *p);
-void mh_plugin_end_trial(struct mh_plugin *p);
-/* A pass failed, and it was the text's fault. */
-void mh_plugin_failed(struct mh_plugin *p, const struct mh_plugin_text *t, const char *why);
-/* State and message of latest, told to its author. */
+/* State and message of latest, told to its author; one event for each reason and message, of a version
+ * that waits for each reason. */
 void mh_plugin_say(struct mh_plugin *p, enum mh_plugin_state state, const char *reason,
                    const char *fmt, ...) MH_PRINTF(4, 5);
-extern const char *const mh_plugin_states[];
+extern const char *const mh_plugin_states[MH_PLUGIN_STATES];
+/* Why latest waits, and for what. */
+void mh_plugin_say_waiting(struct mh_plugin *p);
+/* What latest has been through: goes with what is said next. */
+void mh_plugin_report(struct mh_plugin_trial *t, enum mh_plugin_state end);
+
+/* --- plugin_figures.c --- */
+
+/* How many keys are in which state, now. */
+void mh_plugins_count(struct mh_plugins *all);
+/* A counter "moonherd_plugin_NAME_total". */
+void mh_plugins_add(struct mh_plugins *all, const char *name, unsigned n);
+/* A pass of one of p's objects is over: for on_done, arg is the work. */
+void mh_plugin_on_pass(void *work, const char *kind, const char *result, int64_t ns);
+void mh_plugin_on_said(void *work, const struct mh_pass_said *said);
+
+/* --- plugin_life.c --- */
+
+/* latest, or the version of an earlier life, is not taken; the trial ends. */
+void mh_plugin_reject(struct mh_plugin_trial *t, const char *reason, const char *why);
+/* The same, and it is tried again by itself. */
+void mh_plugin_put_off(struct mh_plugin_trial *t, const char *reason, const char *why);
+/* Its kind is there: it is in charge from now on; the trial ends. */
+void mh_plugin_activate(struct mh_plugin_trial *t);
+/* Whether the version on trial may come into charge: annotations say so. */
+bool mh_plugin_may_begin(const struct mh_plugin_trial *t);
+/* Why the version in charge was taken back. */
+void mh_plugin_say_fallen(struct mh_plugin *p);
+/* Annotations may have changed: what waits becomes active, or the other way about. */
+void mh_plugin_settle(struct mh_plugin *p);
+/* We lead: the version in charge works, if it does not already. */
+void mh_plugin_go_on(struct mh_plugin *p);
+/* A pass failed, and it was the text's fault. */
+void mh_plugin_failed(struct mh_plugin *p, const struct mh_plugin_text *t, const char *why);
+
+/* --- plugin_cases.c --- */
+
+struct mh_plugin_cases {
+    /* set by the caller, who keeps it until done or cancel */
+    struct mh_plugin *plugin;
+    struct mh_plugin_text *text;
+    yyjson_val *declaration; /* as the child returned it */
+    void (*done)(struct mh_plugin_cases *c);
+    void *arg;
+    /* set before done */
+    size_t at;         /* cases that passed */
+    struct mh_err err; /* SCRIPT, LIMIT: the case after them failed, with file, line and name */
+    /* private */
+    struct mh_arena one;
+    struct mh_plugin_job job;
+    bool working;
+};
+
+/* Begins; done may come from inside. */
+void mh_plugin_cases_next(struct mh_plugin_cases *c);
+void mh_plugin_cases_cancel(struct mh_plugin_cases *c);
 
 /* --- plugin_replay.c --- */
 
@@ -110,6 +173,58 @@ void mh_plugin_replay_sentence(const struct mh_plugin_replay *r, char *out, size
 void mh_plugin_replay_next(struct mh_plugin_replay *r);
 void mh_plugin_replay_cancel(struct mh_plugin_replay *r);
 
+/* --- plugin_trial.c --- */
+
+struct mh_plugin_trial {
+    struct mh_plugin *plugin;
+    struct mh_plugin_text *text; /* latest, or kept */
+    struct mh_arena arena;
+    struct mh_plugin_job job;
+    bool working; /* the job runs */
+    struct mh_plugin_cases cases;
+    struct mh_needs_ask ask;
+    bool asking;
+    struct mh_plugin_replay replay;
+    bool waits; /* Replayed, and annotations do not let it into charge */
+    struct mh_api_call call;
+    bool calling;
+    const char *crd;
+    int tries;
+    int64_t at_us[MH_PLUGIN_STATES]; /* when it came to each state, monotonic; 0: not yet */
+};
+
+/* Begins the trial of latest, ends one that runs. */
+void mh_plugin_try(struct mh_plugin *p);
+void mh_plugin_end_trial(struct mh_plugin *p);
+/* At once, or in ten seconds; from the loop. */
+void mh_plugin_try_later(struct mh_plugin *p, bool at_once);
+/* It has waited enough: its kind is made. */
+void mh_plugin_proceed(struct mh_plugin_trial *t);
+/* The beginning of a request to the child: {"op":OP,"name","script"; the rest is the caller's. */
+void mh_plugin_request(struct mh_buf *b, const char *op, const struct mh_plugin *p,
+                       const struct mh_plugin_text *t);
+
+/* --- plugin_shadow.c --- */
+
+/* What observe was told in a pass, so that the version beside it sees the same. */
+struct mh_plugin_heard {
+    struct mh_plugin_heard *next;
+    const char *question; /* effect and arguments */
+    const char *answer;   /* JSON, as the child got it */
+};
+
+/* The list with one more, or as it was without memory. */
+struct mh_plugin_heard *mh_plugin_heard_add(struct mh_arena *a, struct mh_plugin_heard *list,
+                                            const char *question, const char *answer);
+/* The text on trial plans beside the one in charge from now on, if both are of one kind. */
+void mh_plugin_shade_begin(struct mh_plugin *p, struct mh_plugin_text *t);
+void mh_plugin_shade_end(struct mh_plugin *p);
+/* A pass of the version in charge is planned: the other one is asked the same. */
+void mh_plugin_shade_ask(struct mh_plugin *p, const struct mh_planner_call *call,
+                         const struct mh_plugin_heard *heard, int64_t now_s);
+/* "; 3 plans differ and 1 failed so far, the last: ...". */
+void mh_plugin_shade_sentence(const struct mh_plugin *p, char *out, size_t size);
+
 /* --- plugin_keep.c --- */
 
 /* Keeps the versions in charge of p's ConfigMap beyond this process. */
@@ -139,6 +254,8 @@ struct mh_plugin_work {
 /* NULL: no memory, or a declared kind that is unknown (err says so). */
 struct mh_plugin_work *mh_plugin_work_new(struct mh_plugin *p, struct mh_plugin_text *t,
                                           struct mh_err *err);
+/* For planning only: it watches nothing and queues nothing. NULL: no memory. */
+struct mh_plugin_work *mh_plugin_work_still(struct mh_plugin *p, struct mh_plugin_text *t);
 void mh_plugin_work_free(struct mh_plugin_work *w);
 /* Another version of the same shape is in charge: all objects get a pass. */
 void mh_plugin_work_all(struct mh_plugin_work *w);
@@ -148,6 +265,9 @@ void mh_plugin_let_go(struct mh_plugin_work *w);
 /* --- plugin_plan.c --- */
 
 struct mh_planner mh_plugin_planner(struct mh_plugin_work *w);
+/* One plan of another pass's world: at its time, with what it heard. */
+void mh_plugin_plan_like(struct mh_plugin_work *w, struct mh_planner_call *call,
+                         const struct mh_plugin_heard *heard, int64_t now_s);
 /* Calls a function of plugins/lib/host; *out is its result on the arena. */
 enum mh_code mh_plugin_host(struct mh_plugins *all, struct mh_arena *a, const char *fn,
                             yyjson_val *arg, yyjson_val **out, struct mh_err *err);

@@ -128,6 +128,7 @@ mh_plugin_recall(struct mh_plugin *p)
     if (same_object && !p->active) {
         mh_str_copy(p->fallen, sizeof(p->fallen), k->fallen);
         mh_str_copy(p->last_error, sizeof(p->last_error), k->why);
+        mh_str_copy(p->settled, sizeof(p->settled), k->text ? k->text->hash : "");
         bool other = k->text && p->latest && strcmp(k->text->hash, p->latest->hash) != 0;
         p->kept = other ? mh_plugin_text_ref(k->text) : NULL;
         if (p->all->leading)

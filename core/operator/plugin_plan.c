@@ -19,6 +19,11 @@ struct plan_run {
     struct mh_api_call read; /* of an effect */
     bool reading;
     const struct mh_kind *kind; /* that is read */
+    int64_t now_s;
+    bool planned;                       /* by the plugin */
+    const char *question;               /* of the effect under way; NULL: nobody wants to know */
+    struct mh_plugin_heard *heard;      /* what was asked and answered, for the version beside */
+    const struct mh_plugin_heard *like; /* what another pass was told */
 };
 
 static void
@@ -34,6 +39,10 @@ finish(struct plan_run *run)
         struct mh_event_ref ref = mh_event_ref_of(call->object);
         mh_kube_event(p->all->events, &ref, "Warning", "NeedsExceeded", call->err.msg);
     }
+    if (call->err.code == MH_E_REFUSED && !call->dry)
+        mh_plugins_add(p->all, "violations", 1);
+    if (call->err.code == MH_OK && run->planned && !call->dry)
+        mh_plugin_shade_ask(p, call, run->heard, run->now_s);
     if (call->err.code != MH_OK && run->job.traceback)
         mh_debug("plugin", "plugin failed", "namespace", call->ns, "name", call->name, "traceback",
                  run->job.traceback);
@@ -85,12 +94,27 @@ answer(struct plan_run *run, const char *error, yyjson_val *value)
         (void)mh_buf_add(&b, text, len);
     }
     (void)mh_buf_char(&b, '}');
+    if (!error && run->question && !b.failed)
+        run->heard =
+            mh_plugin_heard_add(run->call->arena, run->heard, run->question, mh_buf_text(&b));
     static const char large[] = "{\"error\":\"it is too large\"}";
     if (b.failed)
         mh_plugin_child_answer(&run->job, large, sizeof(large) - 1);
     else
         mh_plugin_child_answer(&run->job, mh_buf_text(&b), b.len);
     mh_buf_release(&b);
+}
+
+/* Whether the pass that this one is like was told, which is then the answer. */
+static bool
+answer_alike(struct plan_run *run)
+{
+    const struct mh_plugin_heard *h = run->like;
+    while (h && !mh_str_eq(h->question, run->question))
+        h = h->next;
+    if (h)
+        mh_plugin_child_answer(&run->job, h->answer, strlen(h->answer));
+    return h != NULL;
 }
 
 /* Refused: said to the script, and in an event, whatever the script makes of it. */
@@ -174,6 +198,8 @@ ask_api(struct plan_run *run, const struct mh_need_wish *wish, const char *path)
         refuse(run, &err);
         return;
     }
+    if (answer_alike(run))
+        return;
     run->read = (struct mh_api_call){
         .method = "GET", .path = path, .arena = run->call->arena, .done = on_read, .arg = run
     };
@@ -242,6 +268,8 @@ effect_sql(struct plan_run *run, yyjson_val *args)
         refuse(run, &err);
         return;
     }
+    if (answer_alike(run))
+        return;
     run->read = (struct mh_api_call){ .method = "POST",
                                       .path = MH_PLUGIN_SQL_PATH,
                                       .body = body,
@@ -257,6 +285,9 @@ static void
 on_effect(struct mh_plugin_job *job, const char *name, yyjson_val *args)
 {
     struct plan_run *run = job->arg;
+    struct mh_arena *a = run->call->arena;
+    const char *text = run->like || run->work->plugin->shade ? mh_json_text(a, args, NULL) : NULL;
+    run->question = text ? mh_arena_printf(a, "%s%s", name, text) : NULL;
     if (strcmp(name, "sql") == 0)
         effect_sql(run, args);
     else
@@ -274,10 +305,7 @@ put_request(struct plan_run *run, struct mh_buf *b, const char *op, const char *
     size_t len;
     const char *text = mh_json_text(a, value, &len);
     mh_buf_init(b, REQUEST_MAX);
-    (void)mh_buf_printf(b, "{\"op\":\"%s\",\"name\":", op);
-    (void)mh_json_quote(b, run->work->plugin->key, strlen(run->work->plugin->key));
-    (void)mh_buf_str(b, ",\"script\":");
-    (void)mh_json_quote(b, run->text->script, run->text->len);
+    mh_plugin_request(b, op, run->work->plugin, run->text);
     (void)mh_buf_printf(b, ",\"%s\":", key);
     return text && mh_buf_add(b, text, len) && !b->failed;
 }
@@ -361,6 +389,7 @@ on_planned(struct mh_plugin_job *job)
     struct mh_planner_call *call = run->call;
     yyjson_val *plan = NULL;
     run->working = false;
+    run->planned = true;
     call->err = job->err;
     if (call->err.code == MH_OK && host_finish(run, job->value, &plan)) {
         bool going = mh_json_get(call->object, "metadata", "deletionTimestamp", NULL) != NULL;
@@ -402,20 +431,18 @@ on_observed(struct mh_plugin_job *job)
 static void
 observe(struct plan_run *run)
 {
-    struct mh_plugins *all = run->work->plugin->all;
     struct mh_buf b;
     bool ok = put_request(run, &b, "observe", "object", run->call->object);
-    ok = ok && mh_buf_printf(&b, ",\"ctx\":{\"now\":%lld}",
-                             (long long)(all->clock.wall_us(all->clock.self) / 1000000));
+    ok = ok && mh_buf_printf(&b, ",\"ctx\":{\"now\":%lld}", (long long)run->now_s);
     ask_child(run, &b, ok, on_observed);
 }
 
 /* --- the planner ------------------------------------------------------------------------------------------------ */
 
-static void
-start(void *self, struct mh_planner_call *call)
+void
+mh_plugin_plan_like(struct mh_plugin_work *w, struct mh_planner_call *call,
+                    const struct mh_plugin_heard *heard, int64_t now_s)
 {
-    struct mh_plugin_work *w = self;
     struct plan_run *run = mh_arena_alloc(call->arena, sizeof(*run));
     yyjson_val *plan = NULL;
     size_t bytes;
@@ -425,7 +452,7 @@ start(void *self, struct mh_planner_call *call)
         call->done(call);
         return;
     }
-    *run = (struct plan_run){ .work = w, .call = call };
+    *run = (struct plan_run){ .work = w, .call = call, .like = heard, .now_s = now_s };
     run->text = mh_plugin_text_ref(w->plugin->active);
     if (run->text)
         call->by = mh_arena_printf(call->arena, "%s/%s/%s@%s", w->plugin->ns, w->plugin->name,
@@ -440,6 +467,14 @@ start(void *self, struct mh_planner_call *call)
         return;
     }
     finish_later(run);
+}
+
+static void
+start(void *self, struct mh_planner_call *call)
+{
+    struct mh_plugin_work *w = self;
+    struct mh_clock *clock = &w->plugin->all->clock;
+    mh_plugin_plan_like(w, call, NULL, clock->wall_us(clock->self) / 1000000);
 }
 
 static void

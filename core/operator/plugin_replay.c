@@ -67,11 +67,8 @@ mh_plugin_replay_next(struct mh_plugin_replay *r)
         return;
     }
     mh_buf_init(&b, REQUEST_MAX);
-    (void)mh_buf_str(&b, "{\"op\":\"plan\",\"fn\":\"plan\",\"name\":");
-    (void)mh_json_quote(&b, p->key, strlen(p->key));
-    (void)mh_buf_str(&b, ",\"script\":");
-    (void)mh_json_quote(&b, r->text->script, r->text->len);
-    (void)mh_buf_printf(&b, ",\"seen\":%s}", p->seen_last[r->at].seen);
+    mh_plugin_request(&b, "plan", p, r->text);
+    (void)mh_buf_printf(&b, ",\"fn\":\"plan\",\"seen\":%s}", p->seen_last[r->at].seen);
     r->job = (struct mh_plugin_job){ .request = mh_buf_text(&b),
                                      .request_len = b.len,
                                      .arena = r->arena,

@@ -232,9 +232,9 @@ start(struct mh_plugin_work *w, struct mh_err *err)
     w->passes = (struct mh_passes){ .env = &w->env,
                                     .planner = mh_plugin_planner(w),
                                     .records = all->records,
-                                    .on_done = all->on_done,
-                                    .on_said = all->on_said,
-                                    .arg = all->arg,
+                                    .on_done = mh_plugin_on_pass,
+                                    .on_said = mh_plugin_on_said,
+                                    .arg = w,
                                     .limit = 4 };
     mh_passes_init(&w->passes);
     if (add_watches(w, err) != MH_OK)
@@ -254,6 +254,23 @@ mh_plugin_work_new(struct mh_plugin *p, struct mh_plugin_text *t, struct mh_err 
     w->plugin = p;
     w->text = mh_plugin_text_ref(t);
     if (start(w, err) != MH_OK) {
+        mh_plugin_work_free(w);
+        return NULL;
+    }
+    return w;
+}
+
+struct mh_plugin_work *
+mh_plugin_work_still(struct mh_plugin *p, struct mh_plugin_text *t)
+{
+    struct mh_plugin_work *w = mh_calloc(1, sizeof(*w));
+    if (!w)
+        return NULL;
+    w->plugin = p;
+    w->text = mh_plugin_text_ref(t);
+    w->guard = mh_plugin_guard(w);
+    w->cache = mh_cache_new(p->all->api, on_change, w);
+    if (!add_kinds(w) || !w->cache) {
         mh_plugin_work_free(w);
         return NULL;
     }

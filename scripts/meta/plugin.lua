@@ -14,6 +14,12 @@
 ---@field list fun(kind: string, how?: {namespace: string?, labels: string?}): table[]
 ---@field sql fun(how: {cluster: string, sql: string, database: string?, as: string?, params: string[]?}): table[]
 
+---@class plugin.Case
+---@field name string?
+---@field given table? what plan is given; an `object` in it gets the defaults of its spec
+---@field expect table? of the plan, only what is named is compared
+---@field finalize boolean? the function finalize instead of plan
+
 ---@class plugin.Definition
 ---@field api string "roles.example.dev/v1"
 ---@field plural string?
@@ -27,6 +33,7 @@
 ---@field observe (fun(ctx: plugin.Ctx, object: table): table)?
 ---@field plan fun(seen: table): plugin.Plan
 ---@field finalize (fun(seen: table): plugin.Plan)?
+---@field cases plugin.Case[]?
 
 ---@param kind string
 ---@return fun(definition: plugin.Definition): table

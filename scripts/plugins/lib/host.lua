@@ -3,6 +3,7 @@
 --- it is given came out of a plugin's child and is hostile. Whether a need covers an action is judged in C.
 local schema = require("plugins.lib.schema")
 local plans = require("plugins.lib.plans")
+local cases = require("plugins.lib.cases")
 local sorted = require("desired.sorted")
 
 local host = {}
@@ -12,7 +13,7 @@ local fail = schema.fail
 local KEYS = {
   kind = true, api = true, plural = true, short = true, spec = true, watches = true, owns = true,
   kinds = true,
-  needs = true, line = true, finalizes = true, columns = true,
+  needs = true, line = true, finalizes = true, columns = true, cases = true,
 }
 
 local NAME, WORD = "^[A-Z][A-Za-z0-9]*$", "^[a-z][a-z0-9]*$"
@@ -140,6 +141,7 @@ local function declare(given)
   end
   out.short, out.spec, out.columns = d.short, d.spec, d.columns
   out.kinds, out.watches = kinds_of(d), watches_of(d)
+  cases.check(d.cases)
   out.crd = crd_of(out, given.owner)
   out.spec, out.columns = nil, nil
   return out
@@ -172,6 +174,14 @@ function host.fill(given)
     schema.fill(given.spec or {}, given.object.spec)
     return given.object
   end, given)
+end
+
+--- One of a plugin's own cases: {case, api, kind, spec} to {seen, fn}, what which function is to be given;
+--- with the plan that came of it to {}, or {error} that says what differs.
+---@param given table
+---@return table
+function host.case(given)
+  return protected(given.plan == nil and cases.prepare or cases.judge, given)
 end
 
 --- {plan, object, kind_key, finalizes, finalizer, name} to a plan that is carried out, or {error}; without

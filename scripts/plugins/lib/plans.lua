@@ -192,6 +192,7 @@ local KEYS = {
   actions = "table", status = "table", ready = "boolean", reason = "string", message = "string",
   requeue_s = "number",
 }
+plans.KEYS = KEYS
 
 local function check_keys(plan)
   if type(plan) ~= "table" then
