@@ -8,6 +8,8 @@
 #include "main/cli_replay.h"
 #include "main/main.h"
 
+#define PLUGIN_LABEL "moonherd.io/plugin"
+
 static const char usage[] =
     "usage: kubectl moonherd policy [list] [-n NAMESPACE | -A] [-o json]\n"
     "       kubectl moonherd policy approve CONFIGMAP [KEY] [-n NAMESPACE]\n"
@@ -16,9 +18,9 @@ static const char usage[] =
     "       kubectl moonherd policy bench FILE.lua [CLUSTER] [-N ROUNDS] [-o json]\n"
     "       kubectl moonherd policy check|test|types ...\n"
     "\n"
-    "list     every policy with its state: Received, Replayed (it waits), Active, Rejected,\n"
-    "         RolledBack; those of the namespace and of the operator's\n"
-    "approve  lets a text with rollout: manual decide, as it is now\n"
+    "list     every policy and plugin with its state: Received, Replayed (it waits), Active,\n"
+    "         Rejected, RolledBack; those of the namespace and of the operator's\n"
+    "approve  lets a text with rollout: manual decide, as it is now; a plugin in the shadow, too\n"
     "diff     what FILE.lua would have decided, against what was decided; exit code 1: it differs\n"
     "replay   decides again what was decided; exit code 1: not the same bytes come out\n"
     "bench    how long a decision of FILE.lua takes in the worker, beside the built-in one\n";
@@ -56,7 +58,7 @@ add_rows(struct mh_cli *c, yyjson_mut_doc *doc, yyjson_mut_val *rows, yyjson_val
             { "namespace", mh_json_str(map, "metadata", "namespace", NULL) },
             { "configmap", mh_json_str(map, "metadata", "name", NULL) },
             { "key", key },
-            { "point", mh_json_str(s, "point", NULL) },
+            { "point", mh_json_str(s, mh_json_get(s, "kind", NULL) ? "kind" : "point", NULL) },
             { "state", s ? mh_json_str(s, "state", NULL) : "Received" },
             { "hash", mh_json_str(s, "hash", NULL) },
             { "message", mh_json_str(s, "message", NULL) },
@@ -71,19 +73,25 @@ add_rows(struct mh_cli *c, yyjson_mut_doc *doc, yyjson_mut_val *rows, yyjson_val
     }
 }
 
-/* Of one namespace, or (NULL) of all. */
+/* Of one namespace, or (NULL) of all: policies, then plugins. */
 static bool
 list_in(struct mh_cli *c, const char *ns, yyjson_mut_doc *doc, yyjson_mut_val *rows,
         struct mh_err *err)
 {
+    static const char *const labels[] = { MH_POLICY_LABEL, (PLUGIN_LABEL ",!" MH_POLICY_LABEL) };
     const struct mh_kind *kind = mh_kind_find(&c->kinds, "ConfigMap");
-    const char *path = mh_kube_path(&c->arena, kind, ns, NULL, NULL);
-    path = path ? mh_kube_query(&c->arena, path, "labelSelector", MH_POLICY_LABEL) : NULL;
-    yyjson_val *list = mh_cli_get(c, path, err), *map;
-    yyjson_arr_iter i = yyjson_arr_iter_with(yyjson_obj_get(list, "items"));
-    while ((map = yyjson_arr_iter_next(&i)))
-        add_rows(c, doc, rows, map);
-    return list != NULL;
+    yyjson_val *list = NULL, *map;
+    for (size_t n = 0; n < sizeof(labels) / sizeof(labels[0]); n++) {
+        const char *path = mh_kube_path(&c->arena, kind, ns, NULL, NULL);
+        path = path ? mh_kube_query(&c->arena, path, "labelSelector", labels[n]) : NULL;
+        list = mh_cli_get(c, path, err);
+        yyjson_arr_iter i = yyjson_arr_iter_with(yyjson_obj_get(list, "items"));
+        while ((map = yyjson_arr_iter_next(&i)))
+            add_rows(c, doc, rows, map);
+        if (!list)
+            return false;
+    }
+    return true;
 }
 
 static const char *

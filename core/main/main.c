@@ -38,7 +38,7 @@ static const char usage[] =
     "  wal-archive    stores a WAL file; PostgreSQL calls it\n"
     "  wal-restore    fetches a WAL file; PostgreSQL calls it\n"
     "  policy         check | test FILE...: tries policy scripts without a cluster\n"
-    "  plugin         check | crd | plan: tries plugins without a cluster\n"
+    "  plugin         check | test | crd | plan: tries plugins without a cluster\n"
     "  policy-worker  runs policies, locked down; the operator starts it\n"
     "  plugin-worker  runs one plugin, locked down; the operator starts it\n"
     "  sandbox        up | status | fault | down: the whole system on this machine, for trying it\n"

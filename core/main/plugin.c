@@ -6,6 +6,7 @@
 
 #include "base/str.h"
 #include "io/file.h"
+#include "lua/plugin_case.h"
 #include "lua/plugin_worker.h"
 #include "lua/task.h"
 #include "lua/yaml.h"
@@ -15,8 +16,13 @@
 
 static const char usage[] =
     "usage: moonherd plugin check FILE.lua...           is it accepted, and what does it need?\n"
+    "       moonherd plugin test FILE.lua...            every case, told one by one\n"
     "       moonherd plugin crd FILE.lua                the definition of its kind\n"
     "       moonherd plugin plan FILE.lua OBJECT [SEEN] what it would do for an object\n"
+    "\n"
+    "check runs the cases of each file, and those of NAME.cases.yaml beside NAME.lua, up to the "
+    "first\n"
+    "that fails; test runs all of them.\n"
     "\n"
     "OBJECT is a file of YAML or JSON; SEEN one of what observe would have returned, without "
     "which\n"
@@ -26,7 +32,9 @@ static const char usage[] =
 
 struct tried {
     struct mh_arena arena;
-    const char *path, *key;
+    const char *path, *key, *text;
+    bool all; /* cases are told, failed ones too */
+    size_t failed, cases;
     struct mh_controller *plugin, *host;
     yyjson_val *declaration;
     yyjson_val *declared; /* what the operator makes of it */
@@ -54,19 +62,28 @@ frozen(struct tried *t, yyjson_mut_val *v)
 }
 
 static yyjson_val *
-call_host(struct tried *t, const char *fn, yyjson_mut_val *arg)
+run_host(struct tried *t, const char *fn, yyjson_val *arg)
 {
     struct mh_script_call call = { .field = fn, .nargs = 1 };
     yyjson_val *out = NULL;
-    call.args[0].value = frozen(t, arg);
+    call.args[0].value = arg;
     if (!call.args[0].value || mh_controller_run(t->host, &t->arena, &call, &t->err) != MH_OK ||
         mh_json_parse(&t->arena, call.out, call.out_len, &out, &t->err) != MH_OK)
         return NULL;
     const char *error = mh_json_str(out, "error", NULL);
     if (error)
-        mh_fail(&t->err, MH_E_SCRIPT, "%s:%d: %s", t->key,
-                (int)mh_json_int(t->declaration, 1, "line", NULL), error);
+        mh_fail(&t->err, MH_E_SCRIPT, "%s", error);
     return error ? NULL : out;
+}
+
+/* The same; an error has the line of the declaration. */
+static yyjson_val *
+call_host(struct tried *t, const char *fn, yyjson_mut_val *arg)
+{
+    yyjson_val *given = frozen(t, arg), *out = given ? run_host(t, fn, given) : NULL;
+    if (given && !out && !mh_str_starts(t->err.msg, t->key))
+        (void)mh_wrap(&t->err, "%s:%d", t->key, (int)mh_json_int(t->declaration, 1, "line", NULL));
+    return out;
 }
 
 static bool
@@ -94,8 +111,53 @@ load(struct tried *t, const char *path)
     yyjson_mut_arr_add_str(doc, taken, "moonherd.io");
     yyjson_mut_obj_add_str(doc, arg, "owner", t->key);
     yyjson_mut_obj_add_val(doc, arg, "declaration", yyjson_val_mut_copy(doc, t->declaration));
+    t->text = text;
     t->declared = call_host(t, "declare", arg);
     return t->declared != NULL;
+}
+
+/* --- its cases ---------------------------------------------------------------------------------------- */
+
+/* One case, with a VM of its own, as in the operator. */
+static bool
+run_case(struct tried *t, yyjson_val *declaration, yyjson_val *one)
+{
+    yyjson_val *plan = NULL, *out = NULL;
+    yyjson_val *arg = mh_plugin_case_arg(&t->arena, declaration, one, NULL);
+    struct mh_script_call call = { .field = "plan", .nargs = 1 };
+    out = arg ? run_host(t, "case", arg) : NULL;
+    if (!out)
+        return false;
+    call.field = mh_json_str(out, "fn", NULL);
+    call.args[0].value = yyjson_obj_get(out, "seen");
+    if (mh_controller_reload(t->plugin, &t->err) != MH_OK ||
+        mh_controller_run(t->plugin, &t->arena, &call, &t->err) != MH_OK ||
+        mh_json_parse(&t->arena, call.out, call.out_len, &plan, &t->err) != MH_OK)
+        return false;
+    arg = mh_plugin_case_arg(&t->arena, declaration, one, plan);
+    return arg && run_host(t, "case", arg);
+}
+
+/* Of the text itself, or of the file beside it. False: t->err says what the first failure is. */
+static bool
+run_cases(struct tried *t, yyjson_val *declaration)
+{
+    yyjson_val *one;
+    for (size_t i = 0; (one = mh_plugin_case(declaration, i)); i++) {
+        const char *name = mh_plugin_case_name(&t->arena, one, i);
+        bool ok = run_case(t, declaration, one);
+        t->cases++;
+        if (!ok) {
+            t->failed++;
+            mh_plugin_case_failed(&t->err, t->key, t->text, declaration, name);
+        }
+        if (t->all)
+            printf("%s - %s: case '%s'%s%s\n", ok ? "ok" : "not ok", t->key, name,
+                   ok ? "" : "\n    ", ok ? "" : t->err.msg);
+        else if (!ok)
+            return false;
+    }
+    return true;
 }
 
 static void
@@ -126,16 +188,49 @@ print_value(struct tried *t, const yyjson_val *v)
 
 /* --- the verbs -------------------------------------------------------------------------------------- */
 
-static int
-check(const char *path)
+static yyjson_val *read_value(struct tried *t, const char *path);
+
+/* The declaration with the cases of NAME.cases.yaml instead of its own; NULL: there is no such file, or it
+ * is not taken, which t->err says. */
+static yyjson_val *
+beside(struct tried *t)
 {
-    struct tried t = { .err = { .code = MH_OK } };
-    if (!load(&t, path))
+    struct mh_fs fs = mh_fs_real();
+    size_t n = strlen(t->path) - (mh_str_ends(t->path, ".lua") ? 4 : 0);
+    const char *path = mh_arena_printf(&t->arena, "%.*s.cases.yaml", (int)n, t->path);
+    yyjson_mut_doc *doc = mh_json_doc(&t->arena);
+    if (!path || !doc || !fs.exists(fs.self, path))
+        return NULL;
+    yyjson_val *list = read_value(t, path);
+    yyjson_mut_val *d = list ? yyjson_val_mut_copy(doc, t->declaration) : NULL;
+    if (!d)
+        return NULL;
+    yyjson_mut_obj_remove_key(d, "cases");
+    yyjson_mut_obj_add_val(doc, d, "cases", yyjson_val_mut_copy(doc, list));
+    yyjson_mut_val *arg = yyjson_mut_obj(doc), *taken = yyjson_mut_obj_add_arr(doc, arg, "taken");
+    yyjson_mut_obj_add_str(doc, arg, "owner", t->key);
+    yyjson_mut_obj_add_val(doc, arg, "declaration", yyjson_mut_val_mut_copy(doc, d));
+    return taken && call_host(t, "declare", arg) ? frozen(t, d) : NULL;
+}
+
+static int
+check(const char *path, bool all)
+{
+    struct tried t = { .all = all, .err = { .code = MH_OK } };
+    if (!load(&t, path) || !run_cases(&t, t.declaration))
         return refused(&t);
+    yyjson_val *more = beside(&t);
+    if ((!more && t.err.code != MH_OK && !t.failed) || (more && !run_cases(&t, more)))
+        return refused(&t);
+    if (t.failed) {
+        printf("%s: refused: %zu of %zu cases failed\n", path, t.failed, t.cases);
+        release(&t);
+        return 1;
+    }
     yyjson_val *needs = yyjson_obj_get(t.declaration, "needs");
     const char *text = needs ? mh_json_canonical(&t.arena, needs, NULL) : "nothing";
-    printf("%s: ok, %s of %s, needs %s\n", path, mh_json_str(t.declared, "kind", NULL),
-           mh_json_str(t.declaration, "api", NULL), text ? text : "?");
+    printf("%s: ok, %s of %s, %zu cases, needs %s\n", path, mh_json_str(t.declared, "kind", NULL),
+           mh_json_str(t.declaration, "api", NULL), t.cases, text ? text : "?");
     release(&t);
     return 0;
 }
@@ -235,9 +330,10 @@ int
 mh_plugin_main(int argc, char **argv)
 {
     int rc = 0;
-    if (argc >= 2 && strcmp(argv[0], "check") == 0) {
+    bool test = argc >= 2 && strcmp(argv[0], "test") == 0;
+    if (test || (argc >= 2 && strcmp(argv[0], "check") == 0)) {
         for (int i = 1; i < argc; i++)
-            rc |= check(argv[i]);
+            rc |= check(argv[i], test);
         return rc;
     }
     if (argc == 2 && strcmp(argv[0], "crd") == 0)
