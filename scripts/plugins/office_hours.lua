@@ -43,6 +43,19 @@ local function look(spec, now)
   return busy, next_change - at
 end
 
+local MONDAY_10 <const> = 1795428000 -- 2026-11-23T10:00:00Z
+
+--- What observe sees of the example above; `more` are other fields of its spec.
+local function at(now, instances, more)
+  local spec = { cluster = "shop", days = array {}, from = "08:00", to = "18:00", utc_offset = "+01:00" }
+  spec.busy, spec.quiet = 3, 1
+  for key, value in pairs(more or {}) do
+    spec[key] = value
+  end
+  local cluster = instances and { metadata = { name = "shop" }, spec = { instances = instances } }
+  return { spec = spec, now = now, cluster = cluster }
+end
+
 return controller "OfficeHours" {
   api = "hours.example.dev/v1",
   plural = "officehours",
@@ -84,4 +97,38 @@ return controller "OfficeHours" {
     plan.requeue_s = left
     return plan
   end,
+
+  cases = {
+    {
+      name = "on Monday morning the Cluster grows, and is looked at again when work ends",
+      given = at(MONDAY_10, 1),
+      expect = {
+        actions = {
+          { op = "patch", name = "shop", body = { spec = { instances = 3 } } }, { reason = "Scaled" },
+        },
+        status = { busy = true, instances = 3 },
+        requeue_s = 7 * 3600, -- it is 11:00 where they work
+      },
+    },
+    {
+      name = "who has as many as wanted is left alone",
+      given = at(MONDAY_10, 3),
+      expect = { ready = true, actions = array {} },
+    },
+    {
+      name = "at night and on Sundays it shrinks",
+      given = at(MONDAY_10 - 86400, 3),
+      expect = { actions = { { body = { spec = { instances = 1 } } }, { reason = "Scaled" } } },
+    },
+    {
+      name = "hours that end before they begin are none",
+      given = at(MONDAY_10, 3, { from = "18:00", to = "08:00" }),
+      expect = { ready = false, reason = "BadTimes", actions = array {} },
+    },
+    {
+      name = "without its Cluster it waits",
+      given = at(MONDAY_10),
+      expect = { ready = false, reason = "NoCluster", requeue_s = 60 },
+    },
+  },
 }

@@ -91,6 +91,17 @@ local function fault(seen)
   end
 end
 
+--- What observe sees of the example above; `more` is what else there is.
+local function seen_with(spec, more)
+  spec.cluster = "shop"
+  local object = { metadata = { name = "reporting" }, spec = spec }
+  local seen = { object = object, cluster = true, primary = "shop-1" }
+  for key, value in pairs(more or {}) do
+    seen[key] = value
+  end
+  return seen
+end
+
 return controller "PgRole" {
   api = "roles.example.dev/v1",
   columns = { "spec.cluster" },
@@ -158,4 +169,60 @@ return controller "PgRole" {
     end
     return ready { on(seen, "DROP ROLE IF EXISTS %I", { name_of(seen.object) }) }
   end,
+
+  cases = {
+    {
+      name = "a role is made, and then what it may",
+      given = seen_with({ member_of = array { "pg_read_all_data" } }),
+      expect = {
+        actions = {
+          { op = "sql", cluster = "shop", as = "postgres", sql = "CREATE ROLE %I", args = { "reporting" } },
+          { sql = "ALTER ROLE %I LOGIN" },
+          { sql = "GRANT %I TO %I", args = { "pg_read_all_data", "reporting" } },
+        },
+        status = { owned = true },
+      },
+    },
+    {
+      name = "a password is set again when its Secret is another one",
+      given = (function()
+        local spec = { password = { name = "reporting" } }
+        local seen = seen_with(spec, { role = { login = "t" }, secret = "8" })
+        seen.object.status = { owned = true, password_version = "7" }
+        return seen
+      end)(),
+      expect = {
+        actions = {
+          { sql = "ALTER ROLE %I PASSWORD %P", password = { secret = "reporting", key = "password" } },
+        },
+        status = { password_version = "8" },
+      },
+    },
+    {
+      name = "a role that was there before is left alone",
+      given = seen_with({}, { role = { login = "t" } }),
+      expect = { ready = false, reason = "NotOurs", actions = array {} },
+    },
+    {
+      name = "nobody is made a superuser by being a member",
+      given = seen_with({ member_of = array { "postgres" } }),
+      expect = { reason = "SystemRole", actions = array {} },
+    },
+    {
+      name = "a role of its own goes with its object",
+      finalize = true,
+      given = (function()
+        local seen = seen_with({}, { role = { login = "t" } })
+        seen.object.status = { owned = true }
+        return seen
+      end)(),
+      expect = { actions = { { sql = "DROP ROLE IF EXISTS %I", args = { "reporting" } } } },
+    },
+    {
+      name = "a role of somebody else stays",
+      finalize = true,
+      given = seen_with({}, { role = { login = "t" } }),
+      expect = { actions = array {} },
+    },
+  },
 }
