@@ -8,6 +8,7 @@
 #include "net/crypto.h"
 #include "operator/actions.h"
 #include "operator/fill.h"
+#include "operator/plugin_secret.h"
 
 #define APPLIED_MAX 20000
 
@@ -178,7 +179,8 @@ op_apply(struct mh_act *act, yyjson_val *action)
             return no_memory(act);
         mh_sha256_hex(hash, body, len);
         act->text_hash = hash;
-        if (applied_before(act, applied_key(act->arena, act->kind->key, act->ns, act->name)))
+        if (!mh_plugin_has_handle(object) && /* else the text says nothing of the values */
+            applied_before(act, applied_key(act->arena, act->kind->key, act->ns, act->name)))
             return MH_ACT_DONE;
         const char *path = managed(act, path_of(act, NULL));
         path = path ? mh_kube_query(act->arena, path, "force", "true") : NULL;
@@ -543,7 +545,7 @@ mh_act_describe(struct mh_arena *a, yyjson_val *action)
     if (!what)
         what = mh_json_str(action, "reason", NULL);
     if (!name)
-        name = mh_json_str(action, "pod", NULL);
+        name = mh_json_str(action, mh_str_eq(op, "sql") ? "cluster" : "pod", NULL);
     const char *s =
         mh_arena_printf(a, "%s%s%s%s%s%s%s", op ? op : "?", kind ? " " : "", kind ? kind : "",
                         what ? " " : "", what ? what : "", name ? " " : "", name ? name : "");

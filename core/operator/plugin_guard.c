@@ -5,6 +5,7 @@
 
 #include "base/log.h"
 #include "base/str.h"
+#include "operator/plugin_secret.h"
 
 /* --- from a path to a wish --------------------------------------------------------------------------- */
 
@@ -131,9 +132,9 @@ start(void *self, struct mh_api_call *call)
 {
     struct mh_plugin_work *w = self;
     const struct mh_api *api = &w->plugin->all->api;
-    bool sql = mh_str_eq(call->path, MH_PLUGIN_SQL_PATH);
+    bool sql = mh_str_eq(call->path, MH_PLUGIN_SQL_PATH), fills = mh_plugin_fills(call);
     struct mh_err err = { .code = MH_OK };
-    if (pay(w, &err) == MH_OK && !sql && judge(w, call, &err) == MH_OK) {
+    if (pay(w, &err) == MH_OK && !sql && judge(w, call, &err) == MH_OK && !fills) {
         api->start(api->self, call);
         return;
     }
@@ -152,7 +153,7 @@ start(void *self, struct mh_api_call *call)
     w->calls = g;
     mh_arena_init(&g->arena, (size_t)4 << 20);
     if (err.code == MH_OK) {
-        mh_plugin_sql_start(g);
+        (sql ? mh_plugin_sql_start : mh_plugin_fill_start)(g);
         return;
     }
     mh_warn("plugin", "call refused", "plugin", w->plugin->name, "namespace", w->plugin->ns,
@@ -171,6 +172,7 @@ cancel(void *self, struct mh_api_call *call)
         return;
     }
     mh_plugin_sql_cancel(g);
+    mh_plugin_fill_cancel(g);
     drop(g);
 }
 
@@ -185,6 +187,7 @@ mh_plugin_guard_release(struct mh_plugin_work *w)
 {
     while (w->calls) {
         mh_plugin_sql_cancel(w->calls);
+        mh_plugin_fill_cancel(w->calls);
         drop(w->calls);
     }
 }

@@ -1,19 +1,22 @@
-/* plugin_guard.h - between plugin_guard.c, plugin_wish.c, plugin_plan.c and plugin_sql.c. */
+/* plugin_guard.h - between plugin_guard.c, plugin_wish.c, plugin_plan.c, plugin_sql.c, plugin_secret.c. */
 #ifndef MH_OPERATOR_PLUGIN_GUARD_H
 #define MH_OPERATOR_PLUGIN_GUARD_H
 
 #include "net/http_client.h"
 #include "operator/plugin_in.h"
 
-/* A call that the guard answers itself: refused, or SQL. */
+/* A call that the guard answers itself: refused, SQL, or a Secret with values that are looked up. */
 struct mh_guarded {
     struct mh_plugin_work *work;
     struct mh_guarded *next;
     struct mh_api_call *call; /* the caller's */
     struct mh_timer *timer;   /* the answer comes from the loop */
     struct mh_arena arena;
-    struct mh_api_call read; /* the Secret of a password */
+    struct mh_api_call read; /* the Secret of a password, or of a handle */
     bool reading;
+    struct mh_plugin_fill *fill; /* plugin_secret.c */
+    struct mh_api_call write;
+    bool writing;
     struct mh_http_call http; /* to the instance manager */
     struct mh_http_tls tls;
     bool posting;

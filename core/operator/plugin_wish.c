@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "base/str.h"
 #include "operator/plugin_guard.h"
+#include "operator/plugin_secret.h"
 
 /* --- one wish -------------------------------------------------------------------------------------- */
 
@@ -145,10 +146,16 @@ mh_plugin_may_plan(const struct mh_plugin_work *w, const struct mh_plugin_text *
 {
     yyjson_arr_iter i = yyjson_arr_iter_with(yyjson_obj_get(plan, "actions"));
     yyjson_val *action;
+    if (mh_plugin_tells_handle(yyjson_obj_get(plan, "status")))
+        return mh_fail(err, MH_E_REFUSED, "status: a handle of a secret may not stand there");
     while ((action = yyjson_arr_iter_next(&i))) {
         const char *op = mh_json_str(action, "op", NULL);
         enum mh_code code = MH_OK;
-        if (mh_json_bool(action, false, "internal", NULL) || mh_str_eq(op, "event"))
+        if (mh_json_bool(action, false, "internal", NULL))
+            continue;
+        if (mh_plugin_may_handles(w->plugin, t, action, own_ns, err) != MH_OK)
+            return err->code;
+        if (mh_str_eq(op, "event"))
             continue;
         if (mh_str_eq(op, "sql"))
             code = mh_plugin_may_sql(w->plugin, t, action, own_ns, err);

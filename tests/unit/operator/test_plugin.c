@@ -247,6 +247,157 @@ TEST(sql_is_held_against_cluster_database_and_role)
     end();
 }
 
+/* --- handles of secrets --------------------------------------------------------------------------- */
+
+#define SECRETS "/api/v1/namespaces/shop/secrets"
+#define HANDLE "{\"secret\":\"treasure\",\"key\":\"a\",\"handle\":true}"
+#define MADE(kind, more)                                                                           \
+    "{\"apiVersion\":\"v1\",\"kind\":\"" kind                                                      \
+    "\",\"metadata\":{\"name\":\"made\",\"namespace\":\"shop\"}" more "}"
+
+static void
+may_make_secrets(void)
+{
+    q.text.needs.api[q.text.needs.napi++] =
+        (struct mh_need_api){ .group = "", .resource = "secrets", .verbs = { "create", "patch" } };
+    tw_put(q.tw, SECRETS "/treasure",
+           "{\"metadata\":{\"name\":\"treasure\"},\"data\":{\"a\":\"aG9yc2U=\",\"b\":\"Yg==\"}}");
+}
+
+static enum mh_code
+write_body(const char *method, const char *path, const char *type, const char *body)
+{
+    q.over = false;
+    q.call = (struct mh_api_call){ .method = method,
+                                   .path = path,
+                                   .content_type = type,
+                                   .body = body,
+                                   .body_len = strlen(body),
+                                   .arena = &q.tw->arena,
+                                   .done = on_done };
+    q.work.guard.start(q.work.guard.self, &q.call);
+    CHECK(!q.over);
+    tw_settle(q.tw);
+    CHECK(q.over);
+    return q.done.code;
+}
+
+static enum mh_code
+apply_secret(const char *body)
+{
+    return write_body("PATCH", SECRETS "/made?fieldManager=x&force=true", MH_PATCH_APPLY, body);
+}
+
+TEST(a_handle_becomes_a_value_where_the_secret_is_written)
+{
+    begin(true);
+    may_make_secrets();
+    (void)apply_secret(MADE("Secret", ",\"data\":{\"x\":\"eA==\",\"p\":" HANDLE
+                                      "},\"stringData\":{\"q\":" HANDLE ",\"t\":\"text\"}"));
+    const struct tw_request *r = tw_api_last(q.tw, "PATCH", "/secrets/made");
+    CHECK(r != NULL);
+    CHECK(strstr(r->body_text, "\"p\":\"aG9yc2U=\"") && strstr(r->body_text, "\"q\":\"aG9yc2U=\""));
+    CHECK(strstr(r->body_text, "\"x\":\"eA==\"") && strstr(r->body_text, "\"t\":\"text\""));
+    CHECK(!strstr(r->body_text, "handle"));
+    CHECK_INT(tw_api_count(q.tw, "GET", "/secrets/treasure"), 1); /* once for both */
+    (void)write_body("POST", SECRETS, NULL, MADE("Secret", ",\"stringData\":{\"q\":" HANDLE "}"));
+    r = tw_api_last(q.tw, "POST", "/secrets");
+    CHECK(r && strstr(r->body_text, "\"data\":{\"q\":\"aG9yc2U=\"}"));
+    end();
+}
+
+TEST(a_handle_that_leads_nowhere_or_too_far_writes_nothing)
+{
+    static const char *const bad[] = {
+        MADE("Secret", ",\"data\":{\"p\":{\"secret\":\"other\",\"key\":\"a\",\"handle\":true}}"),
+        MADE("Secret", ",\"data\":{\"p\":{\"secret\":\"treasure\",\"key\":\"c\",\"handle\":true}}"),
+        MADE("Secret", ",\"data\":{\"p\":{\"secret\":\"../x\",\"key\":\"a\",\"handle\":true}}"),
+        MADE("Secret", ",\"data\":{\"p\":{\"key\":\"a\",\"handle\":true}}"),
+        MADE("Secret", ",\"data\":{\"p\":{\"secret\":[],\"key\":\"a\",\"handle\":true}}"),
+        MADE("Secret", ",\"data\":{\"p\":\"eA==\"},\"stringData\":{\"p\":" HANDLE "}"),
+        MADE("ConfigMap", ",\"data\":{\"p\":" HANDLE "}"),
+        "{\"apiVersion\":\"v1\",\"kind\":\"Secret\",\"metadata\":{\"name\":\"made\",\"namespace\":"
+        "\"other\"},\"data\":{\"p\":" HANDLE "}}",
+        "{\"handle\":true",
+    };
+    begin(true);
+    may_make_secrets();
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+        CHECK(apply_secret(bad[i]) != MH_OK);
+    CHECK_INT(tw_api_count(q.tw, "PATCH", NULL), 0);
+    CHECK_INT(tw_api_count(q.tw, "GET", "/secrets/other"), 0);
+    q.text.needs.napi--; /* none to make secrets */
+    CHECK_INT(apply_secret(MADE("Secret", ",\"data\":{\"p\":" HANDLE "}")), MH_E_REFUSED);
+    CHECK_INT(tw_api_count(q.tw, "PATCH", NULL), 0);
+    end();
+}
+
+static bool
+refuse_and_quote(struct tw *tw, void *arg, const struct tw_request *request,
+                 struct tw_answer *answer)
+{
+    (void)tw, (void)arg;
+    if (strcmp(request->method, "PATCH") != 0)
+        return false;
+    answer->status = 403;
+    answer->json = "{\"kind\":\"Status\",\"message\":\"denied: horse aG9yc2U=\"}";
+    return true;
+}
+
+TEST(what_the_server_says_of_a_refused_value_is_not_passed_on)
+{
+    begin(true);
+    may_make_secrets();
+    tw_api_on(q.tw, refuse_and_quote, NULL);
+    CHECK(apply_secret(MADE("Secret", ",\"data\":{\"p\":" HANDLE "}")) != MH_OK);
+    CHECK(!strstr(q.done.msg, "horse") && !strstr(q.done.msg, "aG9yc2U") &&
+          strstr(q.done.msg, "403"));
+    CHECK(q.call.reply == NULL);
+    end();
+}
+
+TEST(a_secret_that_is_being_filled_can_be_cancelled)
+{
+    begin(true);
+    may_make_secrets();
+    static const char body[] = MADE("Secret", ",\"data\":{\"p\":" HANDLE "}");
+    q.call = (struct mh_api_call){ .method = "POST",
+                                   .path = SECRETS,
+                                   .body = body,
+                                   .body_len = sizeof(body) - 1,
+                                   .arena = &q.tw->arena,
+                                   .done = on_done };
+    q.work.guard.start(q.work.guard.self, &q.call);
+    q.work.guard.cancel(q.work.guard.self, &q.call);
+    tw_settle(q.tw);
+    CHECK(!q.over);
+    CHECK_INT(tw_api_count(q.tw, "POST", NULL), 0);
+    end();
+}
+
+TEST(a_plan_has_handles_only_where_a_secret_keeps_its_values)
+{
+#define APPLY(object) "{\"op\":\"apply\",\"object\":" object "}"
+    begin(true);
+    may_make_secrets();
+    CHECK_INT(plan(APPLY(MADE("Secret", ",\"data\":{\"p\":" HANDLE "}"))), MH_OK);
+    CHECK_INT(plan(APPLY(MADE("Secret", ",\"stringData\":{\"p\":" HANDLE "}"))), MH_OK);
+    CHECK_INT(plan(APPLY(MADE("Secret", ",\"data\":{\"p\":[" HANDLE "]}"))), MH_E_REFUSED);
+    CHECK_INT(plan(APPLY(MADE("Secret", ",\"data\":{\"p\":{\"x\":" HANDLE "}}"))), MH_E_REFUSED);
+    CHECK_INT(plan(APPLY(MADE("Secret", ",\"data\":" HANDLE))), MH_E_REFUSED);
+    CHECK_INT(plan(APPLY(MADE("Secret", ",\"type\":" HANDLE))), MH_E_REFUSED);
+    CHECK_INT(plan(APPLY(MADE("ConfigMap", ",\"data\":{\"p\":" HANDLE "}"))), MH_E_REFUSED);
+    CHECK_INT(plan(APPLY("{\"apiVersion\":\"v1\",\"kind\":\"Secret\",\"metadata\":{\"name\":\"a\","
+                         "\"namespace\":\"shop\",\"annotations\":{\"a\":" HANDLE "}}}")),
+              MH_E_REFUSED);
+    CHECK_INT(plan("{\"op\":\"event\",\"reason\":\"X\",\"note\":" HANDLE "}"), MH_E_REFUSED);
+    CHECK_INT(plan("{\"op\":\"patch\",\"kind\":\"ConfigMap\",\"name\":\"a\",\"namespace\":\"shop\","
+                   "\"body\":{\"data\":{\"p\":" HANDLE "}}}"),
+              MH_E_REFUSED);
+    CHECK_INT(plan("],\"status\":{\"a\":[" HANDLE "]},\"more\":["), MH_E_REFUSED);
+    end();
+}
+
 TEST(a_plugin_of_a_namespace_stays_in_it)
 {
     struct mh_need_wish wish = { "get", "", "configmaps", NULL, "shop", "a" };
