@@ -67,7 +67,7 @@
 ---@field zone? string its zone, where that is known
 ---@field ready boolean it is ready
 ---@field schedulable boolean it is not being drained
----@field labels? table<string, string> its labels, where they are known
+---@field labels? table<string, string> its labels; absent in this version
 
 ---@class placement.required
 ---@field node placement.term a rule
@@ -79,7 +79,7 @@
 ---@class placement.spread
 ---@field key string label of nodes
 ---@field max_skew integer by how much zones may differ
----@field when_unsatisfiable "DoNotSchedule"|"ScheduleAnyway" whether that is a must or a wish
+---@field when_unsatisfiable "DoNotSchedule"|"ScheduleAnyway" a must, or a wish
 
 ---@class placement.term
 ---@field key string label of nodes

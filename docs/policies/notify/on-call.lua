@@ -1,5 +1,5 @@
 -- Failovers and trouble wake somebody; all the rest goes to the team's chat, as one message.
-local WAKE = array { "FailoverDecision", "FailingOver", "UnrecoverableCluster", "Unrecoverable" }
+local WAKE = array { "FailingOver", "FailoverDecision", "Error", "ReconcileFailed" }
 
 return policy "notify/v1" {
   params = { pager = str "pager", chat = str "chat" },

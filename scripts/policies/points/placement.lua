@@ -22,7 +22,7 @@ return {
       { "zone", "text", "its zone, where that is known", optional = true },
       { "ready", "flag", "it is ready", default = true },
       { "schedulable", "flag", "it is not being drained", default = true },
-      { "labels", "map", "its labels, where they are known", of = "label", optional = true, default = {} },
+      { "labels", "map", "its labels; absent in this version", of = "label", optional = true, default = {} },
     },
     place = {
       { "node_selector", "map", "labels that the node must have", of = "label", optional = true, max = 32 },
@@ -44,7 +44,7 @@ return {
     spread = {
       { "key", "text", "label of nodes", max = 317 },
       { "max_skew", "int", "by how much zones may differ", min = 1, max = 100 },
-      { "when_unsatisfiable", "choice", "whether that is a must or a wish", of = { "DoNotSchedule", "ScheduleAnyway" } },
+      { "when_unsatisfiable", "choice", "a must, or a wish", of = { "DoNotSchedule", "ScheduleAnyway" } },
     },
     reject = {
       { "action", "choice", "", of = { "reject" } },
