@@ -205,8 +205,12 @@ fill(struct mh_pending *p, struct evhttp_request *ev, unsigned method, const cha
     req->impl = p;
     mh_tls_peer(&p->arena, ssl_of(ev), p->server->clients, &req->peer);
     int one = 1;
+    struct mh_conn *c = mh_conn_of(ev);
     evutil_socket_t fd = bufferevent_getfd(evhttp_connection_get_bufferevent(evcon));
-    (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
+    if (!c || !c->prompt)
+        (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
+    if (c)
+        c->prompt = true;
     return req->path && req->uri && req->remote;
 }
 
@@ -274,7 +278,12 @@ const char *
 mh_request_header(struct mh_request *req, const char *name)
 {
     struct mh_pending *p = req->impl;
-    return p->ev ? evhttp_find_header(evhttp_request_get_input_headers(p->ev), name) : NULL;
+    struct evkeyval *h = p->ev ? evhttp_request_get_input_headers(p->ev)->tqh_first : NULL;
+    for (; h; h = h->next.tqe_next) {
+        if (((h->key[0] ^ name[0]) & ~0x20) == 0 && strcasecmp(h->key, name) == 0)
+            return h->value;
+    }
+    return NULL;
 }
 
 size_t

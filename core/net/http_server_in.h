@@ -28,6 +28,7 @@ struct mh_conn {
     long idle_since; /* monotonic seconds */
     bool busy;       /* a request or a stream is under way */
     bool served;     /* a request was answered */
+    bool prompt;     /* TCP_NODELAY is set */
 };
 
 /* A request without an answer yet. */

@@ -15,6 +15,7 @@
 
 #define PENDING_MAX ((size_t)256 << 20)
 #define LOG_MIN ((uint64_t)16 << 20)
+#define ROOM ((uint64_t)1 << 20)
 
 /* magic, length of what follows, its CRC-32, CRC-32 of these three; then op, version, resource\0,
  * key\0, text */
@@ -135,10 +136,10 @@ static enum mh_code
 open_log(struct mh_sb_disk *d, struct mh_arena *a, uint64_t keep, struct mh_err *err)
 {
     char *path = path_of(a, d->dir, "log");
-    d->log = path ? open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600) : -1;
+    d->log = path ? open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600) : -1;
     if (d->log < 0 || ftruncate(d->log, (off_t)keep) != 0 || fsync(d->log) != 0)
         return mh_fail(err, MH_E_IO, "cannot open %s/log: %s", d->dir, strerror(errno));
-    d->log_size = keep;
+    d->log_size = d->room = keep;
     return MH_OK;
 }
 
@@ -188,8 +189,10 @@ mh_sb_disk_free(struct mh_sb_api *api)
     if (!d)
         return;
     (void)mh_sb_disk_sync(api);
-    if (d->log >= 0)
+    if (d->log >= 0) {
+        (void)ftruncate(d->log, (off_t)d->log_size); /* the room ahead; zeros are allowed too */
         close(d->log);
+    }
     if (d->lock >= 0)
         close(d->lock);
     mh_buf_release(&d->pending);
@@ -257,6 +260,38 @@ mh_sb_disk_write(int fd, const char *text, size_t len)
     return true;
 }
 
+static bool
+write_at(int fd, const char *text, size_t len, uint64_t at)
+{
+    while (len) {
+        ssize_t n = pwrite(fd, text, len, (off_t)at);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n <= 0)
+            return false;
+        text += n;
+        len -= (size_t)n;
+        at += (uint64_t)n;
+    }
+    return true;
+}
+
+/* Zeros where the next records will be. What is written over does not change the file's length, so
+ * that fdatasync need not wait for the file system's journal and all that others have put into it. */
+static void
+make_room(struct mh_sb_disk *d)
+{
+    static const char zeros[64 << 10];
+    uint64_t end = d->log_size + d->pending.len;
+    if (end <= d->room)
+        return;
+    d->room = d->room > d->log_size ? d->room : d->log_size;
+    for (uint64_t to = end + ROOM; d->room < to; d->room += sizeof(zeros)) {
+        if (!write_at(d->log, zeros, sizeof(zeros), d->room))
+            return; /* a full disk: the records may still have their place */
+    }
+}
+
 bool
 mh_sb_disk_sync(struct mh_sb_api *api)
 {
@@ -265,7 +300,8 @@ mh_sb_disk_sync(struct mh_sb_api *api)
         return true;
     if (d->broken)
         return false;
-    if (!mh_sb_disk_write(d->log, d->pending.data, d->pending.len) || fdatasync(d->log) != 0) {
+    make_room(d);
+    if (!write_at(d->log, d->pending.data, d->pending.len, d->log_size) || fdatasync(d->log) != 0) {
         fail(d, strerror(errno));
         if (ftruncate(d->log, (off_t)d->log_size) != 0)
             mh_warn("sandbox", "the next start cuts the log", "dir", d->dir);

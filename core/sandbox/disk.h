@@ -5,7 +5,8 @@
  * given and before any watch is told. The snapshot is all objects at one resourceVersion; records of
  * the log that are older do not count. DIR/lock keeps a second process out.
  *
- * What a killed process leaves at the end of the log, a record cut short or zeros, is dropped.
+ * The log has up to a MiB of zeros behind its last record, room for the next ones. These, and a
+ * record cut short at the end, as a killed process leaves it, are dropped.
  * Anything else that is not whole is damage, also in the last record (a record's head has a sum of
  * its own, so a changed length is no cut), and so is a resourceVersion that does not follow the one
  * before: the start is refused with the file, the byte and what can be done. When the log cannot be
@@ -37,7 +38,8 @@ struct mh_sb_disk {
     char *dir;
     int lock;
     int log;
-    uint64_t log_size; /* written */
+    uint64_t log_size; /* records; their end */
+    uint64_t room;     /* up to here the log has zeros behind them */
     struct mh_buf pending;
     uint64_t snapshot_at; /* when the log is longer */
     uint64_t synced;      /* resourceVersion that is on disk */

@@ -142,12 +142,21 @@ good_behind(const char *text, size_t len, size_t at)
     return false;
 }
 
-/* Is it only the end that is not there? No record ends with a zero: one at the very end is of a page
- * that never came to the disk. */
+/* Is it only the end that is not there? */
 static bool
 is_cut(enum mh_sb_record_state state, const struct mapped *m, size_t at)
 {
-    return (state == MH_SB_RECORD_CUT || !m->text[m->len - 1]) && !good_behind(m->text, m->len, at);
+    return state == MH_SB_RECORD_CUT && !good_behind(m->text, m->len, at);
+}
+
+/* Up to where something is written. No record of a log ends with a zero: those at the end are the
+ * room for more, or of a page that never came to the disk. */
+static size_t
+written(const char *text, size_t len)
+{
+    while (len && !text[len - 1])
+        len--;
+    return len;
 }
 
 static enum mh_code
@@ -192,8 +201,9 @@ mh_sb_disk_load(struct mh_sb_api *api, const char *dir, uint64_t *keep, struct m
         code = map_file(&a, dir, "log", &log, err);
     if (code == MH_OK)
         code = read_snapshot(api, dir, &snapshot, err);
+    struct mapped records = { .text = log.text, .len = written(log.text, log.len) };
     if (code == MH_OK)
-        code = read_log(api, dir, &log, keep, err);
+        code = read_log(api, dir, &records, keep, err);
     unmap(&snapshot);
     unmap(&log);
     mh_arena_release(&a);

@@ -122,21 +122,19 @@ insert_path(struct mh_sb_fields *f, struct mh_sb_set *s, const char *dotted)
 static struct mh_sb_set *
 unowned(struct mh_sb_fields *f)
 {
-    static const char *const paths[] = { "apiVersion",
-                                         "kind",
-                                         "metadata",
-                                         "metadata.name",
-                                         "metadata.namespace",
-                                         "metadata.creationTimestamp",
-                                         "metadata.selfLink",
-                                         "metadata.uid",
-                                         "metadata.clusterName",
-                                         "metadata.generation",
-                                         "metadata.managedFields",
-                                         "metadata.resourceVersion" };
+    static const char *const top[] = { "apiVersion", "kind", "metadata" };
+    static const char *const meta[] = {
+        "clusterName",     "creationTimestamp", "generation", "managedFields", "name", "namespace",
+        "resourceVersion", "selfLink",          "uid"
+    };
     struct mh_sb_set *s = mh_sb_set_new(f);
-    for (size_t i = 0; i < sizeof(paths) / sizeof(paths[0]) && !f->failed; i++)
-        insert_path(f, s, paths[i]);
+    for (size_t i = 0; i < sizeof(top) / sizeof(top[0]) && !f->failed; i++)
+        mh_sb_set_insert(f, s, &(struct mh_sb_pe){ .kind = MH_SB_PE_FIELD, .name = top[i] }, 1);
+    for (size_t i = 0; i < sizeof(meta) / sizeof(meta[0]) && !f->failed; i++) {
+        struct mh_sb_pe path[] = { { .kind = MH_SB_PE_FIELD, .name = "metadata" },
+                                   { .kind = MH_SB_PE_FIELD, .name = meta[i] } };
+        mh_sb_set_insert(f, s, path, 2);
+    }
     return s;
 }
 

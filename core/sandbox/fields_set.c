@@ -101,7 +101,8 @@ mh_sb_pe_text(struct mh_sb_fields *f, const struct mh_sb_pe *pe, struct mh_buf *
 {
     switch (pe->kind) {
     case MH_SB_PE_FIELD:
-        mh_buf_printf(out, ".%s", pe->name);
+        mh_buf_char(out, '.');
+        mh_buf_str(out, pe->name);
         return;
     case MH_SB_PE_KEY:
         for (size_t i = 0; i < pe->nkeys; i++)
@@ -382,7 +383,7 @@ pe_key(struct mh_sb_fields *f, const struct mh_sb_pe *pe)
     struct mh_buf b;
     switch (pe->kind) {
     case MH_SB_PE_FIELD:
-        return mh_arena_printf(f->arena, "f:%s", pe->name);
+        return mh_sb_join(f->arena, "f", ':', pe->name);
     case MH_SB_PE_VALUE:
         return mh_arena_printf(f->arena, "v:%s", mh_sb_go_json(f->arena, pe->value));
     case MH_SB_PE_INDEX:

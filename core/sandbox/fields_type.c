@@ -355,7 +355,8 @@ check_map(struct checker *c, struct mh_sb_typing t, yyjson_val *v)
         bool declared = false;
         size_t len = c->path.len;
         struct mh_sb_typing sub = mh_sb_typing_field(t, yyjson_get_str(key), &declared);
-        mh_buf_printf(&c->path, ".%s", yyjson_get_str(key));
+        mh_buf_char(&c->path, '.');
+        mh_buf_add(&c->path, yyjson_get_str(key), yyjson_get_len(key));
         if (sub.kind == MH_SB_UNDECLARED)
             complain(c, "field not declared in schema");
         else

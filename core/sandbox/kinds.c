@@ -177,7 +177,8 @@ mh_sb_kinds_find(const struct mh_sb_kinds *k, const char *group, const char *plu
 {
     for (int i = 0; i < k->len; i++) {
         struct mh_sb_resource *r = k->items[i];
-        if (!r->gone && strcmp(r->plural, plural) == 0 && strcmp(r->group, group) == 0)
+        if (r->plural[0] == plural[0] && !r->gone && strcmp(r->plural, plural) == 0 &&
+            strcmp(r->group, group) == 0)
             return r;
     }
     return NULL;

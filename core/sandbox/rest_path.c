@@ -9,7 +9,7 @@
 char *
 mh_sb_key(struct mh_arena *a, const char *ns, const char *name)
 {
-    return ns && *ns ? mh_arena_printf(a, "%s/%s", ns, name) : mh_arena_strdup(a, name);
+    return ns && *ns ? mh_sb_join(a, ns, '/', name) : mh_arena_strdup(a, name);
 }
 
 bool

@@ -208,8 +208,7 @@ check_members(const struct walk *w, yyjson_val *s, yyjson_val *v, const char *ow
             ms = yyjson_is_obj(more) ? more : NULL;
         if (!ms)
             continue;
-        const char *at =
-            entry ? path : mh_arena_printf(w->a, "%s%s%s", path, *path ? "." : "", key);
+        const char *at = entry ? path : !*path ? key : mh_sb_join(w->a, path, '.', key);
         const char *why = at ? check(w, ms, member, owner, at, depth + 1) : NULL;
         if (why)
             return why;

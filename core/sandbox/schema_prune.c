@@ -18,7 +18,9 @@ static size_t
 enter(struct pruner *p, const char *key)
 {
     size_t len = p->path.len;
-    mh_buf_printf(&p->path, "%s%s", len ? "." : "", key);
+    if (len)
+        mh_buf_char(&p->path, '.');
+    mh_buf_str(&p->path, key);
     return len;
 }
 

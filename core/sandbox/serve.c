@@ -257,11 +257,14 @@ serve_now(void *arg)
 {
     struct door_req *r = arg;
     struct mh_sb_attrs at;
+    const struct mh_sb_faults *f = r->door->config.faults;
+    bool watch = mh_sb_is_watch(&r->req);
     r->timer = NULL;
-    (void)mh_sb_resolve(r->door->config.api, &r->req, &at);
-    if (meets_fault(r, &at))
+    if (watch || (f && f->len))
+        (void)mh_sb_resolve(r->door->config.api, &r->req, &at);
+    if (f && f->len && meets_fault(r, &at))
         return;
-    if (mh_sb_is_watch(&r->req))
+    if (watch)
         open_watch(r, &at);
     else
         mh_sb_serve(r->door->config.api, &r->req);

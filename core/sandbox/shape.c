@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define FEW_KEYS 16
+
 void
 mh_sb_causes_init(struct mh_sb_causes *c, struct mh_arena *a)
 {
@@ -124,6 +126,20 @@ by_name_and_place(const void *x, const void *y)
     return c ? c : a->at < b->at ? -1 : a->at > b->at;
 }
 
+char *
+mh_sb_join(struct mh_arena *a, const char *left, char between, const char *right)
+{
+    size_t n = strlen(left);
+    size_t m = strlen(right);
+    char *out = mh_arena_alloc(a, n + m + 2);
+    if (!out)
+        return NULL;
+    memcpy(out, left, n);
+    out[n] = between;
+    memcpy(out + n + 1, right, m + 1);
+    return out;
+}
+
 /* The keys of an object that come again later, in a sorted list; NULL: none, or no memory. */
 static struct seen *
 duplicates_of(yyjson_mut_val *v, size_t *count)
@@ -201,10 +217,43 @@ drop_duplicates(struct mh_buf *path, yyjson_mut_val *v, struct mh_sb_texts *foun
     }
 }
 
+/* Nearly always not, and then nothing need be remembered on the way. Many keys: maybe. */
+static bool
+may_have_duplicates(yyjson_mut_val *v)
+{
+    yyjson_mut_val *seen[FEW_KEYS];
+    yyjson_mut_obj_iter it;
+    yyjson_mut_val *key;
+    size_t n = 0;
+    size_t i;
+    size_t max;
+    yyjson_mut_val *item;
+    if (yyjson_mut_obj_size(v) > FEW_KEYS)
+        return true;
+    yyjson_mut_obj_iter_init(v, &it);
+    while ((key = yyjson_mut_obj_iter_next(&it))) {
+        for (i = 0; i < n; i++) {
+            if (yyjson_mut_equals_strn(seen[i], yyjson_mut_get_str(key), yyjson_mut_get_len(key)))
+                return true;
+        }
+        seen[n++] = key;
+        if (may_have_duplicates(yyjson_mut_obj_iter_get_val(key)))
+            return true;
+    }
+    yyjson_mut_arr_foreach(v, i, max, item)
+    {
+        if (may_have_duplicates(item))
+            return true;
+    }
+    return false;
+}
+
 void
 mh_sb_drop_duplicates(yyjson_mut_val *v, struct mh_sb_texts *found)
 {
     struct mh_buf path;
+    if (!may_have_duplicates(v))
+        return;
     mh_buf_init(&path, (size_t)1 << 16);
     drop_duplicates(&path, v, found);
     mh_buf_release(&path);

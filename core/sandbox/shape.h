@@ -64,6 +64,9 @@ char *mh_sb_go_float(struct mh_arena *a, double f);
 /* Text in double quotes as Go's %q. NULL: no memory. */
 char *mh_sb_go_quote(struct mh_arena *a, const char *s);
 
+/* "left" "between" "right"; NULL: no memory. */
+char *mh_sb_join(struct mh_arena *a, const char *left, char between, const char *right);
+
 /* Cuts a path back to what it was. */
 static inline void
 mh_sb_path_cut(struct mh_buf *path, size_t len)
