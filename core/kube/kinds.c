@@ -149,11 +149,13 @@ mh_kind_api_version(struct mh_arena *a, const struct mh_kind *kind)
                           : mh_arena_strdup(a, kind->version);
 }
 
+#define PART_MAX 253 /* a DNS subdomain */
+
 /* One part of a path: what an object can be called, which leaves no way out of the path. */
 static bool
 is_part(const char *s)
 {
-    if (!*s || strcmp(s, ".") == 0 || strcmp(s, "..") == 0)
+    if (!*s || strcmp(s, ".") == 0 || strcmp(s, "..") == 0 || strnlen(s, PART_MAX + 1) > PART_MAX)
         return false;
     for (; *s; s++) {
         unsigned char c = (unsigned char)*s;
@@ -212,7 +214,9 @@ mh_kube_path_split(char *path, struct mh_kube_parts *out)
 bool
 mh_kind_is_secret(const struct mh_kind *kind)
 {
-    return !*kind->group && strcmp(kind->kind, "Secret") == 0;
+    /* by the path, too: a plugin may call them something else */
+    return !*kind->group &&
+           (strcmp(kind->kind, "Secret") == 0 || strcmp(kind->plural, "secrets") == 0);
 }
 
 char *

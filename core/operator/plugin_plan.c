@@ -399,6 +399,8 @@ on_planned(struct mh_plugin_job *job)
             mh_plugin_remember(run->work->plugin, call->seen,
                                mh_json_canonical(call->arena, job->value, NULL));
     } else {
+        if (call->err.code == MH_OK) /* null: as if there were no plan yet */
+            mh_fail(&call->err, MH_E_SCRIPT, "it returned nothing");
         name_fault(run, "plan");
     }
     finish(run);

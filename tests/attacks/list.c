@@ -25,6 +25,7 @@ add(struct list *l, const char *name, const char *text, size_t len)
     if (!a->text)
         abort();
     (void)snprintf(a->name, sizeof(a->name), "%.*s", (int)n, name);
+    (void)snprintf(a->flags, sizeof(a->flags), "%.39s", flags ? flags : "");
     a->decide = flags && strstr(flags, "decide");
     a->harmless = flags && strstr(flags, "harmless");
     memcpy(a->text, text, len);
@@ -121,12 +122,11 @@ add_bytes(struct list *l)
     add(l, "characters of another code", "return '\xe4\xf6\xfc'", 12);
 }
 
-int
-mh_attacks_read(struct mh_attack a[MH_ATTACKS_MAX])
+static void
+read_file(struct list *l, const char *path)
 {
-    struct list l = { .a = a };
     char *all = mh_calloc(1, FILE_MAX);
-    FILE *f = fopen("tests/attacks/attacks.txt", "re");
+    FILE *f = fopen(path, "re");
     size_t n = f && all ? fread(all, 1, FILE_MAX - 1, f) : 0;
     if (f)
         (void)fclose(f);
@@ -137,15 +137,30 @@ mh_attacks_read(struct mh_attack a[MH_ATTACKS_MAX])
         if (!end)
             break;
         *end = 0;
-        add(&l, line, end + 1, next ? (size_t)(next - end - 1) : strlen(end + 1));
+        add(l, line, end + 1, next ? (size_t)(next - end - 1) : strlen(end + 1));
         at = next;
     }
     mh_free(all);
+}
+
+int
+mh_attacks_read(struct mh_attack a[MH_ATTACKS_MAX])
+{
+    struct list l = { .a = a };
+    read_file(&l, "tests/attacks/attacks.txt");
     if (!l.n)
         return 0;
     add_nested(&l);
     add_wide(&l);
     add_bytes(&l);
+    return l.n;
+}
+
+int
+mh_attacks_read_from(const char *path, struct mh_attack a[MH_ATTACKS_MAX])
+{
+    struct list l = { .a = a };
+    read_file(&l, path);
     return l.n;
 }
 

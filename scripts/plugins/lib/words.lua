@@ -46,8 +46,8 @@ function words.record(fields)
   return new_type { type = "record", of = fields }
 end
 
---- A handle: this key of this Secret, wherever a password is wanted, and under data and stringData of a Secret
---- that is made. The value stays outside.
+--- A handle: this key of this Secret, wherever a password is wanted, and under data and stringData of a
+--- Secret that is made. The value stays outside.
 function words.secret(name, key)
   return { secret = name, key = key or "password", handle = true }
 end
