@@ -1,5 +1,5 @@
--- One replica first. It has to stand the load for ten minutes; when it crashes, lags or is slow, everything goes
--- back to what it was.
+-- One replica first. It has to stand the load for ten minutes; when it crashes or is slow, everything goes back to
+-- what it was. Where that cannot be, nothing goes on until somebody says that it is urgent.
 return policy "rollout/v1" {
   params = { soak = duration "10m", max_lag = bytes "64MiB", max_slower = num(1.5) },
 
@@ -7,10 +7,10 @@ return policy "rollout/v1" {
     local p = ctx.params
     for _, i in ipairs(ctx.updated) do
       local slower = i.p99_ms and ctx.baseline.p99_ms and i.p99_ms / ctx.baseline.p99_ms or 1
-      if ctx.can_roll_back and i.crashes > 0 then
-        return rollback("CanaryCrashed", "%s crashed %d times", i.name, i.crashes)
-      elseif ctx.can_roll_back and slower > p.max_slower then
-        return rollback("LatencyRegression", "%s is %.1f times as slow as before", i.name, slower)
+      local reason = i.crashes > 0 and "CanaryCrashed" or slower > p.max_slower and "LatencyRegression"
+      if reason and not ctx.urgent then
+        local why = ("%s crashed %d times and is %.1f times as slow as before"):format(i.name, i.crashes, slower)
+        return ctx.can_roll_back and rollback(reason, why) or wait(reason, ctx.now + 600, why)
       elseif not i.ready or i.replay_lag > p.max_lag then
         return wait("CanaryNotWell", ctx.now + 30, "%s is not well yet", i.name)
       end
