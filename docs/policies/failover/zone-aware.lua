@@ -1,4 +1,4 @@
--- Keep the primary near the applications: the zones in their order, then no data loss, then the least lag.
+-- Keep the primary near the applications: the zones in their order, then synchronous ones, then the least lag.
 return policy "failover/v1" {
   params = { zones = list(str) },
 
