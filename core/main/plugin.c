@@ -22,7 +22,7 @@ static const char usage[] =
     "\n"
     "check runs the cases of each file, and those of NAME.cases.yaml beside NAME.lua, up to the "
     "first\n"
-    "that fails; test runs all of them.\n"
+    "that fails; test runs all of them. Both take -o json.\n"
     "\n"
     "OBJECT is a file of YAML or JSON; SEEN one of what observe would have returned, without "
     "which\n"
@@ -33,7 +33,8 @@ static const char usage[] =
 struct tried {
     struct mh_arena arena;
     const char *path, *key, *text;
-    bool all; /* cases are told, failed ones too */
+    bool all;            /* cases are told, failed ones too */
+    struct mh_buf *json; /* where to; NULL: as text */
     size_t failed, cases;
     struct mh_controller *plugin, *host;
     yyjson_val *declaration;
@@ -138,6 +139,29 @@ run_case(struct tried *t, yyjson_val *declaration, yyjson_val *one)
     return arg && run_host(t, "case", arg);
 }
 
+static void
+add_text(struct mh_buf *b, const char *key, const char *value)
+{
+    if (!value)
+        return;
+    (void)mh_buf_printf(b, ",\"%s\":", key);
+    (void)mh_json_quote(b, value, strlen(value));
+}
+
+static void
+tell_case(struct tried *t, bool ok, const char *name)
+{
+    if (!t->json) {
+        printf("%s - %s: case '%s'%s%s\n", ok ? "ok" : "not ok", t->key, name, ok ? "" : "\n    ",
+               ok ? "" : t->err.msg);
+        return;
+    }
+    (void)mh_buf_printf(t->json, "%s{\"ok\":%s", t->cases > 1 ? "," : "", ok ? "true" : "false");
+    add_text(t->json, "name", name);
+    add_text(t->json, "message", ok ? NULL : t->err.msg);
+    (void)mh_buf_char(t->json, '}');
+}
+
 /* Of the text itself, or of the file beside it. False: t->err says what the first failure is. */
 static bool
 run_cases(struct tried *t, yyjson_val *declaration)
@@ -152,8 +176,7 @@ run_cases(struct tried *t, yyjson_val *declaration)
             mh_plugin_case_failed(&t->err, t->key, t->text, declaration, name);
         }
         if (t->all)
-            printf("%s - %s: case '%s'%s%s\n", ok ? "ok" : "not ok", t->key, name,
-                   ok ? "" : "\n    ", ok ? "" : t->err.msg);
+            tell_case(t, ok, name);
         else if (!ok)
             return false;
     }
@@ -213,26 +236,93 @@ beside(struct tried *t)
     return taken && call_host(t, "declare", arg) ? frozen(t, d) : NULL;
 }
 
-static int
-check(const char *path, bool all)
+/* After its cases. */
+static void
+tell_json(const struct tried *t, bool ok, const char *needs)
 {
-    struct tried t = { .all = all, .err = { .code = MH_OK } };
-    if (!load(&t, path) || !run_cases(&t, t.declaration))
-        return refused(&t);
-    yyjson_val *more = beside(&t);
-    if ((!more && t.err.code != MH_OK && !t.failed) || (more && !run_cases(&t, more)))
-        return refused(&t);
-    if (t.failed) {
-        printf("%s: refused: %zu of %zu cases failed\n", path, t.failed, t.cases);
-        release(&t);
-        return 1;
-    }
+    struct mh_buf *b = t->json;
+    (void)mh_buf_printf(b, "],\"ok\":%s,\"cases\":%zu,\"failed\":%zu", ok ? "true" : "false",
+                        t->cases, t->failed);
+    add_text(b, "file", t->path);
+    add_text(b, "kind", mh_json_str(t->declared, "kind", NULL));
+    add_text(b, "api", mh_json_str(t->declaration, "api", NULL));
+    if (needs)
+        (void)mh_buf_printf(b, ",\"needs\":%s", needs);
+    add_text(b, "error", ok ? NULL : t->err.msg);
+    (void)mh_buf_char(b, '}');
+}
+
+static void
+tell_text(const struct tried *t, bool ok, const char *needs)
+{
+    if (ok)
+        printf("%s: ok, %s of %s, %zu cases, needs %s\n", t->path,
+               mh_json_str(t->declared, "kind", NULL), mh_json_str(t->declaration, "api", NULL),
+               t->cases, needs ? needs : "nothing");
+    else if (t->all && t->failed)
+        printf("%s: refused: %zu of %zu cases failed\n", t->path, t->failed, t->cases);
+    else
+        printf("%s: refused: %s\n", t->path, t->err.msg);
+}
+
+static int
+check(const char *path, bool all, struct mh_buf *json)
+{
+    struct tried t = { .all = all, .json = json, .err = { .code = MH_OK } };
+    if (json)
+        (void)mh_buf_str(json, "{\"steps\":[");
+    bool ok = load(&t, path) && run_cases(&t, t.declaration);
+    yyjson_val *more = ok ? beside(&t) : NULL;
+    ok = ok && (more ? run_cases(&t, more) : t.err.code == MH_OK) && !t.failed;
     yyjson_val *needs = yyjson_obj_get(t.declaration, "needs");
-    const char *text = needs ? mh_json_canonical(&t.arena, needs, NULL) : "nothing";
-    printf("%s: ok, %s of %s, %zu cases, needs %s\n", path, mh_json_str(t.declared, "kind", NULL),
-           mh_json_str(t.declaration, "api", NULL), t.cases, text ? text : "?");
+    const char *text = needs ? mh_json_canonical(&t.arena, needs, NULL) : NULL;
+    if (json)
+        tell_json(&t, ok, text);
+    else
+        tell_text(&t, ok, text);
     release(&t);
-    return 0;
+    return !ok;
+}
+
+/* Takes "-o json" out of argv; false: an option that there is not. */
+static bool
+read_format(int *argc, char **argv, bool *json)
+{
+    int n = 0;
+    for (int i = 0; i < *argc; i++) {
+        bool apart = strcmp(argv[i], "-o") == 0 && i + 1 < *argc;
+        const char *format = apart ? argv[++i] : mh_str_starts(argv[i], "-o") ? argv[i] + 2 : NULL;
+        if (!format && argv[i][0] != '-')
+            argv[n++] = argv[i];
+        else if (!mh_str_eq(format, "json"))
+            return false;
+        else
+            *json = true;
+    }
+    *argc = n;
+    return n > 0;
+}
+
+/* "check" and "test": argv is what follows. */
+static int
+check_all(int argc, char **argv, bool all)
+{
+    struct mh_buf b;
+    bool json = false;
+    int rc = 0;
+    if (!read_format(&argc, argv, &json)) {
+        (void)fputs(usage, stderr);
+        return 2;
+    }
+    mh_buf_init(&b, ARENA_MAX);
+    for (int i = 0; i < argc; i++) {
+        (void)mh_buf_str(&b, i ? ",\n" : "[");
+        rc |= check(argv[i], all, json ? &b : NULL);
+    }
+    if (json)
+        printf("%s]\n", mh_buf_text(&b));
+    mh_buf_release(&b);
+    return rc;
 }
 
 static int
@@ -329,13 +419,9 @@ plan_for(char **argv, int argc)
 int
 mh_plugin_main(int argc, char **argv)
 {
-    int rc = 0;
     bool test = argc >= 2 && strcmp(argv[0], "test") == 0;
-    if (test || (argc >= 2 && strcmp(argv[0], "check") == 0)) {
-        for (int i = 1; i < argc; i++)
-            rc |= check(argv[i], test);
-        return rc;
-    }
+    if (test || (argc >= 2 && strcmp(argv[0], "check") == 0))
+        return check_all(argc - 1, argv + 1, test);
     if (argc == 2 && strcmp(argv[0], "crd") == 0)
         return print_crd(argv[1]);
     if ((argc == 3 || argc == 4) && strcmp(argv[0], "plan") == 0)
