@@ -1,5 +1,5 @@
 -- Some replicas shall not become primary: the delayed one, the one for reports. And nobody who lags too far, unless
--- there is nobody else. (Where only reserved ones are left the core waits 30 seconds, then the built-in order takes one.)
+-- there is nobody else. (Where only reserved ones are left the core waits 30 seconds: then the built-in order decides.)
 return policy "failover/v1" {
   params = { never = list(str), max_lag = bytes "64MiB" },
 
