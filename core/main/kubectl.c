@@ -9,6 +9,7 @@
 static const char usage[] =
     "usage: kubectl moonherd status CLUSTER     how a cluster is\n"
     "       kubectl moonherd explain CLUSTER    what it is doing, why, and what it waits for\n"
+    "       kubectl moonherd explain KIND/NAME  the same for an object of a plugin\n"
     "       kubectl moonherd plan -f FILE       what an edit would do, step by step; nothing is "
     "done\n"
     "       kubectl moonherd policy ...         list, approve, check, test, diff, replay, bench\n"

@@ -368,6 +368,14 @@ TEST(paths_of_all_kinds_and_no_way_out_of_them)
     static const char *const bad[] = { "", ".", "..", "a/b", "a?b", "a%2f", "a#b", "a b", "a\n" };
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
         CHECK(mh_kube_path(&a, c1, "n", bad[i], NULL) == NULL);
+    char name[255] = "";
+    memset(name, 'a', 253);
+    CHECK(mh_kube_path(&a, c1, "n", name, NULL) != NULL);
+    name[253] = 'a';
+    CHECK(mh_kube_path(&a, c1, "n", name, NULL) == NULL);
+    /* by whatever name: what is served there */
+    CHECK(mh_kind_is_secret(mh_kinds_add(&kinds, "", "v1", "Treasure", "secrets", true)));
+    CHECK(!mh_kind_is_secret(mh_kinds_add(&kinds, "x.y", "v1", "Secret", "secrets", true)));
     CHECK_STR(mh_kube_query(&a, mh_kube_query(&a, "/x", "a", "b=c, d"), "e", "f"),
               "/x?a=b%3Dc%2C%20d&e=f");
     mh_arena_release(&a);
