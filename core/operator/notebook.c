@@ -19,6 +19,7 @@
 #define PAGE "20" /* records of a list: each may have 64 KiB */
 #define ARENA ((size_t)8 << 20)
 #define POLICY_PREFIX "policy."
+#define READ MH_RECORD_LABEL "," MH_RECORD_LABEL "!=passes" /* there may be very many of those */
 #define NAME_MAX_LEN 253
 
 /* One record that is to be written. */
@@ -240,8 +241,11 @@ static void
 write_record(struct mh_note *n, yyjson_mut_doc *doc, yyjson_mut_val *record)
 {
     struct mh_event_ref owner = { n->owner[0], n->owner[1], n->ns, n->owner[2], n->owner[3], NULL };
-    struct mh_notebook_page page = { n->policies ? "policies" : "decisions", n->ns, n->name,
-                                     &owner };
+    bool object = mh_str_starts(n->name, MH_OBJECT_PREFIX);
+    struct mh_notebook_page page = { n->policies ? "policies"
+                                     : object    ? "passes"
+                                                 : "decisions",
+                                     n->ns, n->name, &owner };
     const char *body = mh_notebook_body(&n->arena, doc, &page, record);
     const char *path = path_of(n);
     path = path ? mh_kube_query(&n->arena, path, "fieldManager", "moonherd") : NULL;
@@ -508,7 +512,7 @@ ask(struct mh_reading *r)
     mh_arena_release(&r->arena);
     mh_arena_init(&r->arena, ARENA);
     const char *path = mh_kube_path(&r->arena, nb->kind, ns, NULL, NULL);
-    path = path ? mh_kube_query(&r->arena, path, "labelSelector", MH_RECORD_LABEL) : NULL;
+    path = path ? mh_kube_query(&r->arena, path, "labelSelector", READ) : NULL;
     path = path ? mh_kube_query(&r->arena, path, "limit", PAGE) : NULL;
     if (path && r->more)
         path = mh_kube_query(&r->arena, path, "continue", r->more);

@@ -1,8 +1,9 @@
 /* notebook.h - what must outlive the process, in ClusterRecords (moonherd.io/v1alpha1).
  *
- * Two kinds of them, told apart by the label moonherd.io/record. "policies": the versions in charge
+ * Three kinds of them, told apart by the label moonherd.io/record. "policies": the versions in charge
  * of one ConfigMap, named policy.CONFIGMAP. "decisions": the last decisions for one cluster and what
- * its last passes said, with its name. Both are read at the start. Each is owned by the object that it is about, at most 64 KiB, and
+ * its last passes said, with its name. "passes": those of an object of a plugin, named
+ * object.KIND.GROUP.NAME. All but these are read at the start. Each is owned by the object that it is about, at most 64 KiB, and
  * written only when something is new. Only the leader writes. A write that fails is tried again a
  * few times, then it is lost with a warning: nothing waits for a note. */
 #ifndef MH_OPERATOR_NOTEBOOK_H

@@ -5,6 +5,7 @@
 #include "operator/notebook.h"
 
 #define MH_RECORD_LABEL "moonherd.io/record"
+#define MH_OBJECT_PREFIX "object." /* names of records of objects of plugins begin so */
 
 /* A ClusterRecord to write. */
 struct mh_notebook_page {

@@ -15,7 +15,7 @@ mh_notebook_object(struct mh_arena *a, const struct mh_event_ref *about)
     const char *slash = about->api_version ? strchr(about->api_version, '/') : NULL;
     char *name =
         slash && about->kind && about->name
-            ? mh_arena_printf(a, "object.%s.%.*s.%s", about->kind,
+            ? mh_arena_printf(a, MH_OBJECT_PREFIX "%s.%.*s.%s", about->kind,
                               (int)(slash - about->api_version), about->api_version, about->name)
             : NULL;
     for (char *p = name; p && *p; p++)

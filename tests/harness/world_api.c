@@ -106,10 +106,11 @@ tw_labels_match(const char *query, yyjson_val *object)
     for (char *save = NULL, *t = strtok_r(selector, ",", &save); t;
          t = strtok_r(NULL, ",", &save)) {
         char *eq = strchr(t, '=');
+        bool other = eq && eq > t && eq[-1] == '!'; /* "key!=value" */
         if (eq)
-            *eq = '\0';
+            eq[other ? -1 : 0] = '\0';
         const char *got = mh_json_str(labels, t, NULL);
-        if (!got || (eq && strcmp(got, eq + 1) != 0))
+        if (other ? mh_str_eq(got, eq + 1) : !got || (eq && strcmp(got, eq + 1) != 0))
             return false;
     }
     return true;

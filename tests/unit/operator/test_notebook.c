@@ -215,6 +215,9 @@ TEST(an_object_of_a_plugin_has_a_record_that_gives_nothing_away)
     yyjson_val *p = last_pass(&n);
     CHECK_INT(n, 1);
     CHECK_STR(mh_json_str(p, "by", NULL), "ns/map/greeting.lua@0123456789ab");
+    CHECK_STR(mh_json_str(tw_object(q.tw, RECORDS "/object.greeting.greetings.example.dev.hello"),
+                          "metadata", "labels", "moonherd.io/record", NULL),
+              "passes");
     CHECK_INT(mh_json_int(p, 0, "again_s", NULL), 30);
     CHECK_STR(mh_json_text(&q.tw->arena, yyjson_obj_get(p, "saw"), NULL),
               "[\"now: 12\",\"password: a text of 5 bytes\",\"rows: a list of 1\",\"flag: true\","
