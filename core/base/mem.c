@@ -97,6 +97,66 @@ next_size(const struct mh_chunk *open)
     return (twice < CHUNK_MAX ? twice : CHUNK_MAX) - sizeof(*open);
 }
 
+/* Chunks of usual sizes that nobody has now. A request's arena comes and goes a thousand times a
+ * second: without this, some allocators map and unmap its pages each time. */
+#if defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define SANITIZED 1
+#endif
+#elif defined(__SANITIZE_ADDRESS__)
+#define SANITIZED 1
+#endif
+#ifdef SANITIZED /* who uses what was released shall be found */
+#define SPARE_MAX ((size_t)0)
+#else
+#define SPARE_MAX ((size_t)1 << 20)
+#endif
+#define SPARE_CLASSES 6
+
+static struct mh_chunk *spare[SPARE_CLASSES];
+static size_t spare_bytes;
+
+/* CHUNK_MIN, twice that, ... CHUNK_MAX; -1: another size. */
+static int
+spare_class(size_t size)
+{
+    size_t usual = CHUNK_MIN;
+    for (int i = 0; i < SPARE_CLASSES; i++, usual *= 2) {
+        if (size + sizeof(struct mh_chunk) == usual)
+            return i;
+    }
+    return -1;
+}
+
+static struct mh_chunk *
+chunk_new(size_t size)
+{
+    int i = spare_class(size);
+    struct mh_chunk *c = i >= 0 && fail_after < 0 ? spare[i] : NULL;
+    if (c) {
+        spare[i] = c->next;
+        spare_bytes -= size;
+    } else {
+        c = mh_malloc(sizeof(*c) + size);
+    }
+    if (c)
+        *c = (struct mh_chunk){ .size = size };
+    return c;
+}
+
+static void
+chunk_free(struct mh_chunk *c)
+{
+    int i = spare_class(c->size);
+    if (i < 0 || c->size > SPARE_MAX - spare_bytes) {
+        free(c);
+        return;
+    }
+    c->next = spare[i];
+    spare[i] = c;
+    spare_bytes += c->size;
+}
+
 void *
 mh_arena_alloc(struct mh_arena *a, size_t size)
 {
@@ -109,10 +169,9 @@ mh_arena_alloc(struct mh_arena *a, size_t size)
     if (!c || c->size - c->used < size) {
         size_t want = next_size(c);
         want = size > want ? size : want;
-        c = mh_malloc(sizeof(*c) + want);
+        c = chunk_new(want);
         if (!c)
             return NULL;
-        *c = (struct mh_chunk){ .size = want };
         if (a->chunks &&
             want - size < a->chunks->size - a->chunks->used) { /* the open one is first */
             c->next = a->chunks->next;
@@ -190,7 +249,7 @@ mh_arena_release(struct mh_arena *a)
         d->fn(d->p);
     for (struct mh_chunk *c = a->chunks; c;) {
         struct mh_chunk *next = c->next;
-        free(c);
+        chunk_free(c);
         c = next;
     }
     *a = (struct mh_arena){ .limit = a->limit };
