@@ -349,6 +349,7 @@ ta_end(struct ta *t)
     mh_arena_release(&g->primary.sync_arena);
     mh_arena_release(&g->primary.next_arena);
     mh_pglog_free(g->pglog);
+    mh_deputy_release(g);
     mh_free(g->ldap_password);
     mh_free(g->status);
     (void)nftw(t->dir, remove_one, 8, FTW_DEPTH | FTW_PHYS);
