@@ -17,6 +17,12 @@
 #define STAGGER_MS 500
 
 static bool
+is_at_rest(const struct mh_ha_lease *l)
+{
+    return l->phase == MH_HA_STABLE || l->phase == MH_HA_SUSPECT;
+}
+
+static bool
 is_standby(const struct mh_ha_member *m)
 {
     return m->connected && m->known && m->role == MH_HA_STANDBY && m->pg_up;
@@ -63,7 +69,8 @@ rank(const struct mh_ha_view *view, const struct mh_ha_member *own)
     int n = 0;
     for (int i = 0; i < view->nmembers; i++) {
         const struct mh_ha_member *m = &view->members[i];
-        n += m != own && m->connected && m->known && goes_before(view, m, own);
+        bool may = !is_at_rest(&view->lease) || !mh_str_eq(m->name, view->lease.holder);
+        n += m != own && may && m->connected && m->known && goes_before(view, m, own);
     }
     return n;
 }
@@ -110,8 +117,7 @@ mh_ha_deputy_acts(const struct mh_ha_view *view, const struct mh_ha_verdict *ver
     if (!verdict->swap || !l->exists || !l->holder || l->term == 0 || !own || !own->connected ||
         !own->known || own->promise > l->term)
         return false;
-    bool at_rest = l->phase == MH_HA_STABLE || l->phase == MH_HA_SUSPECT;
-    if (at_rest && !may_begin(view, verdict, own, d))
+    if (is_at_rest(l) && !may_begin(view, verdict, own, d))
         return false;
     return d->wanted_ms >= patience(view, d) + STAGGER_MS * (int64_t)rank(view, own);
 }

@@ -17,7 +17,6 @@
 
 /* The same silence that the protocol takes for agreement (stable.c). */
 #define QUIET_NS (3500 * MH_NS_PER_MS)
-#define RENEWED_NS (4 * MH_NS_PER_S)
 /* With an operator there, others are not asked before it had this time. */
 #define LEAVE_NS (5 * MH_NS_PER_S)
 #define ASK_NS (300 * MH_NS_PER_MS)
@@ -63,9 +62,8 @@ struct mh_deputy {
 static bool
 hears_primary(const struct mh_agent *g)
 {
-    int64_t now = mh_agent_now(g);
     return mh_agent_pg_up(g) && g->pg.receiving && g->pg.receipt_ns &&
-           now - g->pg.receipt_ns < QUIET_NS && now - g->know.renewed_ns < RENEWED_NS;
+           mh_agent_now(g) - g->pg.receipt_ns < QUIET_NS;
 }
 
 static bool

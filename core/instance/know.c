@@ -240,11 +240,11 @@ note_change(struct mh_know *k, yyjson_val *object, int64_t now)
 {
     const char *version = mh_json_str(object, "metadata", "resourceVersion", NULL);
     const char *renewed = mh_json_str(object, "spec", "renewTime", NULL);
-    if (!version || strcmp(version, k->lease_version) != 0) {
+    if (!k->version_ns || strcmp(version ? version : "", k->lease_version) != 0) {
         mh_str_copy(k->lease_version, sizeof(k->lease_version), version);
         k->version_ns = now;
     }
-    if (!renewed || strcmp(renewed, k->lease_renewed) != 0) {
+    if (!k->renewed_ns || strcmp(renewed ? renewed : "", k->lease_renewed) != 0) {
         mh_str_copy(k->lease_renewed, sizeof(k->lease_renewed), renewed);
         k->renewed_ns = now;
     }

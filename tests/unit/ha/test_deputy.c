@@ -101,7 +101,7 @@ TEST(a_primary_that_renews_its_lease_is_left_alone)
     v.members[A].halted = true;
     v.members[B].pg_up = false;
     v.members[B].role = MH_HA_NONE;
-    CHECK_INT(acts_after(&v, d), 500); /* c's PostgreSQL runs */
+    CHECK_INT(acts_after(&v, d), 500); /* c goes first */
 }
 
 TEST(while_others_hear_the_primary_nobody_begins)
