@@ -58,6 +58,9 @@ struct mh_know {
     int64_t version_ns;
     char lease_renewed[40]; /* its renewTime, and since when: never compared with a clock */
     int64_t renewed_ns;
+    char ranking
+        [200]; /* the beginning of its annotation ranking, which has the time, and since when */
+    int64_t ranking_ns;
     bool lease_asked;       /* a GET is under way */
     int64_t lease_asked_ns; /* when the last one began */
     char secrets_seen[256]; /* digest of status.secretsResourceVersion that was fetched */

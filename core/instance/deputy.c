@@ -11,6 +11,7 @@
 #include "base/str.h"
 #include "base/time.h"
 #include "ha/facts.h"
+#include "ha/ranking.h"
 #include "ha/swap.h"
 #include "instance/standby.h"
 #include "instance/status.h"
@@ -331,6 +332,10 @@ make_view(struct mh_agent *g, struct mh_arena *a, struct mh_ha_view *view)
     add_own(g, a, view);
     for (int i = 0; i < d->npeers; i++)
         add_peer(g, &d->peers[i], view);
+    struct mh_ha_ranking ranking;
+    if (mh_ha_ranking_read(a, g->know.lease.ranking, &ranking))
+        mh_ha_ranking_use(&ranking, (now - g->know.ranking_ns) / MH_NS_PER_MS,
+                          (now - d->since_ns) / MH_NS_PER_MS, view);
 }
 
 /* The Cluster, or the holder's disk, says that the role stays where it is. */

@@ -265,6 +265,7 @@ function status.finish(p)
   if again and again > 0 then
     p.requeue_s = math.min(p.requeue_s, again)
   end
+  p.requeue_s = math.min(p.requeue_s, p.again_s or p.requeue_s)
   return { actions = p.actions, status = p.fields, reason = p.reason, requeue_s = p.requeue_s }
 end
 

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "ha/deputy.h"
+#include "ha/ranking.h"
 #include "ha/swap.h"
 #include "harness/test.h"
 #include "view_helper.h"
@@ -181,6 +182,71 @@ TEST(a_switchover_that_lost_its_operator_is_ended)
     CHECK(th_elects(&d, "b"));
     CHECK_INT(acts_after(&v, alone("b")), 0);
     CHECK_INT(acts_after(&v, alone("c")), 500);
+}
+
+/* --- rule 9 ---------------------------------------------------------------------------------- */
+
+static struct mh_ha_view
+ranked(const char *text, int64_t age_ms, int64_t failing_ms)
+{
+    static struct mh_arena a;
+    static bool made;
+    struct mh_ha_ranking r;
+    struct mh_ha_view v = th_fencing();
+    if (!made)
+        mh_arena_init(&a, 1 << 20);
+    made = true;
+    v.failover_delay_ms = 5000;
+    th_fence(&v, B, 100);
+    th_fence(&v, C, 100);
+    if (mh_ha_ranking_read(&a, text, &r))
+        mh_ha_ranking_use(&r, age_ms, failing_ms, &v);
+    return v;
+}
+
+static bool
+elects(const struct mh_ha_view *v, const char *name)
+{
+    struct mh_ha_verdict d = th_assess(v);
+    return th_elects(&d, name);
+}
+
+#define C_FIRST "{\"at\":\"x\",\"hold_s\":0,\"order\":[\"c\",\"b\"]}"
+
+TEST(a_ranking_of_the_last_minute_decides_among_those_who_are_safe)
+{
+    struct mh_ha_view v = ranked(C_FIRST, 60000, 9000);
+    CHECK(elects(&v, "c"));
+    CHECK_INT(acts_after(&v, alone("c")), 0);
+    CHECK_INT(acts_after(&v, alone("b")), 500);
+    v.members[C].fenced = false;
+    th_config(&v, 0, 2, (const int[]){ B, C, -1 }); /* one promise is enough: c is not safe */
+    CHECK(elects(&v, "b"));
+}
+
+TEST(an_old_ranking_and_one_of_strangers_leave_the_built_in_order)
+{
+    struct mh_ha_view v = ranked(C_FIRST, 60001, 9000);
+    CHECK(elects(&v, "b"));
+    v = ranked("{\"hold_s\":0,\"order\":[\"x\",\"c\"]}", 0, 9000);
+    CHECK(elects(&v, "b"));
+    static const char *const bad[] = { "", "[]", "{\"order\":\"c\"}", "{\"order\":[1]}",
+                                       "{\"order\":[\"c\"],\"hold_s\":-1}" };
+    for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++) {
+        v = ranked(bad[i], 0, 9000);
+        CHECK(elects(&v, "b"));
+    }
+}
+
+TEST(a_hold_lasts_at_most_thirty_seconds_beyond_the_delay)
+{
+    static const char text[] = "{\"hold_s\":3600,\"order\":[]}";
+    struct mh_ha_view v = ranked(text, 0, 34999);
+    CHECK(!th_assess(&v).swap);
+    v = ranked(text, 0, 35000);
+    CHECK(elects(&v, "b"));
+    v = ranked("{\"hold_s\":10,\"order\":[]}", 0, 15000);
+    CHECK(elects(&v, "b"));
 }
 
 TEST(a_swap_holds_for_the_version_that_was_read_only)
