@@ -122,9 +122,7 @@ fill_member(struct sim *s, int k, int i, struct mh_ha_member *m)
     if (!st->boot)
         return;
     m->known = true;
-    bool stale = is_deputy(k) && s->variant == V_DEPUTYSTALE && i != k - COORDS;
-    m->connected = s->now - c->heard[i] < CONNECTED_MS ||
-                   (stale && st->role == MH_HA_STANDBY && st->receiving);
+    m->connected = s->now - c->heard[i] < CONNECTED_MS;
     m->lost_ms = m->connected ? 0 : s->now - c->heard[i];
     (void)snprintf(volumes[st->volume % 64], sizeof(volumes[0]), "v%d", st->volume % 64);
     m->incarnation = volumes[st->volume % 64];
@@ -159,7 +157,7 @@ plant_deputy(const struct sim *s, int k, struct mh_ha_view *v)
             m->fenced = true;
     }
     if (s->variant == V_DEPUTYCLOCK)
-        v->lease_unchanged_ms = s->now - s->coord[k].renewed;
+        v->lease_unchanged_ms = 3600000;
 }
 
 /* The planted defects that are lies to the decision. */

@@ -42,8 +42,7 @@ enum variant {
     V_DEPUTYBLIND,  /* a deputy's step does not hold for the version only that it saw */
     V_DEPUTYITSELF, /* a deputy counts itself as fenced before it has promised */
     V_DEPUTYPEERS,  /* for a deputy a promise is enough: it may still receive */
-    V_DEPUTYCLOCK,  /* a deputy counts the lease bound from the last renewal */
-    V_DEPUTYSTALE,  /* a deputy takes an answer for one of now, however old it is */
+    V_DEPUTYCLOCK,  /* a deputy waits for no lease bound */
     V_COUNT
 };
 

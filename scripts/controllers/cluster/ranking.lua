@@ -1,6 +1,6 @@
---- Whom failover/v1 would promote, asked ahead of time: for the managers, which run a failover while the operator
---- is away and hold no policies. Written into an annotation of the Lease. Only a policy that is there is asked, and
---- not in each pass: the managers take an answer of the last minute.
+--- Whom failover/v1 would promote, asked ahead of time: for the managers, which run a failover while the
+--- operator is away and hold no policies. Written into an annotation of the Lease. Only a policy that is
+--- there is asked, and not in each pass: the managers take an answer of the last minute.
 -- luacheck: read globals array null
 local access = require("admission.access")
 local decode = require("admission.json").decode
@@ -21,7 +21,8 @@ end
 --- Names in any set that may have acknowledged.
 local function synchronous(lease)
   local out = {}
-  for _, set in ipairs(decode(access.text(lease, "metadata", "annotations", names.LEASE_CONFIGS) or "[]") or {}) do
+  local sets = decode(access.text(lease, "metadata", "annotations", names.LEASE_CONFIGS) or "[]")
+  for _, set in ipairs(sets or {}) do
     for _, name in ipairs(access.list(set, "names")) do
       out[name] = true
     end
@@ -95,7 +96,8 @@ local function wanted(p, said)
   for _, name in ipairs(not said.failed and said.order or {}) do
     order[#order + 1] = name
   end
-  return json.encode { at = time.micro(p.now), by = said.by, hold_s = said.failed and 0 or said.hold_s, order = order }
+  local hold_s = said.failed and 0 or said.hold_s
+  return json.encode { at = time.micro(p.now), by = said.by, hold_s = hold_s, order = order }
 end
 
 function ranking.plan(p)
