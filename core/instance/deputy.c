@@ -25,6 +25,7 @@
 #define LONG_NS (60 * MH_NS_PER_S)
 #define ASK_MS 900
 #define POD_NS (2 * MH_NS_PER_S)
+#define POD_SELDOM_NS (20 * MH_NS_PER_S)
 #define RETRY_NS (500 * MH_NS_PER_MS)
 #define RESTART_GRACE_NS (30 * MH_NS_PER_S)
 #define API_MS 2000
@@ -77,7 +78,7 @@ is_troubled(const struct mh_agent *g)
         return false;
     if (l->phase != MH_HA_STABLE && l->phase != MH_HA_SUSPECT)
         return true;
-    return !mh_str_eq(l->holder, g->id.name) && !hears_primary(g);
+    return !mh_str_eq(l->holder, g->id.name) && !g->user_fenced && !hears_primary(g);
 }
 
 void
@@ -242,7 +243,8 @@ look_at_pod(struct mh_agent *g)
         d->pod = POD_UNKNOWN;
         d->pod_ns = 0;
     }
-    if (d->pod_asked || (d->pod_ns && now - d->pod_ns < POD_NS))
+    int64_t pause = now - d->since_ns < LONG_NS ? POD_NS : POD_SELDOM_NS;
+    if (d->pod_asked || (d->pod_ns && now - d->pod_ns < pause))
         return;
     struct pod_get *r = mh_calloc(1, sizeof(*r));
     if (!r)
