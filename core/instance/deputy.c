@@ -30,7 +30,7 @@
 #define RESTART_GRACE_NS (30 * MH_NS_PER_S)
 #define API_MS 2000
 
-enum holder_pod { POD_UNKNOWN, POD_THERE, POD_GONE };
+enum pod { POD_UNKNOWN, POD_THERE, POD_GONE };
 
 struct peer {
     char name[64];
@@ -40,6 +40,13 @@ struct peer {
     bool asking, answers;
     int64_t asked_ns; /* the last question */
     int64_t heard_ns; /* the last answer; without any: the first question */
+    /* Its pod, whose address changes when its node starts again and which nobody writes into the status
+     * while the operator is away. */
+    bool pod_asked;
+    int64_t pod_ns;
+    enum pod pod;
+    char pod_address[64];
+    bool pod_deleting, pod_disk_full;
 };
 
 struct mh_deputy {
@@ -52,11 +59,6 @@ struct mh_deputy {
     bool writing;
     int64_t next_write_ns;
     uint64_t began; /* the last term that was begun here */
-    bool pod_asked;
-    int64_t pod_ns;
-    enum holder_pod pod;
-    bool pod_deleting, pod_disk_full;
-    char pod_of[64];
 };
 
 /* --- is anything wrong? ---------------------------------------------------------------------- */
@@ -150,8 +152,11 @@ on_member(struct mh_question *q, yyjson_val *reply)
 }
 
 static const char *
-address_of(const struct mh_agent *g, const char *name)
+address_of(const struct mh_agent *g, const struct peer *p)
 {
+    const char *name = p->name;
+    if (*p->pod_address)
+        return p->pod_address;
     const struct mh_ha_lease *l = &g->know.lease;
     const char *ip =
         mh_json_str(g->know.cluster, "status", "instancesReportedState", name, "ip", NULL);
@@ -173,7 +178,7 @@ ask_all(struct mh_agent *g)
         struct peer *p = name && strcmp(name, g->id.name) != 0 ? peer_of(d, name) : NULL;
         if (!p || p->asking || (p->asked_ns && now - p->asked_ns < pause))
             continue;
-        const char *ip = address_of(g, name);
+        const char *ip = address_of(g, p);
         mh_str_copy(p->address, sizeof(p->address), ip ? ip : "");
         p->asked_ns = now;
         if (!p->heard_ns)
@@ -184,7 +189,7 @@ ask_all(struct mh_agent *g)
     }
 }
 
-/* --- the holder's pod ------------------------------------------------------------------------ */
+/* --- their pods ------------------------------------------------------------------------------ */
 
 struct pod_get {
     struct mh_api_call call;
@@ -216,17 +221,18 @@ static void
 on_pod(struct mh_api_call *call)
 {
     struct pod_get *r = call->arg;
-    struct mh_deputy *d = r->g->deputy;
-    if (d) {
-        d->pod_asked = false;
-        if (strcmp(d->pod_of, r->name) != 0)
-            d->pod = POD_UNKNOWN;
-        else if (call->err.code == MH_OK)
-            d->pod = POD_THERE;
+    struct peer *p = r->g->deputy ? peer_of(r->g->deputy, r->name) : NULL;
+    if (p) {
+        const char *ip = mh_json_str(call->reply, "status", "podIP", NULL);
+        p->pod_asked = false;
+        if (call->err.code == MH_OK)
+            p->pod = POD_THERE;
         else if (call->err.code == MH_E_NOTFOUND)
-            d->pod = POD_GONE;
-        d->pod_deleting = mh_json_str(call->reply, "metadata", "deletionTimestamp", NULL) != NULL;
-        d->pod_disk_full = ended_disk_full(call->reply);
+            p->pod = POD_GONE;
+        if (call->err.code == MH_OK)
+            mh_str_copy(p->pod_address, sizeof(p->pod_address), ip);
+        p->pod_deleting = mh_json_str(call->reply, "metadata", "deletionTimestamp", NULL) != NULL;
+        p->pod_disk_full = ended_disk_full(call->reply);
     }
     mh_agent_wake(r->g);
     mh_arena_release(&r->arena);
@@ -234,28 +240,18 @@ on_pod(struct mh_api_call *call)
 }
 
 static void
-look_at_pod(struct mh_agent *g)
+get_pod(struct mh_agent *g, struct peer *p)
 {
-    struct mh_deputy *d = g->deputy;
-    int64_t now = mh_agent_now(g);
-    if (strcmp(d->pod_of, g->know.lease.holder) != 0) {
-        mh_str_copy(d->pod_of, sizeof(d->pod_of), g->know.lease.holder);
-        d->pod = POD_UNKNOWN;
-        d->pod_ns = 0;
-    }
-    int64_t pause = now - d->since_ns < LONG_NS ? POD_NS : POD_SELDOM_NS;
-    if (d->pod_asked || (d->pod_ns && now - d->pod_ns < pause))
-        return;
     struct pod_get *r = mh_calloc(1, sizeof(*r));
     if (!r)
         return;
     mh_arena_init(&r->arena, 8u << 20);
     r->g = g;
-    mh_str_copy(r->name, sizeof(r->name), d->pod_of);
+    mh_str_copy(r->name, sizeof(r->name), p->name);
     r->call =
         (struct mh_api_call){ .method = "GET",
                               .path = mh_arena_printf(&r->arena, "/api/v1/namespaces/%s/pods/%s",
-                                                      g->id.ns, d->pod_of),
+                                                      g->id.ns, p->name),
                               .timeout_ms = API_MS,
                               .arena = &r->arena,
                               .done = on_pod,
@@ -265,9 +261,24 @@ look_at_pod(struct mh_agent *g)
         mh_free(r);
         return;
     }
-    d->pod_asked = true;
-    d->pod_ns = now;
+    p->pod_asked = true;
+    p->pod_ns = mh_agent_now(g);
     g->api_urgent.start(g->api_urgent.self, &r->call);
+}
+
+/* Of the holder, and of who does not answer. */
+static void
+look_at_pods(struct mh_agent *g)
+{
+    struct mh_deputy *d = g->deputy;
+    int64_t now = mh_agent_now(g);
+    int64_t pause = now - d->since_ns < LONG_NS ? POD_NS : POD_SELDOM_NS;
+    for (int i = 0; i < d->npeers; i++) {
+        struct peer *p = &d->peers[i];
+        bool wanted = !p->answers || mh_str_eq(p->name, g->know.lease.holder);
+        if (wanted && !p->pod_asked && (!p->pod_ns || now - p->pod_ns >= pause))
+            get_pod(g, p);
+    }
 }
 
 /* --- the view -------------------------------------------------------------------------------- */
@@ -291,10 +302,8 @@ add_own(struct mh_agent *g, struct mh_arena *a, struct mh_ha_view *view)
 static void
 add_peer(const struct mh_agent *g, const struct peer *p, struct mh_ha_view *view)
 {
-    const struct mh_deputy *d = g->deputy;
     int64_t ago_ms = (mh_agent_now(g) - p->heard_ns) / MH_NS_PER_MS;
-    bool holder = mh_str_eq(p->name, g->know.lease.holder);
-    if (holder && d->pod == POD_GONE && !p->answers)
+    if (p->pod == POD_GONE && !p->answers)
         return;
     struct mh_ha_member *m = &view->members[view->nmembers++];
     *m = p->last;
@@ -303,7 +312,7 @@ add_peer(const struct mh_agent *g, const struct peer *p, struct mh_ha_view *view
     m->connected = p->answers;
     m->lost_ms = p->answers ? 0 : ago_ms;
     m->quiet_ms = m->quiet_ms < 0 ? -1 : m->quiet_ms + ago_ms;
-    m->deleting = holder && d->pod_deleting;
+    m->deleting = p->pod_deleting;
 }
 
 static int64_t
@@ -345,9 +354,11 @@ static bool
 is_restrained(struct mh_agent *g)
 {
     yyjson_val *notes = mh_json_get(g->know.cluster, "metadata", "annotations", NULL);
-    return mh_str_eq(mh_json_str(notes, "cnpg.io/hibernation", NULL), "on") ||
-           mh_user_fences(g, g->know.lease.holder) || g->deputy->pod_disk_full ||
-           g->deputy->pod == POD_UNKNOWN;
+    const char *holder = g->know.lease.holder;
+    const struct peer *p = strcmp(holder, g->id.name) == 0 ? NULL : peer_of(g->deputy, holder);
+    return !p || p->pod_disk_full || p->pod == POD_UNKNOWN ||
+           mh_str_eq(mh_json_str(notes, "cnpg.io/hibernation", NULL), "on") ||
+           mh_user_fences(g, holder);
 }
 
 /* --- the step -------------------------------------------------------------------------------- */
@@ -474,6 +485,6 @@ mh_deputy_tick(struct mh_agent *g)
     if (mh_status_is_watched(g) && now - g->deputy->since_ns < LEAVE_NS)
         return;
     ask_all(g);
-    look_at_pod(g);
+    look_at_pods(g);
     decide(g);
 }
