@@ -1,9 +1,9 @@
 #include "ha/facts.h"
 
-#include <stdio.h>
 #include <string.h>
 
 #include "base/str.h"
+#include "ha/swap.h"
 
 #define CLUSTERS_MAX 100000
 #define DEFAULT_LEASE_S 8
@@ -168,16 +168,6 @@ mh_ha_facts_read(struct mh_arena *a, yyjson_val *facts, int64_t lease_unchanged_
 /* --- verdict out ----------------------------------------------------------------------------- */
 
 static bool
-note(yyjson_mut_doc *d, yyjson_mut_val *notes, const char *key, const char *value)
-{
-    if (!value)
-        return true;
-    if (!*value)
-        return yyjson_mut_obj_add_null(d, notes, key);
-    return yyjson_mut_obj_add_strcpy(d, notes, key, value);
-}
-
-static bool
 add_swap(yyjson_mut_doc *d, yyjson_mut_val *steps, yyjson_val *facts, const struct mh_ha_view *view,
          const struct mh_ha_swap *to)
 {
@@ -199,16 +189,7 @@ add_swap(yyjson_mut_doc *d, yyjson_mut_val *steps, yyjson_val *facts, const stru
         return false;
     if (to->term && !yyjson_mut_obj_add_uint(d, next, "leaseTransitions", to->term))
         return false;
-    char lineage[64];
-    (void)snprintf(lineage, sizeof(lineage), "%u:%llu:%llu", to->lineage.timeline,
-                   (unsigned long long)to->lineage.made,
-                   (unsigned long long)(to->term ? to->term : view->lease.term));
-    return note(d, notes, "moonherd.io/phase", mh_ha_phase_name(to->phase)) &&
-           note(d, notes, "moonherd.io/lineage", to->has_lineage ? lineage : NULL) &&
-           note(d, notes, "moonherd.io/address", to->address) &&
-           note(d, notes, "moonherd.io/candidate", to->candidate) &&
-           note(d, notes, "moonherd.io/served", to->served) &&
-           note(d, notes, "moonherd.io/incarnation", to->incarnation);
+    return mh_ha_swap_notes(d, notes, &view->lease, to);
 }
 
 static bool

@@ -100,6 +100,7 @@ mh_ha_lease_read(struct mh_arena *a, yyjson_val *object, struct mh_ha_lease *out
     out->candidate = mh_json_str(notes, "moonherd.io/candidate", NULL);
     out->holder_uid = mh_json_str(notes, "moonherd.io/holder-uid", NULL);
     out->session = mh_json_str(notes, "moonherd.io/session", NULL);
+    out->ranking = mh_json_str(notes, "moonherd.io/ranking", NULL);
     if (out->session && !*out->session)
         out->session = NULL;
     out->has_lineage = read_lineage(mh_json_str(notes, "moonherd.io/lineage", NULL),

@@ -5,7 +5,7 @@
  *   spec.holderIdentity     pod name of the primary (in phase fencing and switching: of the old one)
  *   spec.leaseTransitions   the term
  *   annotations moonherd.io/... phase, incarnation, address, candidate, configs, served, session,
- *   lineage (of the log that was elected: "timeline:term that made it:term of the election")
+ *   ranking, lineage (of the log that was elected: "timeline:term that made it:term of the election")
  * Values live as long as the JSON they were read from. */
 #ifndef MH_HA_LEASE_H
 #define MH_HA_LEASE_H
@@ -48,6 +48,7 @@ struct mh_ha_lease {
     uint64_t served;         /* the last term in which the holder opened its gate, 0: unknown */
     bool has_lineage;        /* promoting: the log that was elected */
     struct mh_ha_point lineage;
+    const char *ranking;   /* what a policy said ahead of time (ranking.h); NULL: nothing */
     const char *candidate; /* switching: who is to take over; fencing: whom the policy prefers */
     struct mh_ha_config configs
         [MH_HA_CONFIGS_MAX]; /* the possible ones: a write may have been acknowledged by any */

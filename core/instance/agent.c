@@ -321,6 +321,7 @@ look(struct mh_agent *g)
         return;
     decide(g);
     mh_know_lease_tick(g);
+    mh_deputy_tick(g);
     mh_limits_tick(g);
     mh_ldap_tick(g);
     if (g->conf_dirty && g->has_data && g->know.certs_ready) {
@@ -390,6 +391,7 @@ void
 mh_agent_begin(struct mh_agent *g)
 {
     g->ready = true;
+    g->operator_ns = mh_agent_now(g);
     /* What it confirmed in an earlier life is forgotten, not taken back. */
     if (g->own.promise > 0)
         g->standby.confirmed_ns = mh_agent_now(g);

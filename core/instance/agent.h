@@ -54,6 +54,13 @@ struct mh_know {
     bool lease_known;       /* a watch or read has told, since the start */
     bool lease_bad;         /* unreadable: nobody decides */
     int64_t lease_at_ns;    /* when */
+    char lease_version[64]; /* its resourceVersion, and since when */
+    int64_t version_ns;
+    char lease_renewed[40]; /* its renewTime, and since when: never compared with a clock */
+    int64_t renewed_ns;
+    char ranking
+        [200]; /* the beginning of its annotation ranking, which has the time, and since when */
+    int64_t ranking_ns;
     bool lease_asked;       /* a GET is under way */
     int64_t lease_asked_ns; /* when the last one began */
     char secrets_seen[256]; /* digest of status.secretsResourceVersion that was fetched */
@@ -299,6 +306,8 @@ struct mh_agent {
     struct mh_pglog *pglog;
     struct mh_status *status;
     struct mh_details details;
+    struct mh_deputy *deputy; /* only while something is wrong (deputy.c) */
+    int64_t operator_ns;      /* when the operator's connection was seen last */
     bool terminating;
     int64_t terminate_ns;
     bool wake_armed;
@@ -371,6 +380,8 @@ bool mh_limits_pending_restart(const struct mh_agent *g);
 
 /* userfence.c: reads the Cluster's annotation; true: this instance shall not run. */
 bool mh_user_fenced(struct mh_agent *g);
+/* This one or all are named there; false when it cannot be read. */
+bool mh_user_fences(struct mh_agent *g, const char *instance);
 
 /* accounts.c, on a primary with an open gate */
 void mh_accounts_tick(struct mh_agent *g);
@@ -439,8 +450,14 @@ void mh_rewind_tick(struct mh_agent *g);
 /* selfstop.c: rule 5 */
 bool mh_selfstop_due(struct mh_agent *g);
 
+/* deputy.c: the protocol's next step, when nobody else makes it */
+void mh_deputy_tick(struct mh_agent *g);
+void mh_deputy_release(struct mh_agent *g);
+
 /* http.c, status.c */
 enum mh_code mh_http_serve(struct mh_agent *g, struct mh_err *err);
 void mh_status_changed(struct mh_agent *g);
+/* The operator's connection is open. */
+bool mh_status_is_watched(const struct mh_agent *g);
 
 #endif

@@ -103,6 +103,20 @@ peer(struct mh_request *req, void *arg)
         mh_reply_text(req, 500, "no memory\n");
 }
 
+/* What a manager tells another that decides in the operator's place. */
+static void
+member(struct mh_request *req, void *arg)
+{
+    struct mh_agent *g = arg;
+    if (!is_peer(g, req))
+        return;
+    char *text = mh_status_line(g, req->arena);
+    if (text)
+        mh_reply(req, 200, "application/json", text, strlen(text));
+    else
+        mh_reply_text(req, 500, "no memory\n");
+}
+
 /* --- commands -------------------------------------------------------------------------------- */
 
 static void
@@ -259,6 +273,7 @@ first_time(struct mh_agent *g, struct mh_err *err)
         !mh_server_route(s, MH_GET, "/pg/status", pg_status, g) ||
         !mh_server_route(s, MH_GET, "/moonherd/v1/stream", stream, g) ||
         !mh_server_route(s, MH_GET, "/moonherd/v1/peer", peer, g) ||
+        !mh_server_route(s, MH_GET, "/moonherd/v1/member", member, g) ||
         !mh_server_route(s, MH_POST, "/moonherd/v1/sql", plugin_sql, g) ||
         !mh_server_route(s, MH_POST, "/moonherd/v1/command", command, g)) {
         mh_server_free(s);

@@ -234,6 +234,29 @@ is_newer(const struct mh_know *k, yyjson_val *object)
     return new >= old;
 }
 
+/* Since when it is as it is, by our clock: nobody's wall clock is believed (D11). */
+static void
+note_change(struct mh_know *k, yyjson_val *object, int64_t now)
+{
+    const char *version = mh_json_str(object, "metadata", "resourceVersion", NULL);
+    const char *renewed = mh_json_str(object, "spec", "renewTime", NULL);
+    const char *ranking =
+        mh_json_str(object, "metadata", "annotations", "moonherd.io/ranking", NULL);
+    if (!k->version_ns || strcmp(version ? version : "", k->lease_version) != 0) {
+        mh_str_copy(k->lease_version, sizeof(k->lease_version), version);
+        k->version_ns = now;
+    }
+    if (!k->renewed_ns || strcmp(renewed ? renewed : "", k->lease_renewed) != 0) {
+        mh_str_copy(k->lease_renewed, sizeof(k->lease_renewed), renewed);
+        k->renewed_ns = now;
+    }
+    if (!k->ranking_ns ||
+        strncmp(ranking ? ranking : "", k->ranking, sizeof(k->ranking) - 1) != 0) {
+        mh_str_copy(k->ranking, sizeof(k->ranking), ranking);
+        k->ranking_ns = now;
+    }
+}
+
 bool
 mh_know_lease(struct mh_agent *g, yyjson_val *object, bool authoritative)
 {
@@ -267,6 +290,7 @@ mh_know_lease(struct mh_agent *g, yyjson_val *object, bool authoritative)
     }
     k->lease_known = true;
     k->lease_at_ns = mh_agent_now(g);
+    note_change(k, object, k->lease_at_ns);
     mh_agent_wake(g);
     return true;
 }

@@ -12,20 +12,10 @@
 #define POLL_NS (1 * MH_NS_PER_S)
 #define PORT 8000
 
-struct question {
-    struct mh_http_call call;
-    struct mh_http_tls tls;
-    struct mh_arena arena;
-    struct mh_agent *g;
-    void (*answered)(struct question *q, yyjson_val *reply);
-    int64_t began_ns;
-    char instance[64];
-};
-
 static void
 on_done(struct mh_http_call *call)
 {
-    struct question *q = call->arg;
+    struct mh_question *q = call->arg;
     yyjson_val *reply = NULL;
     if (call->err.code == MH_OK && call->status == 200)
         (void)mh_json_parse(&q->arena, call->body_text, call->body_text_len, &reply, NULL);
@@ -35,11 +25,11 @@ on_done(struct mh_http_call *call)
     mh_free(q);
 }
 
-static bool
-ask(struct mh_agent *g, const char *address, const char *instance, int timeout_ms,
-    void (*answered)(struct question *q, yyjson_val *reply))
+bool
+mh_peer_question(struct mh_agent *g, const char *address, const char *path, const char *instance,
+                 int timeout_ms, mh_answered answered)
 {
-    struct question *q = mh_calloc(1, sizeof(*q));
+    struct mh_question *q = mh_calloc(1, sizeof(*q));
     if (!q)
         return false;
     mh_arena_init(&q->arena, 1 << 20);
@@ -60,8 +50,7 @@ ask(struct mh_agent *g, const char *address, const char *instance, int timeout_m
                                      .arena = &q->arena,
                                      .done = on_done,
                                      .arg = q };
-    q->call.url = mh_arena_printf(&q->arena, "https://%s:%d/moonherd/v1/peer?from=%s&term=%llu",
-                                  address, PORT, g->id.name, (unsigned long long)g->own.term);
+    q->call.url = mh_arena_printf(&q->arena, "https://%s:%d/moonherd/v1/%s", address, PORT, path);
     if (!q->call.url || !q->tls.ca_pem || !q->tls.cert_pem || !q->tls.key_pem) {
         mh_arena_release(&q->arena);
         mh_free(q);
@@ -71,8 +60,18 @@ ask(struct mh_agent *g, const char *address, const char *instance, int timeout_m
     return true;
 }
 
+static bool
+ask(struct mh_agent *g, const char *address, const char *instance, int timeout_ms,
+    mh_answered answered)
+{
+    char path[200];
+    (void)snprintf(path, sizeof(path), "peer?from=%s&term=%llu", g->id.name,
+                   (unsigned long long)g->own.term);
+    return mh_peer_question(g, address, path, instance, timeout_ms, answered);
+}
+
 static void
-on_primary(struct question *q, yyjson_val *reply)
+on_primary(struct mh_question *q, yyjson_val *reply)
 {
     struct mh_standby *s = &q->g->standby;
     s->asking = false;
@@ -133,7 +132,7 @@ confirmed_of(struct mh_agent *g, const char *instance)
 
 /* Counted from the start of the question: the answer can only be younger. */
 static void
-on_confirmation(struct question *q, yyjson_val *reply)
+on_confirmation(struct mh_question *q, yyjson_val *reply)
 {
     struct mh_agent *g = q->g;
     bool follows = mh_json_bool(reply, false, "confirms", NULL) &&

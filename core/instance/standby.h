@@ -3,6 +3,23 @@
 #define MH_INSTANCE_STANDBY_H
 
 #include "instance/agent.h"
+#include "net/http_client.h"
+
+/* One question to another instance; reply is NULL without a good answer, and lives until the function
+ * returns. */
+struct mh_question {
+    struct mh_http_call call;
+    struct mh_http_tls tls;
+    struct mh_arena arena;
+    struct mh_agent *g;
+    void (*answered)(struct mh_question *q, yyjson_val *reply);
+    int64_t began_ns;
+    char instance[64];
+};
+typedef void (*mh_answered)(struct mh_question *q, yyjson_val *reply);
+/* GET https://ADDRESS:8000/moonherd/v1/PATH with the replication certificate. False: no memory. */
+bool mh_peer_question(struct mh_agent *g, const char *address, const char *path,
+                      const char *instance, int timeout_ms, mh_answered answered);
 
 /* Asks the instance at this address how it is, at most every 300 ms; the answer is standby.peer. */
 void mh_peer_ask(struct mh_agent *g, const char *address);

@@ -89,6 +89,7 @@ add_roles(const struct mh_agent *g, yyjson_mut_doc *d, yyjson_mut_val *m)
     bool clean = g->pm.state == MH_PG_DOWN && g->pm.clean && g->pm.shutdown_lsn > 0;
     return yyjson_mut_obj_add_str(d, m, "instance", g->id.name) &&
            (!*g->id.pod_uid || yyjson_mut_obj_add_str(d, m, "podUID", g->id.pod_uid)) &&
+           yyjson_mut_obj_add_str(d, m, "clusterUID", g->own.cluster_uid) &&
            yyjson_mut_obj_add_str(d, m, "incarnation", g->own.incarnation) &&
            yyjson_mut_obj_add_str(d, m, "bootID", g->id.boot) &&
            yyjson_mut_obj_add_str(d, m, "address", g->id.address) &&
@@ -320,7 +321,18 @@ static void
 on_closed(void *arg)
 {
     struct stream *st = arg;
+    st->status->g->operator_ns = mh_agent_now(st->status->g);
     st->out = NULL;
+}
+
+bool
+mh_status_is_watched(const struct mh_agent *g)
+{
+    for (int i = 0; g->status && i < STREAMS_MAX; i++) {
+        if (g->status->streams[i].out)
+            return true;
+    }
+    return false;
 }
 
 void

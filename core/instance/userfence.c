@@ -29,29 +29,37 @@ names_of(struct mh_agent *g, struct mh_arena *a, const char *text)
 }
 
 bool
-mh_user_fenced(struct mh_agent *g)
+mh_user_fences(struct mh_agent *g, const char *instance)
 {
+    const char *text =
+        mh_json_str(g->know.cluster, "metadata", "annotations", "cnpg.io/fencedInstances", NULL);
     struct mh_arena a;
+    bool fences = false;
     size_t i;
     size_t max;
     yyjson_val *item;
-    bool fenced = false;
+    if (!text || !*text)
+        return false;
+    mh_arena_init(&a, 1 << 20);
+    yyjson_arr_foreach(names_of(g, &a, text), i, max, item)
+    {
+        fences = fences || mh_str_eq(yyjson_get_str(item), instance) ||
+                 mh_str_eq(yyjson_get_str(item), "*");
+    }
+    mh_arena_release(&a);
+    return fences;
+}
+
+bool
+mh_user_fenced(struct mh_agent *g)
+{
     const char *text =
         mh_json_str(g->know.cluster, "metadata", "annotations", "cnpg.io/fencedInstances", NULL);
-    if (!text || !*text) {
+    if (!text || !*text)
         g->user_fence_bad = false;
-    } else {
-        mh_arena_init(&a, 1 << 20);
-        yyjson_val *list = names_of(g, &a, text);
-        yyjson_arr_foreach(list, i, max, item)
-        {
-            fenced = fenced || mh_str_eq(yyjson_get_str(item), g->id.name) ||
-                     mh_str_eq(yyjson_get_str(item), "*");
-        }
-        mh_arena_release(&a);
-        if (g->user_fence_bad)
-            return g->user_fenced;
-    }
+    bool fenced = mh_user_fences(g, g->id.name);
+    if (g->user_fence_bad)
+        return g->user_fenced;
     if (fenced != g->user_fenced) {
         g->user_fenced = fenced;
         if (fenced)

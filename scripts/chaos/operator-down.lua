@@ -7,22 +7,11 @@ return scenario "operator-down" {
   needs = array { "chaos:scale:Deployment", "chaos:kill:Pod", "pg:query" },
   defence = { flush = "a commit is answered before it is on a disk (synchronous_commit = off)" },
   run = function(t)
-    local c, ns, name = t.cluster(t.params.cluster), t.params.operator_namespace, t.params.operator
+    local c = t.cluster(t.params.cluster)
     t.settled(c)
-    local deployment = t.kube.get("deployments", name, ns)
-    t.check(deployment, "there is a Deployment %s/%s", ns, name)
-    local function scale(n) t.kube.patch("deployments", name, { spec = { replicas = n } }, ns) end
     local load = c:writer { rate = 200, sessions = 4, unflushed = t.without "flush" }
     t.step("the operator is scaled to nothing")
-    scale(0)
-    local back = t.fault("scale to 0", name, function()
-      local d = t.kube.get("deployments", name, ns)
-      return d and (d.status.replicas or 0) == 0 and "its Deployment has no pods"
-    end, function() scale(deployment.spec.replicas or 1) end)
-    t.eventually("30s", function()
-      local d = t.kube.get("deployments", name, ns)
-      return d and (d.status.replicas or 0) == 0
-    end, "no operator runs")
+    local back = t.scale_away(t.params.operator, t.params.operator_namespace)
     t.warm_up()
     local old, began = c:primary(), t.clock()
     t.step("the postmaster of %s is killed", old)

@@ -128,6 +128,11 @@ function fiber:stop() end
 ---@param pod string
 ---@param what "postmaster"|"manager"|string or the name of a signal for the first process
 function t.kill(pod, what) end
+--- Scales a Deployment to nothing and waits until nothing of it runs; the function brings it back.
+---@param name string
+---@param ns string
+---@return fun()
+function t.scale_away(name, ns) end
 --- Deletes it with no grace.
 ---@param pod string
 function t.delete_pod(pod) end

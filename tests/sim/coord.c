@@ -20,6 +20,89 @@ sim_coord_gets(struct sim *s, int k, const struct msg *m)
     c->heard[m->from] = s->now;
 }
 
+/* --- deputies -------------------------------------------------------------------------------- */
+
+static bool
+is_deputy(int k)
+{
+    return k >= COORDS;
+}
+
+bool
+sim_is_driver(const struct sim *s, int k)
+{
+    return is_deputy(k) ? s->drivers != D_OPERATORS : s->drivers != D_DEPUTIES;
+}
+
+int
+sim_driver(struct sim *s)
+{
+    switch (s->drivers) {
+    case D_OPERATORS:
+        break;
+    case D_BOTH:
+        return sim_r(s, COORDS + s->n);
+    case D_DEPUTIES:
+        return COORDS + sim_r(s, s->n);
+    }
+    return sim_r(s, COORDS);
+}
+
+void
+sim_deputy_forgets(struct sim *s, int i)
+{
+    struct coord *c = &s->coord[COORDS + i];
+    memset(c, 0, sizeof(*c));
+    c->seen = c->wanted = -1;
+    c->since = c->renewed = s->now;
+}
+
+void
+sim_deputy_looks(struct sim *s, int i)
+{
+    struct coord *c = &s->coord[COORDS + i];
+    const struct node *x = &s->node[i];
+    if (x->seen < 0 || c->seen == x->seen)
+        return;
+    const struct mlease *l = &s->ver[x->seen];
+    c->seen = x->seen;
+    c->since = s->now;
+    if (l->phase == MH_HA_STABLE)
+        c->renewed = s->now;
+}
+
+/* The same questions that core/instance/deputy.c answers. */
+static bool
+deputy_acts(struct sim *s, int k, const struct mh_ha_view *v, const struct mh_ha_verdict *d)
+{
+    struct coord *c = &s->coord[k];
+    int i = k - COORDS;
+    if (!d->swap) {
+        c->wanted = -1;
+        return false;
+    }
+    if (c->wanted != c->seen || c->wanted_phase != d->to.phase) {
+        c->wanted = c->seen;
+        c->wanted_phase = d->to.phase;
+        c->wanted_at = s->now;
+    }
+    struct mh_ha_deputy in = { .name = sim_names[i],
+                               .operator_here = s->drivers == D_BOTH && !s->healing &&
+                                                sim_reaches(s, AT_COORD, i),
+                               .operator_ms = 60000,
+                               .renewed_ms = s->now - c->renewed,
+                               .confirmed_ms = s->now - s->node[i].confirmed,
+                               .wanted_ms = s->now - c->wanted_at,
+                               .began = c->began == v->lease.term };
+    if (!s->patient && !s->healing) {
+        in.operator_here = false;
+        in.renewed_ms = in.confirmed_ms = in.wanted_ms = 3600000;
+    }
+    return mh_ha_deputy_acts(v, d, &in);
+}
+
+/* --- what is believed ------------------------------------------------------------------------- */
+
 static void
 fill_member(struct sim *s, int k, int i, struct mh_ha_member *m)
 {
@@ -30,7 +113,7 @@ fill_member(struct sim *s, int k, int i, struct mh_ha_member *m)
     m->address = &sim_names[i][1];
     /* The kubelet's word may be late; it is known of which life it is. */
     bool now = !s->node[i].up && s->node[i].kubelet && sim_reaches(s, AT_COORD + k, AT_API);
-    if (sim_r(s, now || s->healing ? 2 : 100) == 0) {
+    if (!is_deputy(k) && sim_r(s, now || s->healing ? 2 : 100) == 0) {
         c->pod_stopped[i] = now;
         c->pod_session[i] = s->node[i].boot;
     }
@@ -61,10 +144,28 @@ fill_member(struct sim *s, int k, int i, struct mh_ha_member *m)
     memcpy(m->history, st->history, sizeof(m->history));
 }
 
+static void
+plant_deputy(const struct sim *s, int k, struct mh_ha_view *v)
+{
+    for (int i = 0; i < v->nmembers; i++) {
+        struct mh_ha_member *m = &v->members[i];
+        if (s->variant == V_DEPUTYITSELF && i == k - COORDS && m->role == MH_HA_STANDBY) {
+            m->promise = v->lease.term;
+            m->fenced = true;
+        }
+        if (s->variant == V_DEPUTYPEERS && m->promise >= v->lease.term)
+            m->fenced = true;
+    }
+    if (s->variant == V_DEPUTYCLOCK)
+        v->lease_unchanged_ms = 3600000;
+}
+
 /* The planted defects that are lies to the decision. */
 static void
-plant(const struct sim *s, struct mh_ha_view *v)
+plant(const struct sim *s, int k, struct mh_ha_view *v)
 {
+    if (is_deputy(k))
+        plant_deputy(s, k, v);
     for (int c = 0; c < v->lease.nconfigs; c++) {
         struct mh_ha_config *set = &v->lease.configs[c];
         if (s->variant == V_FENCE1)
@@ -100,10 +201,10 @@ fill_view(struct sim *s, int k, struct mh_ha_view *v)
     v->failover_delay_ms = 0;
     v->switchover_delay_ms = 3600000;
     v->nmembers = s->n;
-    v->target = s->target < 0 ? NULL : sim_names[s->target];
+    v->target = s->target < 0 || is_deputy(k) ? NULL : sim_names[s->target];
     v->current = NULL;
     v->norder = 0;
-    v->hold = !s->healing && sim_r(s, 20) == 0;
+    v->hold = !is_deputy(k) && !s->healing && sim_r(s, 20) == 0;
     for (int i = 0; i < s->n; i++)
         fill_member(s, k, i, &v->members[i]);
     if (sim_r(s, 3) == 0) { /* a policy; it may name anybody */
@@ -175,11 +276,27 @@ sim_coord_acts(struct sim *s, int k)
 {
     static struct mh_ha_view v;
     struct mh_ha_verdict d;
+    if (is_deputy(k)) {
+        struct coord *c = &s->coord[k];
+        int i = k - COORDS;
+        if (!s->node[i].up || s->node[i].seen < 0)
+            return;
+        sim_deputy_looks(s, i);
+        sim_status(s, i, &c->st[i]);
+        c->heard[i] = s->now;
+    }
     fill_view(s, k, &v);
-    plant(s, &v);
+    plant(s, k, &v);
     mh_ha_assess(&v, &d);
     if (checks_once(s, k, &v, &d))
         return;
+    if (is_deputy(k)) {
+        if (deputy_acts(s, k, &v, &d)) {
+            s->coord[k].began = d.to.term ? d.to.term : v.lease.term;
+            send_swap(s, k, &d.to);
+        }
+        return; /* it tells nobody: all watch the Lease */
+    }
     if (d.swap)
         send_swap(s, k, &d.to);
     for (int i = 0; i < s->n; i++) {

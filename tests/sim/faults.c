@@ -17,7 +17,9 @@ manager_dies(struct sim *s, int i, bool host)
     x->kubelet = !host;
     if (s->variant == V_VOLATILE)
         x->promise = x->term;
-    for (int k = 0; k < COORDS; k++) { /* its connections are reset, unless the host is silent */
+    sim_deputy_forgets(s, i);
+    for (int k = 0; k < COORDS + s->n;
+         k++) { /* its connections are reset, unless the host is silent */
         if (!host && sim_reaches(s, i, AT_COORD + k) && s->coord[k].st[i].boot)
             s->coord[k].heard[i] = s->now - 1000;
     }
@@ -53,6 +55,7 @@ sim_manager_starts(struct sim *s, int i)
     memset(x->confirmed_at, 0, sizeof(x->confirmed_at));
     /* What it confirmed before is not known any more: it keeps its word all the same. */
     x->confirmed = s->now;
+    sim_deputy_forgets(s, i);
 }
 
 static void

@@ -17,43 +17,58 @@ struct plan {
     enum mode mode;
     int n, w, steps;
     int share; /* of --seeds, in percent */
+    enum drivers drivers;
 };
 
 static const struct plan plans[] = {
-    { "protocol n=3 W=1", V_GOOD, M_SYNC, 3, 1, 1200, 100 },
-    { "protocol n=2 W=1", V_GOOD, M_SYNC, 2, 1, 1000, 50 },
-    { "protocol n=3 W=2", V_GOOD, M_SYNC, 3, 2, 1200, 30 },
-    { "protocol n=4 W=2", V_GOOD, M_SYNC, 4, 2, 1500, 50 },
-    { "protocol n=5 W=1", V_GOOD, M_SYNC, 5, 1, 2000, 30 },
-    { "protocol n=5 W=2", V_GOOD, M_SYNC, 5, 2, 2000, 50 },
-    { "protocol n=5 W=3", V_GOOD, M_SYNC, 5, 3, 2000, 30 },
-    { "protocol changing n=3", V_GOOD, M_CHANGING, 3, 1, 1500, 100 },
-    { "protocol changing n=5", V_GOOD, M_CHANGING, 5, 2, 2000, 50 },
-    { "protocol async n=2", V_GOOD, M_ASYNC, 2, 0, 1200, 30 },
-    { "protocol async n=3", V_GOOD, M_ASYNC, 3, 0, 1500, 60 },
-    { "protocol losing volumes n=3", V_GOOD, M_LOSS, 3, 1, 1500, 60 },
-    { "protocol losing volumes n=5", V_GOOD, M_LOSS, 5, 2, 2000, 30 },
-    { "fence quorum of 1", V_FENCE1, M_SYNC, 3, 1, 1200, 0 },
-    { "lsn-only ordering", V_LSNONLY, M_CHANGING, 5, 2, 3000, 0 },
-    { "no gate", V_NOGATE, M_SYNC, 5, 2, 2000, 0 },
-    { "restart without gate", V_RESTARTGATE, M_SYNC, 3, 1, 1200, 0 },
-    { "promise lost on crash", V_VOLATILE, M_SYNC, 3, 1, 2000, 0 },
-    { "checked once, elected later", V_CHECKONCE, M_SYNC, 3, 1, 1200, 0 },
-    { "status check without fence", V_NOFENCE, M_SYNC, 3, 1, 1200, 0 },
-    { "switchover before the record", V_SWITCHEARLY, M_SYNC, 3, 1, 1200, 0 },
-    { "set used before the union", V_NOUNION, M_CHANGING, 4, 1, 1500, 0 },
-    { "proof from a stale pod", V_STALEPOD, M_ASYNC, 3, 0, 2000, 0 },
-    { "lost winner not in the set", V_HOLDEROUT, M_SYNC, 3, 1, 1200, 0 },
-    { "changes forget former sets", V_FORGETS, M_CHANGING, 4, 1, 1500, 0 },
-    { "set drifts after the union", V_DRIFT, M_CHANGING, 4, 2, 2000, 0 },
-    { "fenced before the log's end", V_EARLYEND, M_SYNC, 3, 1, 1200, 0 },
-    { "fence outlives postgres", V_FENCESTAYS, M_SYNC, 3, 1, 1200, 0 },
-    { "rewind only to an open gate", V_OPENFIRST, M_SYNC, 3, 2, 1200, 0 },
-    { "rewind only to an open gate, n=2", V_OPENFIRST, M_SYNC, 2, 1, 1000, 0 },
-    { "hand-over without an end", V_GAVEUP, M_SYNC, 2, 1, 1000, 0 },
-    { "standbys of standbys", V_CASCADES, M_SYNC, 5, 3, 2000, 0 },
-    { "fenced standbys let all in", V_FENCEDSERVES, M_SYNC, 5, 3, 2000, 0 },
-    { "same timeline twice", V_SAMETLI, M_SYNC, 5, 3, 2000, 0 },
+    { "protocol n=3 W=1", V_GOOD, M_SYNC, 3, 1, 1200, 100, D_OPERATORS },
+    { "protocol n=2 W=1", V_GOOD, M_SYNC, 2, 1, 1000, 50, D_OPERATORS },
+    { "protocol n=3 W=2", V_GOOD, M_SYNC, 3, 2, 1200, 30, D_OPERATORS },
+    { "protocol n=4 W=2", V_GOOD, M_SYNC, 4, 2, 1500, 50, D_OPERATORS },
+    { "protocol n=5 W=1", V_GOOD, M_SYNC, 5, 1, 2000, 30, D_OPERATORS },
+    { "protocol n=5 W=2", V_GOOD, M_SYNC, 5, 2, 2000, 50, D_OPERATORS },
+    { "protocol n=5 W=3", V_GOOD, M_SYNC, 5, 3, 2000, 30, D_OPERATORS },
+    { "protocol changing n=3", V_GOOD, M_CHANGING, 3, 1, 1500, 100, D_OPERATORS },
+    { "protocol changing n=5", V_GOOD, M_CHANGING, 5, 2, 2000, 50, D_OPERATORS },
+    { "protocol async n=2", V_GOOD, M_ASYNC, 2, 0, 1200, 30, D_OPERATORS },
+    { "protocol async n=3", V_GOOD, M_ASYNC, 3, 0, 1500, 60, D_OPERATORS },
+    { "protocol losing volumes n=3", V_GOOD, M_LOSS, 3, 1, 1500, 60, D_OPERATORS },
+    { "protocol losing volumes n=5", V_GOOD, M_LOSS, 5, 2, 2000, 30, D_OPERATORS },
+    { "protocol deputies alone n=3 W=1", V_GOOD, M_SYNC, 3, 1, 1500, 60, D_DEPUTIES },
+    { "protocol deputies alone n=2 W=1", V_GOOD, M_SYNC, 2, 1, 1200, 20, D_DEPUTIES },
+    { "protocol deputies alone n=5 W=2", V_GOOD, M_SYNC, 5, 2, 2500, 20, D_DEPUTIES },
+    { "protocol deputies alone changing n=4", V_GOOD, M_CHANGING, 4, 1, 2000, 20, D_DEPUTIES },
+    { "protocol deputies alone async n=3", V_GOOD, M_ASYNC, 3, 0, 1500, 40, D_DEPUTIES },
+    { "protocol deputies alone losing n=3", V_GOOD, M_LOSS, 3, 1, 1500, 20, D_DEPUTIES },
+    { "protocol deputies and operators n=3", V_GOOD, M_SYNC, 3, 1, 1500, 60, D_BOTH },
+    { "protocol deputies and operators n=5", V_GOOD, M_CHANGING, 5, 2, 2500, 30, D_BOTH },
+    { "protocol deputies and operators async", V_GOOD, M_ASYNC, 3, 0, 1500, 40, D_BOTH },
+    { "protocol deputies and operators losing", V_GOOD, M_LOSS, 3, 1, 1500, 20, D_BOTH },
+    { "fence quorum of 1", V_FENCE1, M_SYNC, 3, 1, 1200, 0, D_OPERATORS },
+    { "lsn-only ordering", V_LSNONLY, M_CHANGING, 5, 2, 3000, 0, D_OPERATORS },
+    { "no gate", V_NOGATE, M_SYNC, 5, 2, 2000, 0, D_OPERATORS },
+    { "restart without gate", V_RESTARTGATE, M_SYNC, 3, 1, 1200, 0, D_OPERATORS },
+    { "promise lost on crash", V_VOLATILE, M_SYNC, 3, 1, 2000, 0, D_OPERATORS },
+    { "checked once, elected later", V_CHECKONCE, M_SYNC, 3, 1, 1200, 0, D_OPERATORS },
+    { "status check without fence", V_NOFENCE, M_SYNC, 3, 1, 1200, 0, D_OPERATORS },
+    { "switchover before the record", V_SWITCHEARLY, M_SYNC, 3, 1, 1200, 0, D_OPERATORS },
+    { "set used before the union", V_NOUNION, M_CHANGING, 4, 1, 1500, 0, D_OPERATORS },
+    { "proof from a stale pod", V_STALEPOD, M_ASYNC, 3, 0, 2000, 0, D_OPERATORS },
+    { "lost winner not in the set", V_HOLDEROUT, M_SYNC, 3, 1, 1200, 0, D_OPERATORS },
+    { "changes forget former sets", V_FORGETS, M_CHANGING, 4, 1, 1500, 0, D_OPERATORS },
+    { "set drifts after the union", V_DRIFT, M_CHANGING, 4, 2, 2000, 0, D_OPERATORS },
+    { "fenced before the log's end", V_EARLYEND, M_SYNC, 3, 1, 1200, 0, D_OPERATORS },
+    { "fence outlives postgres", V_FENCESTAYS, M_SYNC, 3, 1, 1200, 0, D_OPERATORS },
+    { "rewind only to an open gate", V_OPENFIRST, M_SYNC, 3, 2, 1200, 0, D_OPERATORS },
+    { "rewind only to an open gate, n=2", V_OPENFIRST, M_SYNC, 2, 1, 1000, 0, D_OPERATORS },
+    { "hand-over without an end", V_GAVEUP, M_SYNC, 2, 1, 1000, 0, D_OPERATORS },
+    { "standbys of standbys", V_CASCADES, M_SYNC, 5, 3, 2000, 0, D_OPERATORS },
+    { "fenced standbys let all in", V_FENCEDSERVES, M_SYNC, 5, 3, 2000, 0, D_OPERATORS },
+    { "same timeline twice", V_SAMETLI, M_SYNC, 5, 3, 2000, 0, D_OPERATORS },
+    { "deputy writes blindly", V_DEPUTYBLIND, M_SYNC, 3, 1, 1500, 0, D_BOTH },
+    { "deputy fenced before its promise", V_DEPUTYITSELF, M_SYNC, 3, 1, 1500, 0, D_DEPUTIES },
+    { "deputy lets receivers be", V_DEPUTYPEERS, M_SYNC, 3, 1, 1500, 0, D_DEPUTIES },
+    { "deputy waits for no lease bound", V_DEPUTYCLOCK, M_ASYNC, 3, 0, 1500, 0, D_DEPUTIES },
 };
 
 /* --- one run --------------------------------------------------------------------------------- */
@@ -71,6 +86,7 @@ set_up(struct sim *s, const struct plan *p, uint64_t seed, bool trace)
         (void)sim_rnd(s);
     s->variant = p->variant;
     s->mode = p->mode;
+    s->drivers = p->drivers;
     s->n = p->n;
     s->w = p->w;
     s->trace = trace;
@@ -104,6 +120,9 @@ set_up(struct sim *s, const struct plan *p, uint64_t seed, bool trace)
         s->coord[k].seen = s->nver - 1;
         s->coord[k].since = s->now;
     }
+    for (int i = 0; i < p->n; i++)
+        sim_deputy_forgets(s, i);
+    s->patient = p->drivers != D_OPERATORS && sim_r(s, 2) == 0;
 }
 
 static void

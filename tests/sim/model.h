@@ -2,15 +2,18 @@
  * functions of core/ha.
  *
  * Nodes have a log of (timeline, value), a durable promise and a manager that asks mh_ha_self; two
- * competing coordinators ask mh_ha_assess with what they believe and send compare-and-swaps to the
- * Lease. Messages are dropped, delayed, repeated and reordered; everything crashes. What is a
+ * competing coordinators (operators) ask mh_ha_assess with what they believe and send compare-and-swaps
+ * to the Lease; so does each node's own manager, its deputy, beside them or without them (B2). Messages are dropped, delayed, repeated and reordered; everything crashes. What is a
  * simplification is said where it is made. One seed is one run; nothing else is random. */
 #ifndef SIM_MODEL_H
 #define SIM_MODEL_H
 
+#include "ha/deputy.h"
 #include "ha/self.h"
 
 enum { NODES = 5, COORDS = 2, LOG = 200, MSGS = 192, VERSIONS = 900, VALUES = 1500, GATES = 48 };
+/* Coordinator COORDS + i is the deputy of node i, and lives in its manager. */
+enum { DRIVERS = COORDS + NODES };
 enum { AT_COORD = 10, AT_API = 20 };
 
 /* Planted defects, all in the model around the pure functions. */
@@ -36,10 +39,15 @@ enum variant {
     V_OPENFIRST,    /* an old primary is rewound only to one whose gate is open */
     V_GAVEUP,       /* a hand-over is asked for until the instance follows somebody */
     V_FENCESTAYS,   /* a fence outlives PostgreSQL, whose log is read anew */
+    V_DEPUTYBLIND,  /* a deputy's step does not hold for the version only that it saw */
+    V_DEPUTYITSELF, /* a deputy counts itself as fenced before it has promised */
+    V_DEPUTYPEERS,  /* for a deputy a promise is enough: it may still receive */
+    V_DEPUTYCLOCK,  /* a deputy waits for no lease bound */
     V_COUNT
 };
 
 enum mode { M_SYNC, M_CHANGING, M_ASYNC, M_LOSS };
+enum drivers { D_OPERATORS, D_BOTH, D_DEPUTIES };
 
 struct entry {
     uint32_t tli;
@@ -144,6 +152,12 @@ struct coord {
     bool pod_stopped[NODES];
     int pod_session[NODES];
     uint64_t passed;
+    /* of a deputy */
+    int64_t renewed; /* when the holder's last write was seen */
+    int wanted;      /* version that a step is wanted of, and since when */
+    enum mh_ha_phase wanted_phase;
+    int64_t wanted_at;
+    uint64_t began;
 };
 
 struct value {
@@ -156,12 +170,14 @@ struct sim {
     uint64_t rnd;
     enum variant variant;
     enum mode mode;
+    enum drivers drivers;
+    bool patient; /* deputies wait as they should; safety must not need it */
     int n, w;
     int temper; /* 1 calm .. 3 wild */
     int64_t now;
     int seq, conns, ids, volumes;
     struct node node[NODES];
-    struct coord coord[COORDS];
+    struct coord coord[DRIVERS];
     struct mlease ver[VERSIONS];
     int nver;
     struct msg msg[MSGS];
@@ -238,6 +254,13 @@ bool sim_bad(const struct sim *s);
 
 /* coord.c */
 void sim_coord_acts(struct sim *s, int k);
+/* One of those who may act in this run. */
+int sim_driver(struct sim *s);
+bool sim_is_driver(const struct sim *s, int k);
+/* The manager of node i begins or ends: so does its deputy. */
+void sim_deputy_forgets(struct sim *s, int i);
+/* It sees what its manager sees. */
+void sim_deputy_looks(struct sim *s, int i);
 void sim_coord_gets(struct sim *s, int k, const struct msg *m);
 
 #endif

@@ -363,6 +363,7 @@ sim_tick(struct sim *s, int i)
     if (!x->up)
         return;
     sim_timeouts(s, i);
+    sim_deputy_looks(s, i);
     if (x->pg && !x->primary && x->replayed < x->log.len)
         x->replayed += x->received || s->healing ? x->log.len : sim_r(s, 3);
     if (x->seen < 0)

@@ -37,7 +37,7 @@ send_wal(struct sim *s, int i, int j)
 static void
 send_status(struct sim *s, int i, int k)
 {
-    if (!s->node[i].up)
+    if (!s->node[i].up || k == COORDS + i)
         return;
     struct msg *m = sim_send(s, K_STATUS, i, AT_COORD + k);
     sim_status(s, i, &m->status);
@@ -111,9 +111,9 @@ sim_step(struct sim *s)
     else if (r < 110)
         send_wal(s, i, sim_r(s, s->n));
     else if (r < 140)
-        send_status(s, i, sim_r(s, COORDS));
+        send_status(s, i, sim_driver(s));
     else if (r < 163)
-        sim_coord_acts(s, sim_r(s, COORDS));
+        sim_coord_acts(s, sim_driver(s));
     else if (r < 194)
         watch(s, sim_r(s, 3) ? i : AT_COORD + sim_r(s, COORDS));
     else if (r < 197)
@@ -147,12 +147,15 @@ sim_heal(struct sim *s)
             sim_tick(s, i);
             for (int j = 0; j < s->n; j++)
                 send_wal(s, i, j);
-            for (int k = 0; round % 4 == 0 && k < COORDS; k++)
-                send_status(s, i, k);
+            for (int k = 0; round % 4 == 0 && k < COORDS + s->n; k++) {
+                if (sim_is_driver(s, k))
+                    send_status(s, i, k);
+            }
         }
-        for (int k = 0; k < COORDS; k++) {
-            watch(s, AT_COORD + k);
-            if (round % 2 == 0)
+        for (int k = 0; k < COORDS + s->n; k++) {
+            if (k < COORDS)
+                watch(s, AT_COORD + k);
+            if (round % 2 == 0 && sim_is_driver(s, k))
                 sim_coord_acts(s, k);
         }
         for (int left = s->nmsg * 2; left > 0 && s->nmsg; left--)

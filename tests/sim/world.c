@@ -38,10 +38,19 @@ sim_note(struct sim *s, const char *fmt, ...)
 
 /* --- messages -------------------------------------------------------------------------------- */
 
+/* A deputy is where its node is. */
+static int
+place(int at)
+{
+    return at >= AT_COORD + COORDS && at < AT_API ? at - AT_COORD - COORDS : at;
+}
+
 bool
 sim_reaches(const struct sim *s, int from, int to)
 {
-    if (s->healing)
+    from = place(from);
+    to = place(to);
+    if (s->healing || from == to)
         return true;
     if (from >= AT_API || to >= AT_API) {
         int other = from >= AT_API ? to : from;
@@ -192,7 +201,8 @@ void
 sim_apply(struct sim *s, const struct msg *m)
 {
     struct mlease before = s->ver[s->nver - 1];
-    bool ok = m->a == s->nver - 1 && s->nver < VERSIONS;
+    bool blind = s->variant == V_DEPUTYBLIND && m->from >= AT_COORD + COORDS;
+    bool ok = (m->a == s->nver - 1 || blind) && s->nver < VERSIONS;
     int from = m->from;
     int id = m->id;
     if (ok) {

@@ -153,6 +153,23 @@ function t.spawn(fn) return setmetatable({ inner = state.spawn(fn) }, fiber) end
 
 -- --- faults ------------------------------------------------------------------------------------
 
+--- Scales a Deployment to nothing and waits until nothing of it runs.
+function t.scale_away(name, ns)
+  local function pods()
+    local d = kube.get("deployments", name, ns)
+    return d and (d.status.replicas or 0)
+  end
+  local before = kube.get("deployments", name, ns)
+  t.check(before, "there is a Deployment %s/%s", ns, name)
+  local function scale(n) kube.patch("deployments", name, { spec = { replicas = n } }, ns) end
+  scale(0)
+  local back = faults.other("scale to 0", name, function()
+    return pods() == 0 and "its Deployment has no pods"
+  end, function() scale(before.spec.replicas or 1) end)
+  t.eventually("30s", function() return pods() == 0 end, "nothing of " .. name .. " runs")
+  return back
+end
+
 local function of(pod)
   local p, why = kube.get("pods", pod)
   local name = p and (p.metadata.labels or {})["cnpg.io/cluster"]

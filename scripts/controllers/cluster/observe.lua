@@ -7,6 +7,7 @@ local instances = require("controllers.cluster.instances")
 local meta = require("desired.meta")
 local names = require("desired.names")
 local pass = require("controllers.cluster.pass")
+local ranking = require("controllers.cluster.ranking")
 local restarts = require("controllers.cluster.restarts")
 local roles = require("controllers.cluster.roles")
 local seen = require("controllers.cluster.seen")
@@ -286,6 +287,7 @@ function observe.run(ctx, obj)
   local known = facts(out, cluster, lease, raw)
   out.verdict = with_policy(ctx, out, cluster, known, ctx.ha(known))
   policies(ctx, out, cluster, all, raw)
+  ranking.observe(ctx, out, cluster, lease, raw)
   return out
 end
 

@@ -50,7 +50,7 @@ function pass.new(seen, cluster, info)
   local self = setmetatable({
     seen = seen, now = seen.now, cluster = cluster, spec = cluster.spec, status = seen.cluster.status,
     name = cluster.metadata.name, namespace = cluster.metadata.namespace, info = info,
-    verdict = seen.verdict or NO_VERDICT, lease = seen.lease,
+    verdict = seen.verdict or NO_VERDICT, lease = seen.lease, again_s = 60,
     actions = array {}, conditions = array {}, fields = {},
   }, pass)
   self.c = meta.context(cluster, seen.operator, info and info.image, info and info.majorVersion)

@@ -144,6 +144,7 @@ function seen.lease(object)
   out.holder = access.text(object, "spec", "holderIdentity")
   out.term = access.int(object, "spec", "leaseTransitions") or 0
   out.phase = out.annotations[names.LEASE_PHASE] or "stable"
+  out.ranking = out.annotations[names.RANKING]
   out.annotations = nil
   return out
 end

@@ -11,7 +11,6 @@ local time = require("desired.time")
 local status = {}
 
 local SILENT_MS = 30000
-local HEALTHY_AGAIN_S = 60
 
 --- A list, or null where there is nothing to list.
 local function list_or_null(list)
@@ -252,7 +251,7 @@ end
 function status.finish(p)
   tell_gate(p)
   p:say(pass.HEALTHY, ("%s is primary and %d of %d instances are ready"):format(p.primary or "nobody",
-    p.fields.readyInstances or 0, p.spec.instances), HEALTHY_AGAIN_S)
+    p.fields.readyInstances or 0, p.spec.instances), p.again_s)
   local is_healthy = p.phase == pass.HEALTHY
   p.fields.phase = p.phase
   p.fields.phaseReason = is_healthy and null or p.reason

@@ -99,7 +99,8 @@ local function sorted_values(map)
   return out
 end
 
---- What observe is given. `ha`, `policy`, `shape` (instance/v1) and `rollout` (rollout/v1) may be replaced.
+--- What observe is given. `ha`, `policy`, `ranking` (failover/v1 ahead of time), `shape`
+--- (instance/v1) and `rollout` (rollout/v1) may be replaced.
 function world:ctx()
   local ctx = { now = self.now, operator = self.operator }
   function ctx.list(kind, how)
@@ -137,7 +138,10 @@ function world:ctx()
       return self.rollout and self.rollout(input) or { answer = world.built_in_rollout(input), by = "built-in" }
     end,
   }
-  function ctx.policy(point, input)
+  function ctx.policy(point, input, only)
+    if point == "failover/v1" and only == "claimed" then
+      return self.ranking and self.ranking(input) or { by = "built-in" }
+    end
     if own[point] then
       return own[point](input)
     end

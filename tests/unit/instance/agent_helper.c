@@ -322,6 +322,12 @@ ta_start(struct ta *t)
     tw_advance(t->tw, 50 * MH_NS_PER_MS);
 }
 
+void
+ta_operated(struct ta *t)
+{
+    t->g->operator_ns = INT64_MAX / 2; /* it will be here for ever */
+}
+
 static int
 remove_one(const char *path, const struct stat *st, int flag, struct FTW *ftw)
 {
@@ -349,6 +355,7 @@ ta_end(struct ta *t)
     mh_arena_release(&g->primary.sync_arena);
     mh_arena_release(&g->primary.next_arena);
     mh_pglog_free(g->pglog);
+    mh_deputy_release(g);
     mh_free(g->ldap_password);
     mh_free(g->status);
     (void)nftw(t->dir, remove_one, 8, FTW_DEPTH | FTW_PHYS);

@@ -73,6 +73,8 @@ void ta_data(struct ta *t, bool standby);
 void ta_term(struct ta *t, int promise, int term, const char *incarnation);
 /* The manager begins. */
 void ta_start(struct ta *t);
+/* From now on an operator is there, who decides nothing: the manager leaves it to him (B2). */
+void ta_operated(struct ta *t);
 /* db-2, a standby that is elected for term 2 after db-1 was lost; its set was db-2 alone. */
 #define TA_SET_OF_1 "[{\"names\":[\"db-2\"],\"number\":1,\"method\":\"any\"}]"
 struct ta *ta_elected(int instances, const char *durability);

@@ -218,6 +218,7 @@ restarted(const char *durability, const char *configs)
     ta_term(t, 2, 2, "vol-2");
     ta_lease(t, "db-1", 3, "fencing", "vol-1", configs);
     ta_start(t);
+    ta_operated(t);
     return t;
 }
 

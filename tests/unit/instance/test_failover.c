@@ -234,13 +234,22 @@ TEST(a_killed_primary_loses_nothing_and_comes_back)
     CHECK_STR(pods_wait_local(p, 2, "select count(*) from public.t", "1000", 20), "1000");
 }
 
+static void
+hibernate(bool on)
+{
+    pods_patch(p, PODS_CLUSTER,
+               on ? "{\"metadata\":{\"annotations\":{\"cnpg.io/hibernation\":\"on\"}}}"
+                  : "{\"metadata\":{\"annotations\":{\"cnpg.io/hibernation\":null}}}");
+}
+
 /* D7, I13: the manager of a primary starts again and serves the same term. */
 TEST(a_primary_that_starts_again_says_who_it_is)
 {
     if (!p)
         return;
     const char *before = mh_arena_strdup(&p->arena, note("moonherd.io/session"));
-    pods_stop(p, 1); /* and nobody is there to decide */
+    hibernate(true); /* nobody begins anything */
+    pods_stop(p, 1);
     pods_start(p, 1, false);
     for (int i = 0; i < 300 && !mh_str_eq(mh_json_str(ours(1), "gate", NULL), "open"); i++)
         pods_pause(p, 100);
@@ -330,6 +339,32 @@ TEST(a_change_reaches_who_listens_within_50_ms)
         printf("# told after %lld ms\n", (long long)ms);
     }
     CHECK(best >= 0 && best <= 50);
+}
+
+/* B2: no pass is made here. */
+TEST(a_standby_takes_the_role_itself_when_nobody_operates)
+{
+    if (!p)
+        return;
+    hibernate(false);
+    CHECK_STR(pods_local(p, 1, "insert into public.t values (1001)"), "");
+    int64_t term = mh_json_int(tw_object(p->tw, PODS_LEASE), 0, "spec", "leaseTransitions", NULL);
+    p->w.pg.disconnect(p->w.pg.self, NULL);
+    p->w.proc.kill(p->w.proc.self, &p->pod[0].child, 9);
+    for (int i = 0; i < 50 && !p->pod[0].ended; i++)
+        pods_pause(p, 100);
+    p->pod[0].running = false;
+    shoot_postmaster(1); /* it has no PID namespace of its own that would have ended with PID 1 */
+    for (int i = 0; i < 150 && !mh_str_eq(mh_json_str(ours(2), "role", NULL), "primary"); i++)
+        pods_pause(p, 100);
+    CHECK_STR(mh_json_str(ours(2), "role", NULL), "primary");
+    CHECK_INT(mh_json_int(tw_object(p->tw, PODS_LEASE), 0, "spec", "leaseTransitions", NULL),
+              term + 1);
+    pods_start(p, 1, false); /* whose confirmation the gate needs */
+    for (int i = 0; i < 400 && !mh_str_eq(mh_json_str(ours(2), "gate", NULL), "open"); i++)
+        pods_pause(p, 100);
+    CHECK_STR(mh_json_str(ours(2), "gate", NULL), "open");
+    CHECK_STR(pods_local(p, 2, "select count(*) from public.t"), "1001");
 }
 
 TEST(they_end)

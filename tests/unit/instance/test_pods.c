@@ -285,6 +285,8 @@ TEST(only_the_operator_commands_and_only_this_cluster)
     CHECK_INT(pods_ask_as(p, PODS_NOBODY, 1, "/readyz", NULL), 200);
     CHECK_INT(pods_ask_as(p, PODS_NOBODY, 1, "/moonherd/v1/peer", NULL), 401);
     CHECK_INT(pods_ask_as(p, PODS_REPLICA, 1, "/moonherd/v1/peer", NULL), 200);
+    CHECK_INT(pods_ask_as(p, PODS_NOBODY, 1, "/moonherd/v1/member", NULL), 401);
+    CHECK_INT(pods_ask_as(p, PODS_REPLICA, 1, "/moonherd/v1/member", NULL), 200);
     CHECK_INT(pods_ask_as(p, PODS_NOBODY, 1, "/moonherd/v1/stream", NULL), 401);
     CHECK_INT(pods_ask_as(p, PODS_REPLICA, 1, "/moonherd/v1/stream", NULL), 503);
     CHECK_INT(pods_ask_as(p, PODS_NOBODY, 1, "/etc/passwd", NULL), 404);

@@ -31,6 +31,7 @@ standby_of_2(int term, const char *phase, const char *lineage, const char *peer)
     t->peer.json = peer;
     tw_put(t->tw, TA_LEASE, annotated("db-3", 2, "stable", ""));
     ta_start(t);
+    ta_operated(t);
     tw_advance(t->tw, 500 * MS);
     tw_put(t->tw, TA_LEASE, annotated("db-1", term, phase, lineage));
     tw_advance(t->tw, 1000 * MS);
