@@ -219,6 +219,13 @@ mh_kind_is_secret(const struct mh_kind *kind)
            (strcmp(kind->kind, "Secret") == 0 || strcmp(kind->plural, "secrets") == 0);
 }
 
+bool
+mh_object_is_secret(yyjson_val *object)
+{
+    return mh_str_eq(mh_json_str(object, "apiVersion", NULL), "v1") &&
+           mh_str_eq(mh_json_str(object, "kind", NULL), "Secret");
+}
+
 char *
 mh_kube_query(struct mh_arena *a, const char *path, const char *key, const char *value)
 {

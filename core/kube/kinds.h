@@ -41,6 +41,8 @@ const struct mh_kind *mh_kind_find(const struct mh_kinds *kinds, const char *key
 const struct mh_kind *mh_kind_of(const struct mh_kinds *kinds, yyjson_val *object);
 /* Its objects hold values that are shown to nobody. */
 bool mh_kind_is_secret(const struct mh_kind *kind);
+/* By its apiVersion and kind. */
+bool mh_object_is_secret(yyjson_val *object);
 /* "v1", "apps/v1" */
 char *mh_kind_api_version(struct mh_arena *a, const struct mh_kind *kind);
 /* "/apis/GROUP/VERSION/namespaces/NS/PLURAL/NAME/SUB"; ns, name and sub may be NULL (ns NULL on a

@@ -48,13 +48,6 @@ mh_plugin_has_handle(yyjson_val *object)
     return false;
 }
 
-static bool
-is_secret(yyjson_val *object)
-{
-    return mh_str_eq(mh_json_str(object, "apiVersion", NULL), "v1") &&
-           mh_str_eq(mh_json_str(object, "kind", NULL), "Secret");
-}
-
 /* Calls fn for each handle that may stand where it stands. */
 static enum mh_code
 each(yyjson_val *object, enum mh_code (*fn)(void *arg, yyjson_val *handle, struct mh_err *err),
@@ -128,8 +121,8 @@ is_astray(yyjson_val *action)
     }
     yyjson_obj_foreach(o, i, max, k, v)
     {
-        bool place =
-            is_secret(o) && (yyjson_equals_str(k, "data") || yyjson_equals_str(k, "stringData"));
+        bool place = mh_object_is_secret(o) &&
+                     (yyjson_equals_str(k, "data") || yyjson_equals_str(k, "stringData"));
         if (place ? mh_plugin_is_handle(v) : has_any(v, 0))
             return true;
         yyjson_obj_foreach(place ? v : NULL, n, most, sub, below)
@@ -347,13 +340,14 @@ mh_plugin_fill_start(struct mh_guarded *g)
     }
     *f = (struct mh_plugin_fill){ .n = 0 };
     g->fill = f;
-    bool right = mh_kube_path_split(path, &parts) && mh_str_eq(parts.group, "") &&
-                 mh_str_eq(parts.plural, "secrets") && parts.ns && !parts.sub;
+    bool right = mh_kube_path_split(path, &parts) && parts.ns && !parts.sub &&
+                 mh_kind_is_secret(
+                     &(struct mh_kind){ .group = parts.group, .kind = "", .plural = parts.plural });
     if (mh_json_parse(&g->arena, call->body, call->body_len, &f->body, &call->err) != MH_OK) {
         mh_plugin_guarded_done(g);
         return;
     }
-    if (!right || !is_secret(f->body) ||
+    if (!right || !mh_object_is_secret(f->body) ||
         !mh_str_eq(mh_json_str(f->body, "metadata", "namespace", NULL), parts.ns)) {
         end(g, MH_E_REFUSED, "handles of secrets are only for a Secret of v1");
         return;

@@ -1,7 +1,7 @@
 --- Whom failover/v1 would promote, asked ahead of time: for the managers, which run a failover while the
 --- operator is away and hold no policies. Written into an annotation of the Lease. Only a policy that is
 --- there is asked, and not in each pass: the managers take an answer of the last minute.
--- luacheck: read globals array null
+-- luacheck: read globals array label null
 local access = require("admission.access")
 local decode = require("admission.json").decode
 local json = require("desired.json")
@@ -110,8 +110,8 @@ function ranking.plan(p)
     p.again_s = FRESH_S + 1
   end
   if not said.kept and text ~= p.lease.ranking then
-    p:act { op = "label", kind = "Lease", namespace = p.namespace, name = p.lease.name, uid = p.lease.uid,
-      annotations = { [names.RANKING] = text or null } }
+    p:act(label { kind = "Lease", namespace = p.namespace, name = p.lease.name, uid = p.lease.uid,
+      annotations = { [names.RANKING] = text or null } })
   end
 end
 

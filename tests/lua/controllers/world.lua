@@ -99,8 +99,8 @@ local function sorted_values(map)
   return out
 end
 
---- What observe is given. `ha`, `policy`, `ranking` (failover/v1 ahead of time), `shape`
---- (instance/v1) and `rollout` (rollout/v1) may be replaced.
+--- What observe is given. `ha`, `policy`, `ranking` (failover/v1 ahead of time), `shape` (instance/v1), `rollout`
+--- may be replaced.
 function world:ctx()
   local ctx = { now = self.now, operator = self.operator }
   function ctx.list(kind, how)
@@ -115,21 +115,16 @@ function world:ctx()
   function ctx.get(kind, name)
     return access.copy(self:get(kind, name))
   end
-  function ctx.instances()
-    return access.copy(self.reports)
-  end
-  function ctx.check()
-    return access.copy(self.found)
-  end
-  function ctx.fleet()
-    return access.copy(self.fleet or array {})
-  end
+  function ctx.instances() return access.copy(self.reports) end
+  function ctx.check() return access.copy(self.found) end
+  function ctx.fleet() return access.copy(self.fleet or array {}) end
   function ctx.ha(facts)
     self.facts = access.copy(facts)
     return self.ha and self.ha(facts) or self:default_verdict(facts)
   end
   --- Points that tests answer by a function of their own, and what the built-in policies say.
   local own = {
+    ["failover/v1claimed"] = function(input) return self.ranking and self.ranking(input) or { by = "built-in" } end,
     ["heal/v1"] = function(input) return self.heal and self.heal(input) or { by = "built-in" } end,
     ["sync/v1"] = function(input) return self.sync and self.sync(input) or { by = "built-in" } end,
     ["instance/v1"] = function(input) return self.shape and self.shape(input) or { answer = {}, by = "built-in" } end,
@@ -139,11 +134,9 @@ function world:ctx()
     end,
   }
   function ctx.policy(point, input, only)
-    if point == "failover/v1" and only == "claimed" then
-      return self.ranking and self.ranking(input) or { by = "built-in" }
-    end
-    if own[point] then
-      return own[point](input)
+    local said = own[point .. (only or "")] or own[point]
+    if said then
+      return said(input)
     end
     self.asked[#self.asked + 1] = { point = point, input = access.copy(input) }
     return self.policy and self.policy(point, input) or { answer = {}, by = "built-in" }
