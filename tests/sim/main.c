@@ -1,7 +1,9 @@
 /* main.c - variants, seeds. One line per variant; exit code 1 when the protocol violates
  * anything, or when a planted defect is not found.
  *
- *   sim_model [--seeds N] [--first SEED] [--variant NAME] [--trace SEED] */
+ *   sim_model [--seeds N] [--first SEED] [--variant NAME] [--trace SEED] [--part I --parts N]
+ *
+ * --part I of N: every Nth variant, so that each processor can have its part. */
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -178,6 +180,8 @@ main(int argc, char **argv)
     long seeds = 20000;
     long first = 1;
     long trace = -1;
+    size_t part = 0;
+    size_t parts = 1;
     bool all = false;
     const char *only = NULL;
     bool ok = true;
@@ -190,17 +194,21 @@ main(int argc, char **argv)
             only = argv[++i];
         else if (strcmp(argv[i], "--trace") == 0 && i + 1 < argc)
             trace = atol(argv[++i]);
+        else if (strcmp(argv[i], "--part") == 0 && i + 1 < argc)
+            part = strtoul(argv[++i], NULL, 10);
+        else if (strcmp(argv[i], "--parts") == 0 && i + 1 < argc)
+            parts = strtoul(argv[++i], NULL, 10);
         else if (strcmp(argv[i], "--all") == 0)
             all = true;
         else {
             fprintf(stderr, "usage: sim_model [--seeds N] [--first SEED] [--variant NAME] [--all] "
-                            "[--trace SEED]\n");
+                            "[--trace SEED] [--part I --parts N]\n");
             return 2;
         }
     }
     for (size_t i = 0; i < sizeof(plans) / sizeof(*plans); i++) {
         const struct plan *p = &plans[i];
-        if (only && !strstr(p->name, only))
+        if ((only && !strstr(p->name, only)) || i % (parts ? parts : 1) != part)
             continue;
         if (trace >= 0) {
             run(&sim, p, (uint64_t)trace, true);
