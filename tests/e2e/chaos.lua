@@ -74,6 +74,18 @@ tap.test("a namespace without the label is left alone", function()
 end)
 kube.kubectl("label", "namespace", ns, "moonherd.io/chaos=allowed")
 
+--- Nodes that were not heard of are not ready for a while: the next one starts when that is over.
+local function settle(report)
+  for _, f in ipairs(report and report.faults or {}) do
+    if f.verb:match("^api") then
+      local t0 = sh.now()
+      operator.settled()
+      tap.note("nodes and controllers are well after %.0f s", (sh.now() - t0) / 1000)
+      return
+    end
+  end
+end
+
 local began = sh.now()
 for i, name in ipairs(chosen()) do
   if i > 1 and not full and not os.getenv("E2E_CHAOS") and sh.now() - began > 90000 then
@@ -89,6 +101,7 @@ for i, name in ipairs(chosen()) do
       for _, r in ipairs(report and report.records or {}) do
         tap.note("%s = %s", r.name, tostring(r.value))
       end
+      settle(report)
       if full then
         note_evidence(name, ok, report)
       end

@@ -42,6 +42,37 @@ function M.install(timeout)
   return (sh.now() - t0) / 1000
 end
 
+local function nodes_are_ready()
+  for _, node in ipairs(kube.list("/api/v1/nodes")) do
+    for _, taint in ipairs(node.spec.taints or {}) do
+      if taint.key:match("^node%.kubernetes%.io/") then
+        return false, node.metadata.name .. " has " .. taint.key
+      end
+    end
+  end
+  return true
+end
+
+--- After the API server was away: its controllers work again, and what they thought of the nodes meanwhile is over.
+function M.settled()
+  local renewed = function()
+    local lease = kube.get("/apis/coordination.k8s.io/v1/namespaces/kube-system/leases/kube-controller-manager")
+    return lease and lease.spec.renewTime
+  end
+  local before, since = renewed(), nil
+  kube.wait("controllers work and all nodes are ready", 180, function()
+    local ok, why = nodes_are_ready()
+    if ok and renewed() == before then
+      ok, why = false, "kube-controller-manager does not renew its lease"
+    end
+    if ok then
+      ok, why = M.ready()
+    end
+    since = ok and (since or sh.now()) or nil
+    return since and sh.now() - since > 8000, why
+  end, 1)
+end
+
 function M.scale(n)
   kube.kubectl("-n", M.namespace, "scale", "deployment/" .. M.deployment, "--replicas=" .. n)
   kube.wait(n .. " operator pods", 60, function()
