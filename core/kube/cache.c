@@ -227,7 +227,8 @@ mh_cache_wrote(struct mh_cache *c, const struct mh_kind *kind, yyjson_val *objec
     if (!e) {
         if (s)
             mh_cache_spoiled(s, key);
-    } else if (old && old->version && e->version && e->version <= old->version) {
+    } else if ((old && old->version && e->version && e->version <= old->version) ||
+               mh_cache_is_buried(c, e)) {
         mh_cache_entry_free(e);
     } else if (!s) {
         mh_cache_entry_free(e);

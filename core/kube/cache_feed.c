@@ -244,6 +244,28 @@ arrived(struct mh_cache_feed *s, yyjson_val *object)
         mh_cache_spoiled(s, name);
 }
 
+/* Also of an object that a selector no longer takes: what is written to it later has a newer version. */
+static void
+bury(struct mh_cache *c, yyjson_val *object)
+{
+    const char *version = mh_json_str(object, "metadata", "resourceVersion", NULL);
+    int64_t number = 0;
+    struct mh_cache_buried *b = &c->buried[c->nburied++ % MH_CACHE_BURIED];
+    mh_str_copy(b->uid, sizeof(b->uid), mh_json_str(object, "metadata", "uid", NULL));
+    b->version = mh_str_int(version ? version : "", 0, INT64_MAX, &number) ? (uint64_t)number : 0;
+}
+
+bool
+mh_cache_is_buried(const struct mh_cache *c, const struct mh_cache_entry *e)
+{
+    for (size_t i = 0; i < MH_CACHE_BURIED && i < c->nburied; i++) {
+        if (e->uid && *e->uid && strcmp(c->buried[i].uid, e->uid) == 0 &&
+            e->version <= c->buried[i].version)
+            return true;
+    }
+    return false;
+}
+
 static void
 deleted(struct mh_cache_feed *s, yyjson_val *object)
 {
@@ -253,6 +275,7 @@ deleted(struct mh_cache_feed *s, yyjson_val *object)
     char key[MH_CACHE_KEY];
     if (!name || !mh_cache_key(key, s->store->kind, ns, name))
         return;
+    bury(s->cache, object);
     struct mh_cache_entry *old = mh_map_get(&s->store->entries, key);
     if (old && (!uid || strcmp(old->uid, uid) == 0))
         mh_cache_take_out(s->cache, s->store, key);

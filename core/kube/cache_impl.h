@@ -33,6 +33,15 @@ struct mh_cache_feed {
     bool dirty; /* something could not be kept: list again as soon as memory allows */
 };
 
+/* The last objects that watches told us are gone. A reply to a write of ours may come after that
+ * news; a uid does not come back. */
+#define MH_CACHE_BURIED 128
+
+struct mh_cache_buried {
+    char uid[40];
+    uint64_t version; /* of the deletion */
+};
+
 struct mh_cache {
     struct mh_api api;
     mh_cache_change_fn on_change;
@@ -43,6 +52,8 @@ struct mh_cache {
     struct mh_map unknown;  /* "kind key namespace/name" of writes with unknown outcome */
     size_t count;
     size_t bytes;
+    struct mh_cache_buried buried[MH_CACHE_BURIED];
+    size_t nburied; /* ever; the next place is the rest */
 };
 
 struct mh_cache_store *mh_cache_store_of(const struct mh_cache *c, const struct mh_kind *kind);
@@ -51,6 +62,8 @@ bool mh_cache_unknown_key(char out[MH_CACHE_UNKNOWN_KEY], const struct mh_kind *
                           const char *key);
 /* The object's state is known (again). */
 void mh_cache_known(struct mh_cache *c, const struct mh_kind *kind, const char *key);
+/* What e says is from before the object's end. */
+bool mh_cache_is_buried(const struct mh_cache *c, const struct mh_cache_entry *e);
 /* Takes e in, in the place of what is there, and reports it. On failure e is freed. */
 bool mh_cache_put(struct mh_cache *c, struct mh_cache_feed *s, struct mh_cache_entry *e);
 void mh_cache_take_out(struct mh_cache *c, struct mh_cache_store *s, const char *key);

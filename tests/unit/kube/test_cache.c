@@ -199,6 +199,22 @@ TEST(our_own_write_is_seen_at_once_and_late_events_do_not_take_it_back)
     end(tw);
 }
 
+TEST(a_reply_after_the_news_of_the_end_brings_nobody_back)
+{
+    struct tw *tw = begin(NULL);
+    tw_settle(tw);
+    event(tw, MH_WATCH_ADDED, "u", 5, 1);
+    event(tw, MH_WATCH_DELETED, "u", 9, 1);
+    mh_cache_wrote(cache, pod, object(tw, "u", 8, 2)); /* marked for deletion; then it went */
+    CHECK(get(tw, "a") == NULL);
+    mh_cache_wrote(cache, pod, object(tw, "u", 12, 3)); /* a selector takes it in again */
+    CHECK_INT(x_of(tw), 3);
+    event(tw, MH_WATCH_DELETED, "u", 13, 3);
+    mh_cache_wrote(cache, pod, object(tw, "v", 11, 4)); /* another one of that name */
+    CHECK_INT(x_of(tw), 4);
+    end(tw);
+}
+
 /* An API whose watch events are played by hand, in the middle of a list too. */
 static struct mh_watch_spec played;
 
