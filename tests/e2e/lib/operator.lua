@@ -53,24 +53,37 @@ local function nodes_are_ready()
   return true
 end
 
---- After the API server was away: its controllers work again, and what they thought of the nodes meanwhile is over.
+local PROBE = [[
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: controllers-work, namespace: %s}
+spec:
+  replicas: 0
+  selector: {matchLabels: {app: controllers-work}}
+  template:
+    metadata: {labels: {app: controllers-work}}
+    spec: {containers: [{name: none, image: none}]}
+]]
+
+--- After the API server was away: a Deployment that nobody needs is noticed by its controller, and what was thought of
+--- the nodes meanwhile is over.
 function M.settled()
-  local renewed = function()
-    local lease = kube.get("/apis/coordination.k8s.io/v1/namespaces/kube-system/leases/kube-controller-manager")
-    return lease and lease.spec.renewTime
-  end
-  local before, since = renewed(), nil
-  kube.wait("controllers work and all nodes are ready", 180, function()
-    local ok, why = nodes_are_ready()
-    if ok and renewed() == before then
-      ok, why = false, "kube-controller-manager does not renew its lease"
+  kube.apply(PROBE:format(M.namespace))
+  local since
+  local ok, why = pcall(kube.wait, "controllers work and all nodes are ready", 120, function()
+    local probe = kube.get("/apis/apps/v1/namespaces/" .. M.namespace .. "/deployments/controllers-work")
+    local well, why = nodes_are_ready()
+    if not (probe and probe.status and probe.status.observedGeneration) then
+      well, why = false, "a Deployment is not noticed"
     end
-    if ok then
-      ok, why = M.ready()
+    if well then
+      well, why = M.ready()
     end
-    since = ok and (since or sh.now()) or nil
+    since = well and (since or sh.now()) or nil
     return since and sh.now() - since > 8000, why
   end, 1)
+  kube.kubectl("-n", M.namespace, "delete", "deployment", "controllers-work")
+  assert(ok, why)
 end
 
 function M.scale(n)
