@@ -20,6 +20,7 @@ struct mh_pass {
     enum phase phase;
     bool urgent;
     bool preempted;
+    bool partly; /* all went well, but the plan was not all that the script wanted */
     yyjson_val *object;
     yyjson_val *plan;
     const char *reason;
@@ -51,8 +52,8 @@ outcome_of(const struct mh_pass *p, const char **result)
         *result = "preempted";
         return MH_PASS_DONE;
     }
-    if (p->err.code == MH_OK) {
-        *result = p->object ? "done" : "gone";
+    if (p->err.code == MH_OK || p->partly) {
+        *result = p->partly ? "partly" : p->object ? "done" : "gone";
         return MH_PASS_DONE;
     }
     switch (mh_class_of(p->err.code)) {
@@ -193,7 +194,8 @@ end(struct mh_pass *p)
     struct mh_queue_item *item = p->item;
     const char *result;
     enum mh_queue_outcome o = outcome_of(p, &result);
-    int64_t again_ms = p->err.code == MH_OK && !p->preempted ? requeue_ms(p) : 0;
+    bool over = p->err.code == MH_OK || p->partly;
+    int64_t again_ms = over && !p->preempted ? requeue_ms(p) : 0;
     if (p->object) {
         const char *lines = action_lines(p);
         if (log_end(p, result, lines))
@@ -305,6 +307,10 @@ on_acted(struct mh_act *act)
 {
     struct mh_pass *p = act->arg;
     p->err = act->err;
+    if (p->err.code == MH_OK && p->planner.left_out.code != MH_OK) {
+        p->err = p->planner.left_out;
+        p->partly = true;
+    }
     if (p->preempted)
         p->err.code = MH_OK;
     report(p);

@@ -33,7 +33,7 @@ struct mh_passes {
     struct mh_planner planner;
     struct mh_records *records;
     /* A pass is over, for metrics; may be NULL. result: "done" "reread" "retry" "stopped"
-     * "preempted" "gone". */
+     * "partly" "preempted" "gone". */
     void (*on_done)(void *arg, const char *kind, const char *result, int64_t ns);
     void (*on_said)(void *arg, const struct mh_pass_said *said); /* may be NULL */
     void *arg;

@@ -23,6 +23,7 @@ struct mh_planner_call {
     size_t seen_len;
     const char *plan; /* canonical JSON */
     size_t plan_len;
+    struct mh_err left_out; /* not MH_OK: why the plan is not all that the script wanted */
     void *impl;
 };
 

@@ -193,16 +193,24 @@ static const struct mh_effect effects[] = {
 
 /* --- the planner ------------------------------------------------------------------------------- */
 
-/* What no need covers is not done, and nothing else of that plan. */
+/* What no need covers is not done, and nothing else of that plan but a failover. */
 static void
 hold_to_needs(struct mh_scripts_run *run)
 {
     struct mh_planner_call *call = run->call;
     yyjson_val *plan = NULL;
-    if (mh_json_parse(call->arena, call->plan, call->plan_len, &plan, &call->err) == MH_OK)
-        (void)mh_scripts_may_plan(run->needs, plan, call->ns, &call->err);
-    if (call->err.code != MH_OK)
-        call->plan = NULL;
+    const char *rest = NULL;
+    size_t len = 0;
+    if (mh_json_parse(call->arena, call->plan, call->plan_len, &plan, &call->err) == MH_OK &&
+        mh_scripts_may_plan(run->needs, plan, call->ns, &call->err) != MH_OK)
+        rest = mh_scripts_rest(run->needs, call->arena, plan, call->ns, &len);
+    if (rest) {
+        call->left_out = call->err;
+        call->err = (struct mh_err){ .code = MH_OK };
+        call->plan_len = len;
+    }
+    if (rest || call->err.code != MH_OK)
+        call->plan = rest;
 }
 
 static void

@@ -165,6 +165,44 @@ mh_scripts_may_plan(const struct mh_scripts_needs *n, yyjson_val *plan, const ch
     return code;
 }
 
+/* A forgotten need must not stop a failover: the Lease, what instances are told of it, and the labels
+ * that lead clients to the primary. */
+static bool
+is_failover_step(yyjson_val *action, const char *own_ns)
+{
+    const char *op = mh_json_str(action, "op", NULL);
+    const char *ns = mh_json_str(action, "namespace", NULL);
+    if (ns && !mh_str_eq(ns, own_ns))
+        return false;
+    if (mh_str_eq(op, "instance"))
+        return mh_str_eq(mh_json_str(action, "command", NULL), "lease");
+    if (mh_str_eq(op, "label"))
+        return mh_str_eq(mh_json_str(action, "kind", NULL), "Pod");
+    return mh_str_eq(op, "lease");
+}
+
+const char *
+mh_scripts_rest(const struct mh_scripts_needs *n, struct mh_arena *a, yyjson_val *plan,
+                const char *own_ns, size_t *len)
+{
+    struct mh_err ignored = { .code = MH_OK };
+    yyjson_mut_doc *doc = mh_json_doc(a);
+    yyjson_val *whole = yyjson_obj_get(plan, "actions"), *action;
+    yyjson_arr_iter i = yyjson_arr_iter_with(whole);
+    yyjson_mut_val *rest = doc ? yyjson_mut_arr(doc) : NULL;
+    yyjson_mut_val *out = rest ? yyjson_val_mut_copy(doc, plan) : NULL;
+    if (!out || !mh_scripts_has(n, "failover"))
+        return NULL;
+    for (bool all = true; (action = yyjson_arr_iter_next(&i));) {
+        all = all && check_action(n, action, own_ns, &ignored) == MH_OK;
+        if ((all || is_failover_step(action, own_ns)) &&
+            !yyjson_mut_arr_append(rest, yyjson_val_mut_copy(doc, action)))
+            return NULL;
+    }
+    (void)yyjson_mut_obj_put(out, yyjson_mut_str(doc, "actions"), rest);
+    return mh_json_mut_text(a, out, len);
+}
+
 /* --- the declaration ------------------------------------------------------------------------------- */
 
 /* The declaration as plugins/lib/host reads that of a plugin. */

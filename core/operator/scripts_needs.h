@@ -41,5 +41,10 @@ enum mh_code mh_scripts_may(const struct mh_scripts_needs *n, const struct mh_ne
 /* Every action of a plan; an action that is no word of the interface is REFUSED, too. */
 enum mh_code mh_scripts_may_plan(const struct mh_scripts_needs *n, yyjson_val *plan,
                                  const char *own_ns, struct mh_err *err);
+/* What is done of a plan that was REFUSED, on the arena: what stands before the first action that no
+ * need covers, and every step of a failover in its object's namespace. NULL: nothing, for the
+ * controller has no "failover" in needs.core; or there is no memory. */
+const char *mh_scripts_rest(const struct mh_scripts_needs *n, struct mh_arena *a, yyjson_val *plan,
+                            const char *own_ns, size_t *len);
 
 #endif

@@ -19,6 +19,7 @@ static struct {
     /* the planner */
     const char *plan;
     struct mh_err err;
+    struct mh_err left_out;
     int64_t takes_ns;
     int plans;
     int cancelled;
@@ -35,6 +36,7 @@ answer(void *arg)
     q.timer = NULL;
     q.call = NULL;
     call->err = q.err;
+    call->left_out = q.left_out;
     call->seen = "{\"now\":1}";
     call->seen_len = strlen(call->seen);
     call->plan = q.plan;
@@ -240,6 +242,24 @@ TEST(what_cannot_become_right_is_a_condition_and_waits_for_a_change)
     tw_settle(q.tw);
     CHECK_INT(q.plans, 2);
     CHECK_STR(failure(), NULL);
+    finish();
+}
+
+TEST(what_was_left_out_of_a_plan_is_told_and_the_rest_goes_on)
+{
+    begin(NULL);
+    q.plan =
+        "{\"actions\":[{\"op\":\"label\",\"kind\":\"Cluster\",\"namespace\":\"ns\",\"name\":\"c\","
+        "\"labels\":{\"a\":\"b\"}}],\"reason\":\"Failing over.\",\"requeue_s\":1.5}";
+    mh_fail(&q.left_out, MH_E_REFUSED, "delete secrets: none of the needs covers it");
+    change(false);
+    tw_settle(q.tw);
+    CHECK_STR(mh_json_str(tw_object(q.tw, CLUSTER), "metadata", "labels", "a", NULL), "b");
+    CHECK_STR(q.result, "partly");
+    CHECK(failure() && strstr(failure(), "delete secrets"));
+    int plans = q.plans;
+    tw_advance(q.tw, 1700 * MH_NS_PER_MS);
+    CHECK_INT(q.plans, plans + 1); /* it goes on as the plan said */
     finish();
 }
 

@@ -201,6 +201,51 @@ TEST(a_plan_beyond_its_needs_is_not_carried_out)
     end();
 }
 
+#define LEASE "{ op = 'lease', name = 'a', from = { resourceVersion = '1' }, to = {} }"
+#define TELL "order { pod = 'a-1', command = 'lease', term = 2 }"
+#define LEAD "label { kind = 'Pod', name = 'a-1', labels = { role = 'primary' } }"
+#define DELETE(kind) "delete { kind = '" kind "', name = 'a', uid = 'u' }"
+#define WANT(core, actions)                                                                        \
+    OWN("{ core = { 'plans'" core " } }", "{}",                                                    \
+        "outcome { actions = array { " actions " }, reason = 'why', requeue_s = 1 }")
+
+/* B4, B6: a fault in a script holds up no failover; A15: a right that is missing is told of. */
+TEST(a_gap_in_the_declared_needs_stops_no_failover)
+{
+    begin("own", NULL,
+          WANT(", 'failover'", DELETE("Secret") ", " LEASE ", " TELL ", " LEAD ", " DELETE("Pod")));
+    CHECK_STR(pass("OfficeHours", HOURS("")),
+              "{\"actions\":[{\"from\":{\"resourceVersion\":\"1\"},\"name\":\"a\",\"op\":\"lease\","
+              "\"to\":{}},{\"command\":\"lease\",\"op\":\"instance\",\"pod\":\"a-1\",\"term\":2},"
+              "{\"kind\":\"Pod\",\"labels\":{\"role\":\"primary\"},\"name\":\"a-1\",\"op\":"
+              "\"label\"}],\"reason\":\"why\",\"requeue_s\":1}");
+    CHECK_INT(q.call.err.code, MH_OK);
+    CHECK_INT(q.call.left_out.code, MH_E_REFUSED);
+    CHECK_STR(q.call.left_out.msg,
+              "action delete: delete secrets: none of the controller's needs covers it");
+    end();
+}
+
+TEST(what_is_no_step_of_a_failover_ends_the_list_at_the_first_gap)
+{
+    begin("own", NULL,
+          WANT(", 'failover'",
+               "event('A', 'b', 'Normal'), " DELETE(
+                   "Secret") ", event('C', 'd', "
+                             "'Normal'), order { pod = 'a', command = 'restart' }, label { kind "
+                             "= 'Pod', namespace = 'other', name = 'a', labels = {} }"));
+    CHECK_STR(pass("OfficeHours", HOURS("")),
+              "{\"actions\":[{\"note\":\"b\",\"op\":\"event\",\"reason\":\"A\",\"type\":"
+              "\"Normal\"}],\"reason\":\"why\",\"requeue_s\":1}");
+    CHECK_INT(q.call.left_out.code, MH_E_REFUSED);
+    end();
+    begin("own", NULL, WANT("", LEASE)); /* it has nothing to do with failovers */
+    CHECK_STR(pass("OfficeHours", HOURS("")),
+              "lease: the controller has no \"failover\" in needs.core");
+    CHECK(!q.call.plan);
+    end();
+}
+
 TEST(words_of_core_are_refused_to_whom_does_not_declare_them)
 {
     begin("own", NULL, OWN("{}", "{}", "ready({ order { pod = 'a', command = 'restart' } })"));
