@@ -137,9 +137,9 @@ open_log(struct mh_sb_disk *d, struct mh_arena *a, uint64_t keep, struct mh_err 
 {
     char *path = path_of(a, d->dir, "log");
     d->log = path ? open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600) : -1;
+    d->log_size = d->room = keep;
     if (d->log < 0 || ftruncate(d->log, (off_t)keep) != 0 || fsync(d->log) != 0)
         return mh_fail(err, MH_E_IO, "cannot open %s/log: %s", d->dir, strerror(errno));
-    d->log_size = d->room = keep;
     return MH_OK;
 }
 
@@ -204,9 +204,8 @@ mh_sb_disk_free(struct mh_sb_api *api)
 
 /* --- writing --------------------------------------------------------------------------------- */
 
-/* What was not acknowledged yet will not be. */
-static void
-fail(struct mh_sb_disk *d, const char *why)
+void
+mh_sb_disk_fail(struct mh_sb_disk *d, const char *why)
 {
     struct mh_err err = { 0 };
     (void)mh_fail(&err, MH_E_IO,
@@ -236,7 +235,7 @@ mh_sb_disk_log(struct mh_sb_api *api, const struct mh_sb_resource *r, const stru
                                 .text = o->text,
                                 .len = o->len };
     if (!mh_sb_record_put(&d->pending, &rec))
-        fail(d, "no memory");
+        mh_sb_disk_fail(d, "no memory");
     d->logged = o->version;
 }
 
@@ -303,7 +302,7 @@ mh_sb_disk_sync(struct mh_sb_api *api)
         return false;
     make_room(d);
     if (!write_at(d->log, d->pending.data, d->pending.len, d->log_size) || fdatasync(d->log) != 0) {
-        fail(d, strerror(errno));
+        mh_sb_disk_fail(d, strerror(errno));
         if (ftruncate(d->log, (off_t)d->log_size) != 0)
             mh_warn("sandbox", "the next start cuts the log", "dir", d->dir);
     } else {

@@ -64,6 +64,8 @@ enum mh_sb_record_state mh_sb_record_get(const char *text, size_t len, size_t *a
                                          struct mh_sb_record *r);
 /* Writes all of it; false: errno says why. */
 bool mh_sb_disk_write(int fd, const char *text, size_t len);
+/* The log is no good any more: what was not acknowledged yet will not be. */
+void mh_sb_disk_fail(struct mh_sb_disk *d, const char *why);
 
 /* --- disk_read.c --- */
 /* "plural.group" */

@@ -85,8 +85,11 @@ mh_sb_disk_snapshot(struct mh_sb_api *api, struct mh_err *err)
         if (fd >= 0)
             (void)unlink(temporary); /* its place may be wanted by the log */
     }
-    if (ok && ftruncate(d->log, 0) == 0 && fsync(d->log) == 0)
+    if (ok && ftruncate(d->log, 0) == 0) {
         d->log_size = d->room = 0;
+        if (fsync(d->log) != 0)
+            mh_sb_disk_fail(d, strerror(errno));
+    }
     mh_buf_release(&b);
     mh_arena_release(&a);
     return code;

@@ -1,8 +1,10 @@
 /* The log on disk: what was acknowledged is there again. */
+#include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -12,6 +14,33 @@
 #define CMS "/api/v1/namespaces/default/configmaps"
 
 static char dir[64];
+static int bad_sync, bad_datasync; /* 1: the next one fails; 2: the one after it; 0: none */
+static int bad_more;               /* so many behind it, too */
+
+/* In place of libc's: a disk that is no good. */
+static int
+synced(int *bad, long call, int fd)
+{
+    if (*bad > 0 && --*bad == 0) {
+        *bad = bad_more > 0;
+        bad_more -= bad_more > 0;
+        errno = EIO;
+        return -1;
+    }
+    return (int)syscall(call, fd);
+}
+
+int
+fsync(int fd)
+{
+    return synced(&bad_sync, SYS_fsync, fd);
+}
+
+int
+fdatasync(int fd)
+{
+    return synced(&bad_datasync, SYS_fdatasync, fd);
+}
 
 static void
 fresh(void)
@@ -101,12 +130,29 @@ TEST(a_torn_end_is_dropped_and_damage_is_refused)
     clean();
 }
 
+/* Writes a long text many times, so that there is a snapshot; the last one that was acknowledged. */
+static int
+write_long(struct rig *rig)
+{
+    static char body[600000];
+    int last = -1;
+    for (int i = 0; i < 40; i++) {
+        int n = snprintf(body, sizeof(body),
+                         "{\"metadata\":{\"name\":\"a\"},\"data\":{\"k\":\"%02d", i);
+        memset(body + n, 'x', 500000);
+        snprintf(body + n + 500000, 16, "\"}}");
+        ask(rig, "PUT", CMS "/a", body);
+        if (rig->status == 200)
+            last = i;
+    }
+    return last;
+}
+
 TEST(a_snapshot_replaces_a_long_log)
 {
     struct rig rig;
     struct stat st;
     char path[128];
-    static char body[600000];
     fresh();
     rig_open(&rig, dir);
     ask(&rig, "POST", "/apis/apiextensions.k8s.io/v1/customresourcedefinitions",
@@ -121,14 +167,7 @@ TEST(a_snapshot_replaces_a_long_log)
         "{\"apiVersion\":\"x.io/v1\",\"kind\":\"Widget\",\"metadata\":{\"name\":\"w\"}}");
     CHECK_INT(rig.status, 201);
     create(&rig, "a");
-    for (int i = 0; i < 40; i++) {
-        int n =
-            snprintf(body, sizeof(body), "{\"metadata\":{\"name\":\"a\"},\"data\":{\"k\":\"%d", i);
-        memset(body + n, 'x', 500000);
-        snprintf(body + n + 500000, 16, "\"}}");
-        ask(&rig, "PUT", CMS "/a", body);
-        CHECK_INT(rig.status, 200);
-    }
+    CHECK_INT(write_long(&rig), 39);
     rig_close(&rig);
     snprintf(path, sizeof(path), "%s/snapshot", dir);
     CHECK(stat(path, &st) == 0 && st.st_size < 2000000);
@@ -188,6 +227,78 @@ TEST(room_behind_the_records_is_no_damage_and_hides_none)
     CHECK(rig.api == NULL);
     rig_close(&rig);
     clean();
+}
+
+static void
+is_there(const char *name, int status)
+{
+    struct rig rig;
+    char path[128];
+    rig_open(&rig, dir);
+    CHECK(rig.api != NULL);
+    snprintf(path, sizeof(path), CMS "/%s", name);
+    if (rig.api) {
+        ask(&rig, "GET", path, NULL);
+        CHECK_INT(rig.status, status);
+    }
+    rig_close(&rig);
+}
+
+TEST(a_start_that_fails_leaves_the_log_as_it_is)
+{
+    struct rig rig;
+    fresh();
+    rig_open(&rig, dir);
+    create(&rig, "a");
+    rig_close(&rig);
+    bad_sync = 1;
+    rig_open(&rig, dir);
+    CHECK(rig.api == NULL);
+    rig_close(&rig);
+    CHECK_INT(bad_sync, 0);
+    is_there("a", 200);
+    clean();
+}
+
+TEST(what_could_not_be_synced_is_not_acknowledged_and_not_there_again)
+{
+    struct rig rig;
+    fresh();
+    rig_open(&rig, dir);
+    create(&rig, "a");
+    bad_datasync = 1;
+    ask(&rig, "POST", CMS, "{\"metadata\":{\"name\":\"b\"}}");
+    CHECK_INT(rig.status, 500);
+    ask(&rig, "POST", CMS, "{\"metadata\":{\"name\":\"c\"}}"); /* nothing is, from then on */
+    CHECK_INT(rig.status, 500);
+    rig_close(&rig);
+    is_there("a", 200);
+    is_there("b", 404);
+    is_there("c", 404);
+    clean();
+}
+
+TEST(a_snapshot_that_fails_at_any_step_loses_nothing)
+{
+    struct rig rig;
+    for (int step = 1; step <= 3; step++) {
+        fresh();
+        rig_open(&rig, dir);
+        create(&rig, "a");
+        bad_sync = step;
+        bad_more = 1;
+        int last = write_long(&rig);
+        CHECK(last > 30);
+        rig_close(&rig);
+        bad_sync = bad_more = 0;
+        rig_open(&rig, dir);
+        CHECK(rig.api != NULL);
+        if (rig.api)
+            ask(&rig, "GET", CMS "/a", NULL);
+        CHECK(rig.api && strtol(got(&rig, "data.k"), NULL, 10) >= last); /* or one unanswered */
+        rig_close(&rig);
+        clean();
+    }
 }
 
 /* A child creates objects and tells each acknowledged one over a pipe; it is killed in between. */
