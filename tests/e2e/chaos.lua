@@ -11,7 +11,8 @@ local LIMIT_S = 170
 
 -- What needs no slow network, and what the lab's program can break.
 local names = { "postmaster-kill", "cut-primary", "manager-kill", "double-fault", "freeze-primary", "pod-delete",
-  "cut-standbys", "node-off", "api-down", "operator-down", "cut-primary-from-api", "switchover-storm" }
+  "cut-standbys", "node-off", "api-down", "operator-down", "cut-primary-from-api", "switchover-storm",
+  "operator-away" }
 
 local full = os.getenv("MH_TEST_FULL")
 

@@ -155,9 +155,18 @@ local function arrives(self, name, want, till)
   end
 end
 
+--- Is there a pod of each instance? The status says what was, while nobody operates.
+local function all_there(self)
+  local o, n = self:object(), 0
+  for _, pod in ipairs(self:pods()) do
+    if not pod.metadata.deletionTimestamp then n = n + 1 end
+  end
+  return o ~= nil and n == o.spec.instances
+end
+
 --- Is the cluster healthy, and does a row that is written now arrive at every standby?
 function cluster:all_streaming()
-  if not self:healthy() then return false end
+  if not self:healthy() or not all_there(self) then return false end
   local primary = self:primary()
   local rows = primary and self:ask(primary, "UPDATE public.chaos_probe SET n = n + 1 RETURNING n", 2)
   if not rows or not rows[1] or not as_wanted(self, primary) then return false end

@@ -77,6 +77,28 @@ describe("scenarios", function()
     assert.is_not.equal(draws(1), draws(2))
   end)
 
+  it("take a cluster as settled only when there is a pod of each instance", function()
+    local kube, state = fresh("chaos.lib.kube"), require "chaos.lib.state"
+    local cluster = require "chaos.lib.cluster"
+    local pods
+    local object = { spec = { instances = 2 }, status = { phase = "Cluster in healthy state", readyInstances = 2,
+      currentPrimary = "c-1", targetPrimary = "c-1" } }
+    kube.get = function(kind, name)
+      return kind == "clusters" and object or { metadata = { name = name }, status = { podIP = "127.0.0.9" } }
+    end
+    kube.list = function() return pods end
+    state.clock, state.sleep = function() return 0 end, function() end
+    local c = cluster.new("c")
+    c.conn = function() return "" end
+    c.ask = function(_, _, sql) return { { sql:find("^SHOW") and "" or "7" } } end
+    pods = { { metadata = { name = "c-1" } }, { metadata = { name = "c-2" } } }
+    assert.is_true(c:all_streaming())
+    pods = { { metadata = { name = "c-1" } } } -- nobody operates: the status is of before
+    assert.is_false(c:all_streaming())
+    pods = { { metadata = { name = "c-1" } }, { metadata = { name = "c-2", deletionTimestamp = "now" } } }
+    assert.is_false(c:all_streaming())
+  end)
+
   it("read durations", function()
     local state = fresh("chaos.lib.state")
     assert.equal(1.5, state.seconds "1500ms")
