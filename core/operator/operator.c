@@ -349,6 +349,7 @@ load_scripts(struct mh_operator *op, struct mh_err *err)
                                      .env = op->settings,
                                      .policies = op->policies,
                                      .needs = &op->needs,
+                                     .plugins = &op->plugins,
                                      .foresee = mh_operator_foresee,
                                      .on_review = mh_operator_on_review,
                                      .mono_ns = op->clock.mono_ns,

@@ -6,6 +6,7 @@
 #include "base/str.h"
 #include "net/crypto.h"
 #include "operator/plugin_in.h"
+#include "operator/plugin_review.h"
 
 #define TEXT_ARENA ((size_t)4 << 20)
 
@@ -277,6 +278,7 @@ mh_plugins_release(struct mh_plugins *all)
         all->first = p->next;
         free_plugin(p);
     }
+    mh_plugin_reviews_release(all);
     mh_plugins_free_kept(all);
     mh_controller_free(all->host);
     all->host = NULL;

@@ -9,7 +9,8 @@
  * beside the version in charge until then, and nothing of that is done.
  * Only the leader checks and works. A plugin's text runs in its child and nowhere else; reads and
  * writes are carried out here, each of them held against the needs that were granted.
- * Files: plugin.c (ConfigMaps), plugin_trial.c (up to Replayed), plugin_life.c (into charge and out of
+ * Files: plugin.c (ConfigMaps), plugin_trial.c (up to Replayed), plugin_review.c (its first
+ * steps for the webhook), plugin_life.c (into charge and out of
  * it), plugin_tell.c, plugin_work.c (kind, cache, passes), plugin_plan.c (one pass), plugin_shadow.c,
  * plugin_wish.c (what may be read and written), plugin_sql.c. */
 #ifndef MH_OPERATOR_PLUGIN_H
@@ -52,6 +53,7 @@ struct mh_plugins {
     const char *const *namespaces; /* watched; empty: all */
     const char *const *groups;     /* served by the operator */
     const char *const *child_argv; /* NULL: the default */
+    int review_ms;                 /* for the texts of one review, 0: MH_PLUGIN_REVIEW_MS */
     struct mh_records *records;    /* may be NULL */
     void (*on_done)(void *arg, const char *kind, const char *result, int64_t ns); /* may be NULL */
     void (*on_said)(void *arg, const struct mh_pass_said *said);                  /* may be NULL */
@@ -60,7 +62,8 @@ struct mh_plugins {
     /* private */
     struct mh_controller *host;
     struct mh_plugin *first;
-    struct mh_plugin_kept *kept; /* what records of an earlier life said */
+    struct mh_plugin_seat *seats; /* of reviews: plugin_review.h */
+    struct mh_plugin_kept *kept;  /* what records of an earlier life said */
     bool leading;
 };
 

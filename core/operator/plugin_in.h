@@ -200,6 +200,9 @@ void mh_plugin_end_trial(struct mh_plugin *p);
 void mh_plugin_try_later(struct mh_plugin *p, bool at_once);
 /* It has waited enough: its kind is made. */
 void mh_plugin_proceed(struct mh_plugin_trial *t);
+/* What the operator makes of a declaration that a child returned; an error has file and line. */
+enum mh_code mh_plugin_declare(const struct mh_plugin *p, struct mh_arena *a,
+                               yyjson_val *declaration, yyjson_val **out, struct mh_err *err);
 /* The beginning of a request to the child: {"op":OP,"name","script"; the rest is the caller's. */
 void mh_plugin_request(struct mh_buf *b, const char *op, const struct mh_plugin *p,
                        const struct mh_plugin_text *t);

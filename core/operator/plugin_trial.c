@@ -280,26 +280,39 @@ ask_needs(struct mh_plugin_trial *t, yyjson_val *declared)
 /* --- its declaration ----------------------------------------------------------------------------------- */
 
 static yyjson_val *
-host_arg(struct mh_plugin_trial *t)
+host_arg(const struct mh_plugin *p, struct mh_arena *a, yyjson_val *declaration)
 {
-    struct mh_plugins *all = t->plugin->all;
     static const char *const reserved[] = { "k8s.io", "kubernetes.io", "moonherd.io", "cnpg.io",
                                             NULL };
-    yyjson_mut_doc *doc = mh_json_doc(&t->arena);
+    yyjson_mut_doc *doc = mh_json_doc(a);
     yyjson_mut_val *root = yyjson_mut_obj(doc);
     yyjson_mut_val *taken = yyjson_mut_obj_add_arr(doc, root, "taken");
-    const char *us =
-        mh_arena_printf(&t->arena, "%s/%s/%s", t->plugin->ns, t->plugin->name, t->plugin->key);
+    const char *us = mh_arena_printf(a, "%s/%s/%s", p->ns, p->name, p->key);
     if (!taken || !us)
         return NULL;
     for (const char *const *r = reserved; *r; r++)
         yyjson_mut_arr_add_str(doc, taken, *r);
-    for (const char *const *g = all->groups; g && *g; g++)
+    for (const char *const *g = p->all->groups; g && *g; g++)
         yyjson_mut_arr_add_strcpy(doc, taken, *g);
     yyjson_mut_obj_add_strcpy(doc, root, "owner", us);
-    yyjson_mut_obj_add_val(doc, root, "declaration", yyjson_val_mut_copy(doc, t->job.value));
-    yyjson_alc alc = mh_json_alc(&t->arena);
+    yyjson_mut_obj_add_val(doc, root, "declaration", yyjson_val_mut_copy(doc, declaration));
+    yyjson_alc alc = mh_json_alc(a);
     return yyjson_doc_get_root(yyjson_mut_val_imut_copy(root, &alc));
+}
+
+enum mh_code
+mh_plugin_declare(const struct mh_plugin *p, struct mh_arena *a, yyjson_val *declaration,
+                  yyjson_val **out, struct mh_err *err)
+{
+    char why[sizeof(err->msg)];
+    yyjson_val *arg = host_arg(p, a, declaration);
+    if (!arg)
+        return mh_fail(err, MH_E_NOMEM, "no memory for its declaration");
+    if (mh_plugin_host(p->all, a, "declare", arg, out, err) == MH_OK)
+        return MH_OK;
+    mh_str_copy(why, sizeof(why), err->msg);
+    return mh_fail(err, err->code, "%.60s:%d: %.400s", p->key,
+                   (int)mh_json_int(declaration, 1, "line", NULL), why);
 }
 
 /* What is kept of a declaration, on the text's own arena; false: no memory. */
@@ -352,16 +365,10 @@ on_declared(struct mh_plugin_job *job)
         return;
     }
     t->text->line = (int)mh_json_int(job->value, 1, "line", NULL);
-    yyjson_val *arg = host_arg(t);
-    if (!arg)
-        mh_fail(&err, MH_E_NOMEM, "no memory for its declaration");
-    else if (mh_plugin_host(t->plugin->all, &t->arena, "declare", arg, &out, &err) == MH_OK &&
-             !keep(t, out))
+    if (mh_plugin_declare(t->plugin, &t->arena, job->value, &out, &err) == MH_OK && !keep(t, out))
         mh_fail(&err, MH_E_NOMEM, "no memory for its declaration");
     if (err.code != MH_OK) {
-        const char *why =
-            mh_arena_printf(&t->arena, "%s:%d: %s", t->plugin->key, t->text->line, err.msg);
-        mh_plugin_reject(t, "PluginRejected", why ? why : err.msg);
+        mh_plugin_reject(t, "PluginRejected", err.msg);
         return;
     }
     reach(t, MH_PLUGIN_CHECKED);

@@ -2,7 +2,7 @@
  *
  * POST /mutate-GROUP-v1-NAME and /validate-GROUP-v1-NAME call scripts/admission/webhook; POST
  * /validate-policy has every script of a labelled ConfigMap checked, POST /validate-needs/TOKEN has
- * what they need judged and recorded (webhook_needs.h). No other review has a side effect.
+ * what they need judged and recorded, and plugins checked and tested (webhook_needs.h). No other review has a side effect.
  * Where a script fails the object is let through with a warning: passes check again. So is one
  * whose spec and annotations stay as they are. A body that is no AdmissionReview gets 400.
  * A dry run of a Cluster whose annotation moonherd.io/plan is "requested" is answered with what the
@@ -17,6 +17,7 @@
 #include "net/http_server.h"
 #include "operator/foresee.h"
 #include "operator/needs.h"
+#include "operator/plugin.h"
 
 #define MH_PLAN_ANNOTATION "moonherd.io/plan"
 #define MH_WEBHOOK_BODY_MAX ((size_t)3 << 20) /* as the API server's own limit on objects */
@@ -27,6 +28,7 @@ struct mh_webhook_conf {
     const char *env;              /* JSON object for the scripts */
     struct mh_policies *policies; /* NULL: policies are let through */
     struct mh_needs *needs;       /* NULL: needs are not looked at */
+    struct mh_plugins *plugins;   /* NULL: plugins are neither checked nor tested */
     /* Foresees what a dry run of an edit would do (it sets planner, clock, kind); NULL: nobody does. */
     void (*foresee)(void *arg, struct mh_foresee *f);
     void (*on_review)(void *arg, const char *path, bool allowed, int64_t ns); /* may be NULL */

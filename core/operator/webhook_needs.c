@@ -233,6 +233,66 @@ speaks_of_needs(yyjson_val *script)
            memmem(yyjson_get_str(script), yyjson_get_len(script), "needs", 5);
 }
 
+static void
+judge_needs(struct mh_needs_review *c)
+{
+    c->open = c->n;
+    if (!c->n || c->refusal) {
+        answer(c);
+        return;
+    }
+    for (size_t n = 0; n < c->n; n++)
+        mh_policy_declared_start(c->conf->policies, &c->list[n]->call);
+}
+
+/* --- what it does -------------------------------------------------------------------------------- */
+
+static void
+on_tested(struct mh_plugin_review *r)
+{
+    struct mh_needs_review *c = r->arg;
+    if (r->late)
+        warn(c, r->late,
+             "its check and its cases did not end in time; the operator begins with them anew, and "
+             "notes on the ConfigMap what comes of it");
+    if (r->refusal)
+        c->refusal = r->refusal;
+    if (c->conf->on_review && r->ntexts)
+        c->conf->on_review(c->conf->arg, c->review.dry_run ? "plugin-dry-run" : "plugin",
+                           !r->refusal, c->conf->mono_ns(c->conf->clock) - c->began_ns);
+    judge_needs(c);
+}
+
+/* Texts that are stored already are not tested again: whoever edits something else is not to blame. */
+static bool
+add_text(struct mh_needs_review *c, const char *key, yyjson_val *script)
+{
+    struct mh_plugin_review *r = &c->plugins;
+    yyjson_val *old = c->review.old;
+    if (!c->conf->plugins || !yyjson_is_str(script) ||
+        (is_labelled(old) && same(script, mh_json_get(old, "data", key, NULL))))
+        return true;
+    if (r->ntexts == MH_PLUGIN_REVIEWED_MAX)
+        return false;
+    r->texts[r->ntexts++] = (struct mh_plugin_reviewed){ key, script };
+    return true;
+}
+
+static void
+test_texts(struct mh_needs_review *c)
+{
+    struct mh_plugin_review *r = &c->plugins;
+    r->ns = mh_json_str(c->review.object, "metadata", "namespace", NULL);
+    r->name = mh_json_str(c->review.object, "metadata", "name", NULL);
+    r->arena = c->req->arena;
+    r->done = on_tested;
+    r->arg = c;
+    if (r->ntexts && !c->refusal)
+        mh_plugin_review_start(c->conf->plugins, r);
+    else
+        judge_needs(c);
+}
+
 void
 mh_webhook_needs(const struct mh_webhook_conf *conf, struct mh_request *req,
                  const struct mh_review *review, bool believed)
@@ -255,15 +315,11 @@ mh_webhook_needs(const struct mh_webhook_conf *conf, struct mh_request *req,
     mh_buf_init(&c->warnings, WARNINGS_MAX);
     while ((k = yyjson_obj_iter_next(&i))) {
         yyjson_val *script = yyjson_obj_iter_get_val(k);
-        if (mh_str_ends(yyjson_get_str(k), ".lua") && speaks_of_needs(script) &&
-            !add(c, yyjson_get_str(k), script))
-            c->refusal = "data: too many scripts with needs, or no memory for them";
+        if (!mh_str_ends(yyjson_get_str(k), ".lua"))
+            continue;
+        if ((speaks_of_needs(script) && !add(c, yyjson_get_str(k), script)) ||
+            !add_text(c, yyjson_get_str(k), script))
+            c->refusal = "data: too many scripts, or no memory for them";
     }
-    c->open = c->n;
-    if (!c->n || c->refusal) {
-        answer(c);
-        return;
-    }
-    for (size_t n = 0; n < c->n; n++)
-        mh_policy_declared_start(conf->policies, &c->list[n]->call);
+    test_texts(c);
 }

@@ -1,5 +1,7 @@
 /* webhook_needs.h - the review of a ConfigMap whose scripts need something: has the editor the rights?
  *
+ * Before that every text that the edit brings is checked and run against its own cases, as the operator
+ * will do it again (plugin_review.h): a fault refuses the edit, with file and line.
  * Asked are the rights of whoever brings a text (creates it, changes it, puts the label on it), and
  * of whoever changes what goes with a text that was granted something: other keys, parameters,
  * annotations of moonherd.io. An edit of anything else leaves all as it is. What is neither brought

@@ -3,6 +3,7 @@
 #define MH_OPERATOR_WEBHOOK_NEEDS_IN_H
 
 #include "operator/needs_record.h"
+#include "operator/plugin_review.h"
 #include "operator/webhook_needs.h"
 
 #define MH_NEEDS_ASKS_MAX 128 /* questions of one review */
@@ -46,7 +47,8 @@ struct mh_needs_review {
     struct mh_buf warnings;
     struct mh_needs_given given[MH_NEEDS_SCRIPTS_MAX];
     size_t ngiven;
-    struct mh_api_call call; /* of the record */
+    struct mh_plugin_review plugins; /* texts that this edit brings */
+    struct mh_api_call call;         /* of the record */
     int tries;
 };
 

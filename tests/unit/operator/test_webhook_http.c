@@ -3,11 +3,13 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "base/str.h"
 #include "harness/test.h"
 #include "io/loop.h"
 #include "lua/policy_ring.h"
 #include "net/crypto.h"
 #include "net/http_client.h"
+#include "operator/plugin_review.h"
 #include "operator/webhook.h"
 
 static struct event_base *base;
@@ -19,6 +21,8 @@ static struct mh_policies *policies;
 static struct mh_pool *pool;
 static struct mh_clock a_clock;
 static struct mh_webhook_conf a_conf;
+static struct mh_needs needs;
+static struct mh_plugins plugins;
 static int status;
 
 static void
@@ -48,6 +52,14 @@ begin(void)
                                        .policies = policies,
                                        .mono_ns = a_clock.mono_ns,
                                        .clock = a_clock.self };
+    static const char *const child[] = { MH_TEST_WORKER, "plugin-worker", NULL };
+    needs = (struct mh_needs){ .name_space = "moonherd-system", .clock = a_clock };
+    plugins = (struct mh_plugins){
+        .base = base, .clock = a_clock, .name_space = "moonherd-system", .child_argv = child
+    };
+    CHECK_INT(mh_plugins_init(&plugins, &err), MH_OK);
+    a_conf.needs = &needs;
+    a_conf.plugins = &plugins;
     CHECK_INT(mh_webhook_new(&a_conf, &webhook, &err), MH_OK);
     server = mh_server_new(base, "127.0.0.1", 0, NULL, &err);
     CHECK(server && mh_webhook_route(webhook, server));
@@ -58,6 +70,7 @@ end(void)
 {
     mh_server_free(server);
     mh_webhook_free(webhook);
+    mh_plugins_release(&plugins);
     mh_policies_free(policies);
     mh_pool_free(pool);
     mh_http_free(http);
@@ -314,5 +327,143 @@ TEST(what_is_no_review_and_what_nobody_asked_for_gets_no_verdict)
     CHECK_INT(status, 400);
     CHECK(post("/validate-postgresql-cnpg-io-v1-pooler", "{}") == NULL);
     CHECK_INT(status, 404);
+    end();
+}
+
+/* --- plugins ----------------------------------------------------------------------------------------- */
+
+#define GREETING(text, plan)                                                                       \
+    "return controller 'Greeting' {\n  api = 'greetings.example.dev/v1',\n  spec = { text = str "  \
+    "},\n"                                                                                         \
+    "  cases = {\n    { name = 'said',\n      given = { object = { spec = { text = 'moon' } } "    \
+    "},\n"                                                                                         \
+    "      expect = { status = { said = '" text "' } } },\n  },\n  plan = function(seen) " plan    \
+    " return ready({}, { said = seen.object.spec.text }) end,\n}\n"
+
+static const char *
+member(const char *key, const char *script)
+{
+    struct mh_buf b;
+    mh_buf_init(&b, 1 << 20);
+    CHECK(mh_json_quote(&b, script, strlen(script)));
+    const char *out = mh_arena_printf(&arena, "\"%s\":%s", key, mh_buf_text(&b));
+    mh_buf_release(&b);
+    return out;
+}
+
+static const char *
+plugin_map(const char *data)
+{
+    return mh_arena_printf(&arena,
+                           "{\"metadata\":{\"name\":\"g\",\"namespace\":\"shop\",\"uid\":\"u\","
+                           "\"labels\":{\"moonherd.io/plugin\":\"\"}},\"data\":{%s}}",
+                           data);
+}
+
+static yyjson_val *
+plugin_edit(const char *data, const char *old)
+{
+    return post("/validate-needs/0",
+                mh_arena_printf(&arena,
+                                "{\"apiVersion\":\"admission.k8s.io/v1\",\"kind\":"
+                                "\"AdmissionReview\",\"request\":{\"uid\":\"u\",\"operation\":"
+                                "\"UPDATE\",\"object\":%s,\"oldObject\":%s}}",
+                                plugin_map(data), old ? plugin_map(old) : "null"));
+}
+
+static const char *
+refusal(yyjson_val *r)
+{
+    const char *s = mh_json_str(r, "status", "message", NULL);
+    CHECK(s ? !mh_json_bool(r, true, "allowed", NULL) : mh_json_bool(r, false, "allowed", NULL));
+    return s ? s : "";
+}
+
+TEST(a_plugin_whose_own_case_fails_is_refused_with_file_line_and_case)
+{
+    begin();
+    CHECK_STR(refusal(plugin_edit(member("greeting.lua", GREETING("moon", "")), NULL)), "");
+    CHECK_STR(refusal(plugin_edit(member("greeting.lua", GREETING("sun", "")), NULL)),
+              "greeting.lua:5: plan.status.said: want \"sun\", got \"moon\" (in case 'said')");
+    const char *why =
+        refusal(plugin_edit(member("greeting.lua", GREETING("moon", "seen = seen.a.b.c")), NULL));
+    CHECK(mh_str_starts(why, "greeting.lua:9: attempt to index a nil value"));
+    CHECK(strstr(why, "(in case 'said')"));
+    end();
+}
+
+TEST(a_plugin_that_is_none_is_refused_with_file_and_line)
+{
+    begin();
+    CHECK(mh_str_starts(refusal(plugin_edit(member("a.lua", "return controller 'A' {\n"), NULL)),
+                        "a.lua:"));
+    CHECK_STR(
+        refusal(plugin_edit(member("a.lua", "\nreturn controller 'A' { api = 'x.example.dev/v1',"
+                                            " spec = { n = 5 }, plan = function() end }"),
+                            NULL)),
+        "a.lua:2: spec.n: want a type: str, int, num, flag, any, choice, list, optional, record or "
+        "secret_key");
+    const char *two = mh_arena_printf(&arena, "%s,%s", member("a.lua", GREETING("sun", "")),
+                                      member("b.lua", "return 7"));
+    const char *why = refusal(plugin_edit(two, NULL));
+    CHECK(strstr(why, "(in case 'said'); b.lua") != NULL);
+    end();
+}
+
+TEST(a_text_that_is_stored_is_not_the_fault_of_who_edits_something_else)
+{
+    begin();
+    const char *bad = member("a.lua", GREETING("sun", ""));
+    const char *both = mh_arena_printf(&arena, "%s,\"note\":\"a\"", bad);
+    CHECK_STR(refusal(plugin_edit(both, bad)), "");
+    end();
+}
+
+TEST(a_case_without_end_holds_up_nobody)
+{
+    begin();
+    int64_t began = a_clock.mono_ns(a_clock.self);
+    const char *why =
+        refusal(plugin_edit(member("a.lua", GREETING("moon", "while true do end")), NULL));
+    CHECK(mh_str_starts(why, "a.lua:9: used more than") && strstr(why, "(in case 'said')"));
+    CHECK(a_clock.mono_ns(a_clock.self) - began < 1500 * (int64_t)1000000);
+    end();
+}
+
+static void
+on_reviewed(struct mh_plugin_review *r)
+{
+    int *over = r->arg;
+    ++*over;
+}
+
+TEST(what_is_not_judged_in_time_is_let_in_with_a_warning)
+{
+    static const char *const hang[] = { MH_TEST_WORKER, "hang", NULL };
+    static struct mh_plugin_review all[5];
+    int over = 0;
+    yyjson_val *script = NULL;
+    begin();
+    plugins.child_argv = hang;
+    plugins.review_ms = 200;
+    yyjson_val *r = plugin_edit(member("a.lua", GREETING("sun", "")), NULL);
+    CHECK_STR(refusal(r), "");
+    const char *warning = yyjson_get_str(yyjson_arr_get_first(yyjson_obj_get(r, "warnings")));
+    CHECK(warning && mh_str_starts(warning, "a.lua: its check and its cases did not end in time"));
+    CHECK_INT(mh_json_parse(&arena, "\"return 1\"", 10, &script, NULL), MH_OK);
+    for (int i = 0; i < 5; i++) {
+        all[i] = (struct mh_plugin_review){ .ns = "a", .name = "b", .ntexts = 1 };
+        all[i].texts[0] = (struct mh_plugin_reviewed){ "a.lua", script };
+        all[i].arena = &arena;
+        all[i].done = on_reviewed;
+        all[i].arg = &over;
+        mh_plugin_review_start(&plugins, &all[i]);
+        CHECK_INT(over, i == 4); /* four have a child, the fifth does not wait for one */
+    }
+    CHECK_STR(all[4].late, "a.lua");
+    while (over < 5)
+        (void)event_base_loop(base, EVLOOP_ONCE);
+    CHECK_STR(all[0].late, "a.lua");
+    mh_plugin_review_start(&plugins, &all[0]); /* and is forgotten */
     end();
 }
