@@ -87,17 +87,25 @@ mh_event_ref_of(yyjson_val *o)
     };
 }
 
-/* At most MH_EVENT_NOTE_MAX bytes, not in the middle of a character. */
-static char *
-cut(struct mh_arena *a, const char *s)
+char *
+mh_kube_text(struct mh_arena *a, const char *s, size_t max)
 {
-    size_t n = strlen(s);
-    if (n > MH_EVENT_NOTE_MAX) {
-        n = MH_EVENT_NOTE_MAX;
-        while (n > 0 && ((unsigned char)s[n] & 0xc0) == 0x80)
+    yyjson_val *v = NULL;
+    struct mh_buf b;
+    size_t n = strnlen(s, max + 1);
+    mh_buf_init(&b, n * 6 + 2);
+    (void)mh_json_quote(&b, s, n);
+    if (!b.failed)
+        (void)mh_json_parse(a, mh_buf_text(&b), b.len, &v, NULL);
+    mh_buf_release(&b);
+    const char *text = yyjson_get_str(v);
+    n = yyjson_get_len(v);
+    if (n > max) {
+        n = max;
+        while (n > 0 && ((unsigned char)text[n] & 0xc0) == 0x80)
             n--;
     }
-    return mh_arena_strndup(a, s, n);
+    return text ? mh_arena_strndup(a, text, n) : NULL;
 }
 
 static const char *
@@ -129,7 +137,7 @@ new_pending(struct mh_events *ev, const struct mh_event_ref *r, const char *type
         copies[i] = mh_arena_strdup(&a, texts[i]);
         ok = ok && (copies[i] || !texts[i]);
     }
-    p->note = cut(&a, note);
+    p->note = mh_kube_text(&a, note, MH_EVENT_NOTE_MAX);
     if (!ok || !p->note) {
         mh_arena_release(&a);
         return NULL;

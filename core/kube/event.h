@@ -34,6 +34,9 @@ struct mh_event_ref mh_event_ref_of(yyjson_val *object);
  * MH_EVENT_NOTE_MAX. */
 void mh_kube_event(struct mh_events *events, const struct mh_event_ref *regarding, const char *type,
                    const char *reason, const char *note);
+/* s as the API server takes a text: valid UTF-8 (messages are cut anywhere, and quote whatever others
+ * say), at most max bytes, ended between two characters. NULL: no memory. */
+char *mh_kube_text(struct mh_arena *a, const char *s, size_t max);
 /* Events that were dropped for want of room, rate or memory, or refused by the server. */
 unsigned long mh_events_dropped(const struct mh_events *events);
 

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/str.h"
+#include "kube/event.h"
 #include "operator/plugin_in.h"
 #include "operator/webhook.h"
 
@@ -104,7 +105,7 @@ add_step(const struct mh_plugin_ahead *h, yyjson_mut_doc *doc, yyjson_mut_val *s
     add_text(doc, s, "reason", mh_json_str(action, "reason", NULL));
     add_text(doc, s, "database", mh_json_str(action, "database", NULL));
     if (sql)
-        add_text(doc, s, "sql", mh_arena_strndup(a, sql, strnlen(sql, SQL_SHOWN)));
+        add_text(doc, s, "sql", mh_kube_text(a, sql, SQL_SHOWN));
     if (!o && !body)
         return;
     yyjson_mut_val *fields = yyjson_mut_obj_add_arr(doc, s, "fields");

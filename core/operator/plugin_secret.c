@@ -201,7 +201,21 @@ value_of(const struct mh_plugin_fill *f, yyjson_val *handle)
     return NULL;
 }
 
-/* The body with values in data; NULL with *missing: a handle leads nowhere. */
+/* Puts the value where it belongs. False: no memory, or (*missing) the handle leads nowhere. */
+static bool
+fill_one(const struct mh_plugin_fill *f, yyjson_mut_doc *doc, yyjson_mut_val *data, yyjson_val *key,
+         yyjson_val *handle, yyjson_val **missing)
+{
+    yyjson_val *value = value_of(f, handle);
+    if (!yyjson_is_str(value)) {
+        *missing = handle;
+        return false;
+    }
+    return yyjson_mut_obj_add(data, yyjson_val_mut_copy(doc, key), yyjson_val_mut_copy(doc, value));
+}
+
+/* The body with values in data; NULL: no memory, or (*missing) a handle leads nowhere. A Secret that
+ * lacked a value would take away the one that is there. */
 static const char *
 filled(struct mh_guarded *g, yyjson_val **missing)
 {
@@ -215,18 +229,13 @@ filled(struct mh_guarded *g, yyjson_val **missing)
         yyjson_obj_iter k = yyjson_obj_iter_with(yyjson_obj_get(f->body, places[i]));
         yyjson_val *key;
         while ((key = yyjson_obj_iter_next(&k))) {
-            yyjson_val *v = yyjson_obj_iter_get_val(key), *value;
+            yyjson_val *v = yyjson_obj_iter_get_val(key);
             if (!mh_plugin_is_handle(v))
                 continue;
-            value = value_of(f, v);
-            if (!yyjson_is_str(value)) {
-                *missing = v;
-                return NULL;
-            }
             (void)yyjson_mut_obj_remove_key(yyjson_mut_obj_get(root, places[i]),
                                             yyjson_get_str(key));
-            (void)yyjson_mut_obj_add(data, yyjson_val_mut_copy(doc, key),
-                                     yyjson_val_mut_copy(doc, value));
+            if (!fill_one(f, doc, data, key, v, missing))
+                return NULL;
         }
     }
     return data ? mh_json_mut_text(&g->arena, root, NULL) : NULL;

@@ -4,6 +4,7 @@
 
 #include "base/str.h"
 #include "base/time.h"
+#include "kube/event.h"
 
 #define FAILURE_TYPE "Reconciled"
 #define MESSAGE_MAX 1024
@@ -151,19 +152,22 @@ conditions(yyjson_mut_doc *doc, yyjson_val *old, yyjson_val *wanted, const char 
 
 /* Adds the condition of the failure to (or its removal from) the list that the plan wants. */
 static yyjson_mut_val *
-with_failure(yyjson_mut_doc *doc, yyjson_val *wanted, const struct mh_status_failure *failure)
+with_failure(struct mh_arena *a, yyjson_mut_doc *doc, yyjson_val *wanted,
+             const struct mh_status_failure *failure)
 {
     yyjson_mut_val *list =
         yyjson_is_arr(wanted) ? yyjson_val_mut_copy(doc, wanted) : yyjson_mut_arr(doc);
     if (failure->keep && !failure->reason)
         return list;
     yyjson_mut_val *c = yyjson_mut_obj(doc);
+    const char *message = mh_kube_text(a, failure->message ? failure->message : "", MESSAGE_MAX);
+    if (!message)
+        return NULL;
     yyjson_mut_obj_add_str(doc, c, "type", FAILURE_TYPE);
     if (failure->reason) {
-        size_t n = strnlen(failure->message ? failure->message : "", MESSAGE_MAX);
         yyjson_mut_obj_add_str(doc, c, "status", "False");
         yyjson_mut_obj_add_strcpy(doc, c, "reason", failure->reason);
-        yyjson_mut_obj_add_strncpy(doc, c, "message", failure->message ? failure->message : "", n);
+        yyjson_mut_obj_add_str(doc, c, "message", message);
     } else {
         yyjson_mut_obj_add_null(doc, c, "status");
     }
@@ -188,7 +192,7 @@ whole_status(struct mh_arena *a, yyjson_mut_doc *doc, const struct mh_status_in 
     mh_time_rfc3339(now, in->now_s);
     yyjson_val *old = mh_json_get(in->object, "status", "conditions", NULL);
     yyjson_val *list = yyjson_obj_get(in->wanted, "conditions");
-    yyjson_val *merged = frozen(a, with_failure(doc, list, &in->failure));
+    yyjson_val *merged = frozen(a, with_failure(a, doc, list, &in->failure));
     merged = merged ? frozen(a, conditions(doc, old, merged, now)) : NULL;
     yyjson_mut_val *all = in->wanted ? yyjson_val_mut_copy(doc, in->wanted) : yyjson_mut_obj(doc);
     if (!merged || !all)

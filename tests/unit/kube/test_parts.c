@@ -170,6 +170,28 @@ TEST(events_are_counted_limited_and_cut)
     tw_free(tw);
 }
 
+TEST(an_event_with_half_a_character_in_its_text_is_recorded_too)
+{
+    struct tw *tw = tw_new(1);
+    tw_store(tw);
+    struct mh_events *ev = mh_events_new(tw->world.api, tw->world.clock, "moonherd", NULL);
+    struct mh_event_ref ref = { .kind = "Pod", .name_space = "n", .name = "p", .uid = "u" };
+    mh_kube_event(ev, &ref, "Warning", "Failed", "the end is missing: \xc3");
+    tw_settle(tw);
+    CHECK_INT(tw_objects(tw, "/api/v1/namespaces/n/events/"), 1);
+    CHECK_INT(mh_events_dropped(ev), 0);
+    char note[MH_EVENT_NOTE_MAX * 2];
+    memset(note, '\xff', sizeof(note)); /* each becomes three bytes */
+    note[sizeof(note) - 1] = '\0';
+    mh_kube_event(ev, &ref, "Warning", "Failed", note);
+    tw_settle(tw);
+    CHECK_INT(tw_objects(tw, "/api/v1/namespaces/n/events/"), 2);
+    const char *told = mh_json_str(tw_api_last(tw, "POST", NULL)->body, "message", NULL);
+    CHECK(told && strlen(told) <= MH_EVENT_NOTE_MAX && strlen(told) > MH_EVENT_NOTE_MAX - 3);
+    mh_events_free(ev);
+    tw_free(tw);
+}
+
 TEST(the_same_event_again_during_a_failed_allocation_loses_at_most_itself)
 {
     for (int n = 0; n < 40; n++) {

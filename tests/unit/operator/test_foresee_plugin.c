@@ -1,4 +1,5 @@
 /* What an edit of an object of a plugin would do: what is told of a plan, and that nobody waits for ever. */
+#include <stdio.h>
 #include <string.h>
 
 #include "base/str.h"
@@ -156,6 +157,25 @@ TEST(a_finalizer_that_is_to_come_is_there_already_and_told)
     CHECK(!mh_json_get(q.call->object, "metadata", "finalizers", NULL));
     answer("{\"actions\":[]}");
     CHECK(strstr(q.f.result, "it is being deleted"));
+    end();
+}
+
+TEST(a_statement_is_cut_between_two_characters)
+{
+    begin(false);
+    ask("Own", "shop", "");
+    char sql[400], plan[600];
+    memset(sql, 'x', sizeof(sql));
+    memcpy(sql + 199, "\xc3\xa4", 2);
+    sql[sizeof(sql) - 1] = '\0';
+    (void)snprintf(
+        plan, sizeof(plan),
+        "{\"actions\":[{\"op\":\"sql\",\"cluster\":\"pg\",\"namespace\":\"shop\",\"sql\":"
+        "\"%s\"}]}",
+        sql);
+    answer(plan);
+    CHECK_INT(q.f.err.code, MH_OK);
+    CHECK(q.f.result && strstr(q.f.result, "xxx\"}"));
     end();
 }
 

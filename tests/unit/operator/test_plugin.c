@@ -1,5 +1,6 @@
 /* What a plugin may: every call that its passes make goes through the guard, and every plan through a
  * look at its needs. */
+#include <stdio.h>
 #include <string.h>
 
 #include "base/log.h"
@@ -304,6 +305,29 @@ TEST(a_handle_becomes_a_value_where_the_secret_is_written)
     r = tw_api_last(q.tw, "POST", "/secrets");
     CHECK(r && strstr(r->body_text, "\"data\":{\"q\":\"aG9yc2U=\"}"));
     end();
+}
+
+/* Sizes up to what does not fit: there is no size at which a Secret is written without a value. */
+TEST(a_secret_is_written_with_all_its_values_or_not_at_all)
+{
+    static char body[1 << 21];
+    int written = 0, refused = 0;
+    for (size_t kb = 100; kb < 1500; kb += 20) {
+        begin(true);
+        may_make_secrets();
+        size_t n = (size_t)snprintf(body, sizeof(body),
+                                    "{\"metadata\":{\"name\":\"treasure\"},\"data\":{\"a\":\"");
+        memset(body + n, 'A', kb << 10);
+        memcpy(body + n + (kb << 10), "\"}}", 4);
+        tw_put(q.tw, SECRETS "/treasure", body);
+        (void)apply_secret(MADE("Secret", ",\"data\":{\"x\":\"eA==\",\"p\":" HANDLE "}"));
+        const struct tw_request *r = tw_api_last(q.tw, "PATCH", "/secrets/made");
+        written += r != NULL;
+        refused += r == NULL;
+        CHECK(r ? strlen(r->body_text) > kb << 10 : q.done.code != MH_OK);
+        end();
+    }
+    CHECK(written > 0 && refused > 0);
 }
 
 TEST(a_handle_that_leads_nowhere_or_too_far_writes_nothing)

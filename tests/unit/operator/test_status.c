@@ -105,6 +105,24 @@ TEST(a_failure_is_a_condition_that_goes_away)
     END;
 }
 
+TEST(a_failure_that_was_cut_within_a_character_is_told)
+{
+    BEGIN;
+    struct mh_err err;
+    char long_text[MH_ERR_MSG_MAX + 9], *body = NULL;
+    memset(long_text, 'x', sizeof(long_text));
+    memcpy(long_text + MH_ERR_MSG_MAX - 2, "\xc3\xa4", 3);
+    (void)mh_fail(&err, MH_E_PG, "%s", long_text); /* its last byte is the first of two */
+    struct mh_status_in in = { .object = parse("{}"),
+                               .wanted = parse("{\"phase\":\"x\"}"),
+                               .failure = { "ActionFailed", err.msg, false },
+                               .now_s = NOW };
+    struct mh_err failed = { .code = MH_OK };
+    CHECK_INT(mh_status_patch(&arena, &in, &body, &failed), MH_OK);
+    CHECK(body && strstr(body, "\"phase\":\"x\"") && strstr(body, "xxxx"));
+    END;
+}
+
 TEST(hostile_status_is_refused_or_left_out)
 {
     BEGIN;
