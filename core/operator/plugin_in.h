@@ -32,6 +32,7 @@ enum mh_plugin_state {
     MH_PLUGIN_STATES
 };
 
+#define MH_PLUGIN_KEPT_TRIES 30
 #define MH_PLUGIN_SEEN 20 /* passes that a new version is tried on */
 
 struct mh_plugin_seen {
@@ -50,6 +51,7 @@ struct mh_plugin {
     struct mh_plugin_text *active; /* in charge; NULL: none */
     struct mh_plugin_text *good;   /* in charge before it; NULL: none */
     struct mh_plugin_text *kept;   /* in charge in an earlier life, to be tried first; NULL: none */
+    unsigned kept_tries;           /* how often it was put off */
     char fallen[13];               /* hash of the text that was rolled back; "": none */
     char settled[13];              /* hash of the text in charge in an earlier life; "": none */
     enum mh_rollout rollout;
@@ -107,8 +109,12 @@ void mh_plugin_on_said(void *work, const struct mh_pass_said *said);
 
 /* latest, or the version of an earlier life, is not taken; the trial ends. */
 void mh_plugin_reject(struct mh_plugin_trial *t, const char *reason, const char *why);
-/* The same, and it is tried again by itself. */
+/* The same, and it is tried again by itself: latest as long as it takes, who was in charge in an earlier
+ * life for MH_PLUGIN_KEPT_TRIES times ten seconds, for latest waits meanwhile. */
 void mh_plugin_put_off(struct mh_plugin_trial *t, const char *reason, const char *why);
+/* The same for an error: a text whose fault it is stays rejected, unless it was in charge before, and
+ * ran out of time or memory, where it is as likely the machine's. */
+void mh_plugin_turn_down(struct mh_plugin_trial *t, const struct mh_err *err);
 /* Its kind is there: it is in charge from now on; the trial ends. */
 void mh_plugin_activate(struct mh_plugin_trial *t);
 /* Whether the version on trial may come into charge: annotations say so. */

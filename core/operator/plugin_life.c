@@ -49,9 +49,33 @@ mh_plugin_put_off(struct mh_plugin_trial *t, const char *reason, const char *why
 {
     struct mh_plugin *p = t->plugin;
     bool latest = t->text == p->latest;
+    if (!latest && ++p->kept_tries < MH_PLUGIN_KEPT_TRIES) {
+        mh_info("plugin", "a version of an earlier life waits", "namespace", p->ns, "name", p->name,
+                "hash", t->text->hash, "error", why);
+        mh_plugin_end_trial(p);
+        mh_plugin_try_later(p, false);
+        return;
+    }
     mh_plugin_reject(t, reason, why);
     if (latest)
         mh_plugin_try_later(p, false);
+}
+
+static bool
+is_hash_of(const struct mh_plugin_text *t, const char *hash)
+{
+    return t && strcmp(t->hash, hash) == 0;
+}
+
+void
+mh_plugin_turn_down(struct mh_plugin_trial *t, const struct mh_err *err)
+{
+    const struct mh_plugin *p = t->plugin;
+    bool known = t->text != p->latest || is_hash_of(t->text, p->settled) ||
+                 is_hash_of(p->active, t->text->hash);
+    bool fault = err->code == MH_E_SCRIPT || (err->code == MH_E_LIMIT && !known) ||
+                 err->code == MH_E_INVALID || err->code == MH_E_REFUSED;
+    (fault ? mh_plugin_reject : mh_plugin_put_off)(t, "PluginRejected", err->msg);
 }
 
 /* --- into charge, and out of it -------------------------------------------------------------------- */
@@ -119,6 +143,7 @@ mh_plugin_activate(struct mh_plugin_trial *t)
         mh_metrics_observe(p->all->metrics, "moonherd_plugin_activation_seconds", "",
                            (double)(now_us(p) - p->received_us) / 1e6);
     p->received_us = 0;
+    mh_str_copy(p->settled, sizeof(p->settled), t->text->hash); /* the one before it no more */
     mh_plugin_tell_record(p);
     mh_plugin_report(t, MH_PLUGIN_ACTIVE);
     mh_plugin_replay_sentence(&t->replay, replayed, sizeof(replayed));
@@ -129,12 +154,6 @@ mh_plugin_activate(struct mh_plugin_trial *t)
 }
 
 /* --- what annotations say --------------------------------------------------------------------------- */
-
-static bool
-is_hash_of(const struct mh_plugin_text *t, const char *hash)
-{
-    return t && strcmp(t->hash, hash) == 0;
-}
 
 static bool
 may_lead(const struct mh_plugin *p, const struct mh_plugin_text *t)
@@ -221,6 +240,7 @@ on_fall(void *arg)
     p->active = p->good = NULL;
     if (good && !take(p, good, &err))
         mh_warn("plugin", "the version before is not taken", "error", err.msg);
+    mh_str_copy(p->settled, sizeof(p->settled), p->active ? p->active->hash : "");
     if (bad == p->latest) {
         mh_str_copy(p->fallen, sizeof(p->fallen), bad->hash);
         mh_plugin_say_fallen(p);

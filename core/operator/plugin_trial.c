@@ -339,12 +339,9 @@ static void
 on_tested(struct mh_plugin_cases *c)
 {
     struct mh_plugin_trial *t = c->arg;
-    if (c->err.code == MH_E_SCRIPT || c->err.code == MH_E_LIMIT) {
-        mh_plugin_reject(t, "PluginRejected", c->err.msg);
-        return;
-    }
     if (c->err.code != MH_OK) {
-        mh_plugin_put_off(t, "PluginRejected", c->err.msg);
+        struct mh_err err = c->err;
+        mh_plugin_turn_down(t, &err);
         return;
     }
     reach(t, MH_PLUGIN_TESTED);
@@ -361,14 +358,14 @@ on_declared(struct mh_plugin_job *job)
     yyjson_val *out = NULL;
     t->working = false;
     if (err.code != MH_OK) {
-        mh_plugin_reject(t, "PluginRejected", err.msg);
+        mh_plugin_turn_down(t, &err);
         return;
     }
     t->text->line = (int)mh_json_int(job->value, 1, "line", NULL);
     if (mh_plugin_declare(t->plugin, &t->arena, job->value, &out, &err) == MH_OK && !keep(t, out))
         mh_fail(&err, MH_E_NOMEM, "no memory for its declaration");
     if (err.code != MH_OK) {
-        mh_plugin_reject(t, "PluginRejected", err.msg);
+        mh_plugin_turn_down(t, &err);
         return;
     }
     reach(t, MH_PLUGIN_CHECKED);
@@ -419,6 +416,19 @@ declare(struct mh_plugin_trial *t)
     mh_buf_release(&b);
 }
 
+/* What an earlier trial found out, that nobody looks at: each trial takes some of the text's memory. */
+static void
+forget_trial(struct mh_plugin_text *t)
+{
+    if (t->refs > 1) /* it is in charge, or in a pass */
+        return;
+    mh_arena_clear(&t->arena);
+    t->declared = NULL;
+    t->needs = (struct mh_needs_set){ .text = "{}" };
+    t->kind = t->group = t->version = t->plural = NULL;
+    t->finalizes = false;
+}
+
 void
 mh_plugin_try(struct mh_plugin *p)
 {
@@ -436,6 +446,7 @@ mh_plugin_try(struct mh_plugin *p)
     p->trial = t;
     p->ungranted = false;
     t->plugin = p;
+    forget_trial(p->kept ? p->kept : p->latest);
     t->text = mh_plugin_text_ref(p->kept ? p->kept : p->latest);
     mh_arena_init(&t->arena, TRIAL_ARENA);
     reach(t, MH_PLUGIN_RECEIVED);

@@ -1,0 +1,237 @@
+/* The life of a plugin beside a world that fails: its text in a real child, the API server in memory. */
+#include <event2/event.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "base/time.h"
+#include "harness/test.h"
+#include "harness/world.h"
+#include "operator/plugin_in.h"
+
+#define CRD "/apis/apiextensions.k8s.io/v1/customresourcedefinitions/things.things.example.dev"
+#define TEXT(n)                                                                                    \
+    "-- " n "\nreturn controller 'Thing' { api = 'things.example.dev/v1',\n"                       \
+    " plan = function(seen) return ready({}, {}) end }"
+
+static struct {
+    struct tw *tw;
+    struct event_base *base;
+    struct mh_kinds kinds;
+    struct mh_plugins all;
+    bool away; /* the API server does not answer about kinds */
+} q;
+
+static bool
+answer(struct tw *tw, void *arg, const struct tw_request *r, struct tw_answer *a)
+{
+    (void)tw, (void)arg;
+    if (strcmp(r->path, CRD) != 0)
+        return false;
+    if (q.away)
+        a->code = MH_E_UNREACHABLE;
+    a->json =
+        "{\"metadata\":{\"annotations\":{\"moonherd.io/plugin-of\":\"moonherd-system/it/t.lua\"}},"
+        "\"status\":{\"conditions\":[{\"type\":\"Established\",\"status\":\"True\"}]}}";
+    return true;
+}
+
+static void
+begin(void)
+{
+    static const char *const argv[] = { MH_TEST_WORKER, "plugin-worker", NULL };
+    struct mh_err err;
+    memset(&q, 0, sizeof(q));
+    mh_log_set_level(MH_LOG_ERROR);
+    q.tw = tw_new(1);
+    tw_store(q.tw);
+    tw_api_on(q.tw, answer, NULL);
+    q.base = event_base_new();
+    CHECK(mh_kinds_init(&q.kinds));
+    q.all = (struct mh_plugins){ .base = q.base,
+                                 .clock = q.tw->world.clock,
+                                 .rand = q.tw->world.rand,
+                                 .api = q.tw->world.api,
+                                 .kinds = &q.kinds,
+                                 .trusting = true,
+                                 .name_space = "moonherd-system",
+                                 .child_argv = argv };
+    CHECK_INT(mh_plugins_init(&q.all, &err), MH_OK);
+}
+
+static void
+end(void)
+{
+    mh_plugins_release(&q.all);
+    mh_kinds_release(&q.kinds);
+    event_base_free(q.base);
+    tw_abandon(q.tw);
+    tw_free(q.tw);
+    mh_log_set_level(MH_LOG_INFO);
+}
+
+/* A ConfigMap with this text comes. */
+static struct mh_plugin *
+write_text(const char *ns, const char *text, const char *notes)
+{
+    struct mh_buf b;
+    yyjson_val *v = NULL;
+    mh_buf_init(&b, 65536);
+    (void)mh_buf_printf(
+        &b,
+        "{\"metadata\":{\"name\":\"it\",\"namespace\":\"%s\",\"uid\":\"u\",\"labels\":{"
+        "\"moonherd.io/plugin\":\"\"},\"annotations\":{%s}},\"data\":{\"t.lua\":",
+        ns, notes);
+    (void)mh_json_quote(&b, text, strlen(text));
+    (void)mh_buf_str(&b, "}}");
+    CHECK_INT(mh_json_parse(&q.tw->arena, mh_buf_text(&b), b.len, &v, NULL), MH_OK);
+    mh_buf_release(&b);
+    mh_plugins_update(&q.all, v);
+    CHECK(q.all.first != NULL);
+    return q.all.first;
+}
+
+/* Up to ten seconds of children, and as many of the world as there are turns. */
+static bool
+until(bool (*is)(const struct mh_plugin *p), int64_t step_ns)
+{
+    for (int i = 0; i < 5000; i++) {
+        (void)event_base_loop(q.base, EVLOOP_NONBLOCK);
+        tw_settle(q.tw);
+        if (is(q.all.first))
+            return true;
+        tw_advance(q.tw, step_ns);
+        (void)usleep(2000);
+    }
+    return false;
+}
+
+static bool
+is_active(const struct mh_plugin *p)
+{
+    return p->active && p->active == p->latest;
+}
+
+static bool
+waits(const struct mh_plugin *p)
+{
+    return p->trial && p->trial->waits;
+}
+
+static bool
+is_rejected(const struct mh_plugin *p)
+{
+    return p->state == MH_PLUGIN_REJECTED && !p->trial;
+}
+
+/* What a record of an earlier life says: this text was in charge. */
+static void
+restore(const char *text)
+{
+    struct mh_record_of of = { .namespace = "moonherd-system", .name = "it", .uid = "u" };
+    struct mh_buf b;
+    yyjson_val *v = NULL;
+    mh_buf_init(&b, 65536);
+    (void)mh_buf_str(&b, "{\"t.lua\":{\"plugin\":true,\"script\":");
+    (void)mh_json_quote(&b, text, strlen(text));
+    (void)mh_buf_str(&b, "}}");
+    CHECK_INT(mh_json_parse(&q.tw->arena, mh_buf_text(&b), b.len, &v, NULL), MH_OK);
+    mh_buf_release(&b);
+    mh_plugins_restore(&q.all, &of, v);
+}
+
+static bool
+kept_is_back(const struct mh_plugin *p)
+{
+    return p->active && p->active != p->latest && waits(p);
+}
+
+#define MANUAL "\"moonherd.io/rollout\":\"manual\""
+
+TEST(a_version_of_an_earlier_life_comes_back_when_the_api_server_does)
+{
+    begin();
+    q.away = true;
+    restore(TEXT("old"));
+    struct mh_plugin *p = write_text("moonherd-system", TEXT("new"), MANUAL);
+    mh_plugins_lead(&q.all, true);
+    CHECK(until(is_rejected, 0) || p->kept); /* it was tried, to no end */
+    for (int i = 0; i < 20 && !p->active; i++) {
+        (void)event_base_loop(q.base, EVLOOP_NONBLOCK);
+        tw_advance(q.tw, MH_NS_PER_S);
+        (void)usleep(2000);
+    }
+    CHECK(!p->active);
+    q.away = false;
+    CHECK(until(kept_is_back, MH_NS_PER_S));
+    end();
+}
+
+TEST(only_who_was_approved_last_comes_into_charge_without_an_approval)
+{
+    char note[100];
+    begin();
+    restore(TEXT("one"));
+    struct mh_plugin *p = write_text("moonherd-system", TEXT("one"), MANUAL);
+    mh_plugins_lead(&q.all, true);
+    CHECK(until(is_active, 0)); /* as before */
+    (void)write_text("moonherd-system", TEXT("two"), MANUAL);
+    CHECK(until(waits, 0));
+    (void)snprintf(note, sizeof(note), MANUAL ",\"moonherd.io/approve\":\"%s\"", p->latest->hash);
+    (void)write_text("moonherd-system", TEXT("two"), note);
+    CHECK(until(is_active, 0));
+    (void)write_text("moonherd-system", TEXT("one"), note);
+    CHECK(until(waits, 0)); /* nobody approved to go back */
+    end();
+}
+
+TEST(a_plugin_that_waits_for_its_kind_takes_no_more_memory_each_time)
+{
+    static const char text[] =
+        "return controller 'Thing' { api = 'things.example.dev/v1', needs = { api = { { group = "
+        "'things.example.dev', resource = 'things', verbs = { 'get', 'list', 'watch' } },\n"
+        "{ group = 'things.example.dev', resource = 'things/status', verbs = { 'patch' } } } },\n"
+        "plan = function(seen) return ready({}, {}) end }";
+    size_t used[6] = { 0 };
+    begin();
+    q.away = true;
+    struct mh_plugin *p = write_text("shop", text, "");
+    mh_plugins_lead(&q.all, true);
+    for (int i = 0; i < 6; i++) {
+        CHECK(until(is_rejected, 0));
+        used[i] = p->latest->arena.used;
+        CHECK(strstr(p->message, "CustomResourceDefinition") != NULL);
+        tw_advance(q.tw, 11 * MH_NS_PER_S);
+    }
+    CHECK(used[1] > 0);
+    CHECK_INT(used[5], used[1]);
+    end();
+}
+
+TEST(who_was_in_charge_and_runs_out_of_time_is_tried_again)
+{
+    struct mh_err late = { .code = MH_OK }, wrong = { .code = MH_OK };
+    (void)mh_fail(&late, MH_E_LIMIT, "the plugin did not answer in time and was killed");
+    (void)mh_fail(&wrong, MH_E_SCRIPT, "t.lua:2: oh");
+    for (int known = 0; known < 2; known++) {
+        begin();
+        if (known)
+            restore(TEXT("one"));
+        struct mh_plugin *p = write_text("moonherd-system", TEXT("one"), "");
+        mh_plugins_lead(&q.all, true);
+        mh_plugin_turn_down(p->trial, &late); /* the machine is slow */
+        CHECK_INT(p->state, MH_PLUGIN_REJECTED);
+        CHECK_INT(p->timer != NULL, known);
+        if (known)
+            CHECK(until(is_active, MH_NS_PER_S));
+        end();
+    }
+    begin();
+    restore(TEXT("one"));
+    struct mh_plugin *p = write_text("moonherd-system", TEXT("one"), "");
+    mh_plugins_lead(&q.all, true);
+    mh_plugin_turn_down(p->trial, &wrong);
+    CHECK(!p->timer);
+    end();
+}
