@@ -278,6 +278,7 @@ struct mh_details {
 struct mh_agent {
     struct mh_world w;
     struct mh_api api_urgent;
+    struct mh_events *events; /* NULL: dropped */
     struct mh_http *http;
     void (*ask)(struct mh_http *http, struct mh_http_call *call); /* other instances */
     struct event_base *base;
@@ -453,6 +454,8 @@ bool mh_selfstop_due(struct mh_agent *g);
 /* deputy.c: the protocol's next step, when nobody else makes it */
 void mh_deputy_tick(struct mh_agent *g);
 void mh_deputy_release(struct mh_agent *g);
+/* An event of the Cluster: the manager wrote this step into the Lease, and why. */
+void mh_deputy_news(const struct mh_agent *g, enum mh_ha_phase phase, const char *why);
 
 /* http.c, status.c */
 enum mh_code mh_http_serve(struct mh_agent *g, struct mh_err *err);

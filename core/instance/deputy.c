@@ -367,6 +367,8 @@ struct step {
     struct mh_api_call call;
     struct mh_arena arena;
     struct mh_agent *g;
+    enum mh_ha_phase phase;
+    const char *why;
 };
 
 static void
@@ -374,10 +376,12 @@ on_written(struct mh_api_call *call)
 {
     struct step *s = call->arg;
     struct mh_agent *g = s->g;
-    if (call->err.code == MH_OK)
+    if (call->err.code == MH_OK) {
         (void)mh_know_lease(g, call->reply, true);
-    else
+        mh_deputy_news(g, s->phase, s->why);
+    } else {
         mh_log_err(MH_LOG_WARNING, "deputy", "the step was not written", &call->err);
+    }
     if (g->deputy) {
         g->deputy->writing = false;
         g->deputy->next_write_ns = mh_agent_now(g) + (call->err.code ? RETRY_NS : 0);
@@ -397,6 +401,8 @@ write_step(struct mh_agent *g, const struct mh_ha_verdict *v)
         return;
     mh_arena_init(&s->arena, 1 << 20);
     s->g = g;
+    s->phase = v->to.phase;
+    s->why = mh_arena_strdup(&s->arena, v->reason);
     s->call = (struct mh_api_call){ .method = "PATCH",
                                     .content_type = MH_PATCH_MERGE,
                                     .body = mh_ha_swap_patch(&s->arena, l, &v->to),
@@ -406,7 +412,7 @@ write_step(struct mh_agent *g, const struct mh_ha_verdict *v)
                                     .arg = s };
     s->call.path = mh_arena_printf(
         &s->arena, "/apis/coordination.k8s.io/v1/namespaces/%s/leases/%s", g->id.ns, g->id.cluster);
-    if (!s->call.path || !s->call.body) {
+    if (!s->call.path || !s->call.body || !s->why) {
         mh_arena_release(&s->arena);
         mh_free(s);
         return;

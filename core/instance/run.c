@@ -29,6 +29,7 @@
 #include "io/loop.h"
 #include "kube/client.h"
 #include "kube/config.h"
+#include "kube/event.h"
 #include "net/crypto.h"
 #include "net/http_client.h"
 #include "net/pg.h"
@@ -280,6 +281,7 @@ make_world(struct mh_agent *g, struct mh_kube_config *config, struct mh_err *err
         return mh_fail(err, MH_E_NOMEM, "no memory for the instance manager");
     g->w.api = mh_kube_api(kube);
     g->api_urgent = mh_kube_api_urgent(kube);
+    g->events = mh_events_new(g->w.api, g->w.clock, "moonherd-instance", getenv("POD_NAME"));
     mh_child_reap_orphans(&g->w.proc, NULL, NULL);
     return MH_OK;
 }

@@ -12,6 +12,7 @@
 #include "instance/paths.h"
 #include "instance/pglog.h"
 #include "instance/status.h"
+#include "kube/event.h"
 #include "net/crypto.h"
 #include "net/http_client.h"
 
@@ -356,6 +357,7 @@ ta_end(struct ta *t)
     mh_arena_release(&g->primary.next_arena);
     mh_pglog_free(g->pglog);
     mh_deputy_release(g);
+    mh_events_free(g->events);
     mh_free(g->ldap_password);
     mh_free(g->status);
     (void)nftw(t->dir, remove_one, 8, FTW_DEPTH | FTW_PHYS);

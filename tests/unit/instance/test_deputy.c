@@ -3,6 +3,7 @@
 
 #include "agent_helper.h"
 #include "harness/test.h"
+#include "kube/event.h"
 
 #define S MH_NS_PER_S
 #define POD_1 "/api/v1/namespaces/shop/pods/db-1"
@@ -23,6 +24,7 @@ standby(const char *durability)
     tw_put(t->tw, POD_1, "{\"metadata\":{\"name\":\"db-1\"}}");
     tw_put(t->tw, POD_2, "{\"metadata\":{\"name\":\"db-2\"}}");
     t->pg.receiving = true;
+    t->g->events = mh_events_new(t->tw->world.api, t->tw->world.clock, "moonherd-instance", "db-2");
     ta_start(t);
     tw_advance(t->tw, 2 * S);
     return t;
@@ -100,6 +102,11 @@ TEST(a_standby_takes_over_when_the_primary_is_lost_and_nobody_operates)
     CHECK_STR(holder(t), "db-2");
     CHECK_INT(term(t), 2);
     CHECK(strstr(t->peer.url, "https://10.0.0.1:8000/moonherd/v1/member") != NULL);
+    const struct tw_request *event = tw_api_last(t->tw, "POST", "/events");
+    CHECK(event != NULL);
+    CHECK_STR(mh_json_str(event->body, "reason", NULL), "FailoverTarget");
+    CHECK_STR(mh_json_str(event->body, "message", NULL), "Failing over to db-2");
+    CHECK_STR(mh_json_str(event->body, "involvedObject", "kind", NULL), "Cluster");
     t->pg.replicas[0] = (struct ta_replica){ "db-1", true, UINT64_MAX, 1 };
     t->pg.nreplicas = 1; /* db-1 is back, and confirms: the gate opens */
     tw_advance(t->tw, 3 * S);
