@@ -7,17 +7,11 @@
 #include <unistd.h>
 
 #include "attacks/list.h"
+#include "harness/asan.h"
 #include "harness/test.h"
 #include "lua/pool.h"
 #include "lua/vm.h"
 
-#if defined(__has_feature)
-#if __has_feature(address_sanitizer)
-#define WITH_ASAN
-#endif
-#elif defined(__SANITIZE_ADDRESS__)
-#define WITH_ASAN
-#endif
 #ifdef WITH_ASAN /* where one instruction of the VM may take ten times as long; workers start slowly */
 #define LIMIT_MS 200
 #define SLACK_MS 250

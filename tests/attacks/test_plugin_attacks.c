@@ -13,19 +13,13 @@
 #include "base/log.h"
 #include "base/str.h"
 #include "base/time.h"
+#include "harness/asan.h"
 #include "harness/test.h"
 #include "io/file.h"
 #include "io/loop.h"
 #include "lua/controller.h"
 #include "operator/plugin_guard.h"
 
-#if defined(__has_feature)
-#if __has_feature(address_sanitizer)
-#define WITH_ASAN
-#endif
-#elif defined(__SANITIZE_ADDRESS__)
-#define WITH_ASAN
-#endif
 #ifdef WITH_ASAN /* where one instruction of the VM may take ten times as long */
 #define LIMIT_MS 800
 #define SLACK_MS 400

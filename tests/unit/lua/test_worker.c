@@ -7,6 +7,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "harness/asan.h"
 #include "harness/test.h"
 #include "lua/pool.h"
 #include "lua/pool_queue.h"
@@ -20,13 +21,6 @@
     POLICY("local s = ('x'):rep(900000) local a, b = s .. 1, s .. 2 while true do local c = a < "  \
            "b end")
 #define CALLS_MAX 25
-#if defined(__has_feature)
-#if __has_feature(address_sanitizer)
-#define WITH_ASAN
-#endif
-#elif defined(__SANITIZE_ADDRESS__)
-#define WITH_ASAN
-#endif
 #ifdef WITH_ASAN /* which makes a start slow */
 #define KILL_US 20000
 #else
