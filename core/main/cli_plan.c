@@ -168,12 +168,12 @@ print_plan(const char *ns, const char *name, yyjson_val *plan)
     (void)puts("");
 }
 
+/* Of the group of Clusters, where nobody but the operator itself serves a kind. */
 static bool
-is_cluster(const struct mh_cli *c, yyjson_val *object)
+is_ours(const struct mh_cli *c, yyjson_val *object)
 {
     const char *version = mh_json_str(object, "apiVersion", NULL);
-    return mh_str_eq(mh_json_str(object, "kind", NULL), "Cluster") && version &&
-           mh_str_starts(version, c->group);
+    return version && mh_str_starts(version, c->group) && version[strlen(c->group)] == '/';
 }
 
 /* 1: told; 0: nobody plans for this one; -1: it failed, and was told. */
@@ -182,8 +182,11 @@ plan_one(struct mh_cli *c, yyjson_mut_doc *doc, yyjson_mut_val *all, yyjson_val 
 {
     const char *name = mh_json_str(object, "metadata", "name", NULL);
     const char *ns = mh_json_str(object, "metadata", "namespace", NULL);
-    bool cluster = is_cluster(c, object);
-    const struct mh_kind *kind = cluster ? mh_cli_cluster_kind(c) : mh_cli_kind_of(c, object);
+    bool ours = is_ours(c, object);
+    bool cluster = ours && mh_str_eq(mh_json_str(object, "kind", NULL), "Cluster");
+    const struct mh_kind *kind = cluster ? mh_cli_cluster_kind(c)
+                                 : ours  ? NULL
+                                         : mh_cli_kind_of(c, object);
     if (!kind || !name)
         return 0;
     ns = ns ? ns : mh_cli_namespace(c);
