@@ -1,10 +1,15 @@
 #include "lua/policy_store.h"
 
+#include <event2/event.h>
 #include <string.h>
 
 #include "base/log.h"
 #include "base/str.h"
 #include "lua/policy_entry.h"
+
+#define LOST "the worker ended while the script ran" /* as the pool says it */
+#define QUESTION_US 80000 /* both attempts: a question may take 100 ms, and the built-in one some */
+#define AGAIN_MIN_US 10000 /* with less left nobody is asked again */
 
 /* --- decisions -------------------------------------------------------------------------------- */
 
@@ -14,6 +19,8 @@ struct asked {
     struct mh_decision *d;
     struct mh_version *version; /* NULL: the built-in one */
     bool own_params;            /* of the Cluster: its errors are not the policy's */
+    int kills;                  /* of the pool when it was asked */
+    struct event *late;         /* of the second attempt; NULL: it is the first */
     struct mh_policy_call call;
 };
 
@@ -70,6 +77,16 @@ unlink_asked(struct asked *q)
     }
 }
 
+static void
+free_asked(struct asked *q)
+{
+    unlink_asked(q);
+    if (q->late)
+        event_free(q->late);
+    mh_version_unref(q->version);
+    mh_free(q);
+}
+
 /* Everything of q is gone before done runs. */
 static void
 finish(struct asked *q)
@@ -77,9 +94,7 @@ finish(struct asked *q)
     struct mh_decision *d = q->d;
     struct mh_policies *s = q->store;
     d->waited_us = mh_policies_mono_us(s) - d->asked_us;
-    unlink_asked(q);
-    mh_version_unref(q->version);
-    mh_free(q);
+    free_asked(q);
     d->impl = NULL;
     remember(s, d);
     d->done(d);
@@ -106,24 +121,69 @@ blame(struct asked *q, const struct mh_script_error *error, const char *text)
 }
 
 static void
+give_up(struct asked *q, const struct mh_script_error *error, bool its_fault)
+{
+    struct mh_decision *d = q->d;
+    const char *text = mh_policy_error_text(d->arena, error);
+    d->error = mh_policy_error_json(d->arena, error);
+    d->error_text = mh_arena_printf(d->arena, "%s: %s", d->by, text ? text : error->message);
+    mh_warn("policy", "policy failed, the built-in one decides", "policy", d->by, "error",
+            d->error_text, "kind", error->kind);
+    if (its_fault)
+        blame(q, error, text);
+    ask_built_in(d);
+    finish(q);
+}
+
+/* The second worker is slow to come, or slow: nobody waits longer than for one. */
+static void
+on_late(evutil_socket_t fd, short what, void *arg)
+{
+    struct asked *q = arg;
+    static const struct mh_script_error error = {
+        .kind = "wall", .message = "its worker was lost, and another one gave no answer in time"
+    };
+    (void)fd, (void)what;
+    mh_policy_cancel(q->store->pool, &q->call);
+    give_up(q, &error, false);
+}
+
+/* Whether the worker was taken away from under the question, and the spare one is asked. What passes a
+ * limit is told so by the worker, or killed by the pool, which counts: neither is asked again. */
+static bool
+ask_again(struct asked *q, const struct mh_script_error *error)
+{
+    struct mh_policies *s = q->store;
+    int64_t left = QUESTION_US - (mh_policies_mono_us(s) - q->d->asked_us);
+    struct timeval tv = { 0, (suseconds_t)left };
+    if (q->late || !mh_str_eq(error->kind, "memory") || !mh_str_eq(error->message, LOST) ||
+        mh_pool_kills(s->pool) != q->kills || left < AGAIN_MIN_US || left > QUESTION_US)
+        return false;
+    q->late = evtimer_new(s->base, on_late, q);
+    if (!q->late || evtimer_add(q->late, &tv) != 0)
+        return false;
+    q->d->again = true;
+    mh_warn("policy", "a worker ended while it decided, the policy is asked again", "policy",
+            q->d->by);
+    mh_policy_start(s->pool, &q->call);
+    return true;
+}
+
+static void
 on_answer(struct mh_policy_call *call)
 {
     struct asked *q = call->arg;
     struct mh_decision *d = q->d;
     const struct mh_policy_result *r = &call->result;
+    if (!r->ok && ask_again(q, &r->error))
+        return;
     d->took_us = r->took_us;
-    if (r->ok) {
-        d->answer = r->answer;
-        d->answer_len = r->answer_len;
-    } else {
-        const char *text = mh_policy_error_text(d->arena, &r->error);
-        d->error = mh_policy_error_json(d->arena, &r->error);
-        d->error_text = mh_arena_printf(d->arena, "%s: %s", d->by, text ? text : r->error.message);
-        mh_warn("policy", "policy failed, the built-in one decides", "policy", d->by, "error",
-                d->error_text, "kind", r->error.kind);
-        blame(q, &r->error, text);
-        ask_built_in(d);
+    if (!r->ok) {
+        give_up(q, &r->error, true);
+        return;
     }
+    d->answer = r->answer;
+    d->answer_len = r->answer_len;
     finish(q);
 }
 
@@ -161,6 +221,7 @@ mh_policies_decide(struct mh_policies *s, struct mh_decision *d)
     d->error_text = NULL;
     d->by = "built-in";
     d->took_us = 0;
+    d->again = false;
     d->asked_us = mh_policies_mono_us(s);
     if (!q) { /* the built-in one answers, one turn later */
         d->impl = s->failed;
@@ -191,6 +252,7 @@ mh_policies_decide(struct mh_policies *s, struct mh_decision *d)
     q->call.job.point = d->point;
     q->call.job.input = d->input;
     q->call.job.input_len = d->input_len;
+    q->kills = mh_pool_kills(s->pool);
     mh_policy_start(s->pool, &q->call);
 }
 
@@ -209,9 +271,7 @@ mh_policies_cancel(struct mh_policies *s, struct mh_decision *d)
         return;
     if (q->version)
         mh_policy_cancel(s->pool, &q->call);
-    unlink_asked(q);
-    mh_version_unref(q->version);
-    mh_free(q);
+    free_asked(q);
     d->impl = NULL;
 }
 

@@ -111,14 +111,16 @@ struct mh_decision {
     const char *by;         /* "built-in" or "NAMESPACE/CONFIGMAP/KEY@HASH" */
     const char *error;      /* error record of the policy that failed, JSON; NULL: none */
     const char *error_text; /* one line of it: "who-first/failover.lua:8: ..."; NULL: none */
+    bool again;             /* a worker was lost while it decided, and another one was asked */
     int64_t took_us;        /* in which scripts ran that gave an answer */
     int64_t waited_us;      /* from decide to done: what whoever asked has waited */
     int64_t asked_us;       /* private, as impl */
     void *impl;
 };
 
-/* Always answers: where the policy fails, the built-in one decides at once. done comes once and
- * never from inside. */
+/* Always answers: where the policy fails, the built-in one decides at once. Only where its worker ends
+ * without having passed a limit another one is asked, once, within the same deadline. done comes once
+ * and never from inside. */
 void mh_policies_decide(struct mh_policies *s, struct mh_decision *d);
 void mh_policies_cancel(struct mh_policies *s, struct mh_decision *d);
 /* Whether a text that could decide this point for clusters of ns is still being checked, so that the

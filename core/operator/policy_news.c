@@ -165,6 +165,6 @@ mh_policy_writer_decision(struct mh_policy_writer *w, const struct mh_decision *
     mh_log(fresh ? MH_LOG_INFO : MH_LOG_DEBUG, "policy", "policy decided", "point", d->point,
            "namespace", d->namespace, "name", name, "by", d->by, "=answer", d->answer, "=input",
            d->input_len < INPUT_LOG_MAX ? d->input : NULL, "error", d->error_text, "=us", us,
-           "=waitedUs", waited);
+           "=waitedUs", waited, "=again", d->again ? "true" : NULL);
     return fresh;
 }
