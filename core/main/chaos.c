@@ -135,6 +135,21 @@ read_given(struct given *g, int argc, char **argv)
     return true;
 }
 
+/* Where the shell would find this program; as it is when nobody would. */
+static const char *
+program_of(struct mh_arena *a, const char *name)
+{
+    const char *dirs = strchr(name, '/') ? NULL : getenv("PATH");
+    while (dirs && *dirs) {
+        size_t n = strcspn(dirs, ":");
+        char *path = n ? mh_arena_printf(a, "%.*s/%s", (int)n, dirs, name) : NULL;
+        if (path && access(path, X_OK) == 0)
+            return path;
+        dirs += n + (dirs[n] == ':');
+    }
+    return name;
+}
+
 /* What the script is told. NULL: *err. */
 static const char *
 input_of(struct run *r, const struct given *g, struct mh_err *err)
@@ -152,11 +167,12 @@ input_of(struct run *r, const struct given *g, struct mh_err *err)
     (void)yyjson_mut_obj_add_int(d, o, "seed", g->seed);
     (void)yyjson_mut_obj_add_str(d, o, "world", g->world);
     (void)yyjson_mut_obj_add_str(d, o, "namespace", ns);
-    (void)yyjson_mut_obj_add_str(d, o, "kubectl", kubectl ? kubectl : "kubectl");
+    (void)yyjson_mut_obj_add_str(d, o, "kubectl",
+                                 program_of(&r->arena, kubectl ? kubectl : "kubectl"));
     if (g->kubeconfig)
         (void)yyjson_mut_obj_add_str(d, o, "kubeconfig", g->kubeconfig);
     if (g->faults)
-        (void)yyjson_mut_obj_add_str(d, o, "faults", g->faults);
+        (void)yyjson_mut_obj_add_str(d, o, "faults", program_of(&r->arena, g->faults));
     if (g->without)
         (void)yyjson_mut_obj_add_str(d, o, "without", g->without);
     for (int i = 0; i < g->nparams; i++) {
