@@ -67,7 +67,7 @@
 ---@field zone? string its zone, where that is known
 ---@field ready boolean it is ready
 ---@field schedulable boolean it is not being drained
----@field labels? table<string, string> its labels; absent in this version
+---@field labels? table<string, string> its labels, the first 32 by name; absent where those of all nodes are too many
 
 ---@class placement.required
 ---@field node placement.term a rule

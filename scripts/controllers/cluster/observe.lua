@@ -7,13 +7,13 @@ local instances = require("controllers.cluster.instances")
 local meta = require("desired.meta")
 local names = require("desired.names")
 local pass = require("controllers.cluster.pass")
+local placing = require("controllers.cluster.placing")
 local ranking = require("controllers.cluster.ranking")
 local restarts = require("controllers.cluster.restarts")
 local roles = require("controllers.cluster.roles")
 local seen = require("controllers.cluster.seen")
 local shapes = require("controllers.cluster.shapes")
 local secret = require("desired.secret")
-local sorted = require("desired.sorted")
 local synchrony = require("controllers.cluster.synchrony")
 local time = require("desired.time")
 
@@ -123,11 +123,11 @@ local function catalog(ctx, cluster)
 end
 
 local function nodes_of(ctx, out)
-  local all, taints = {}, {}
+  local all, taints, objects = {}, {}, ctx.list("Node")
   for _, taint in ipairs(ctx.operator.drain_taints or DRAIN_TAINTS) do
     taints[taint] = true
   end
-  for _, object in ipairs(ctx.list("Node")) do
+  for _, object in ipairs(objects) do
     all[object.metadata.name] = seen.node(object, taints)
   end
   out.nodes = {}
@@ -136,7 +136,7 @@ local function nodes_of(ctx, out)
       out.nodes[pod.node] = all[pod.node]
     end
   end
-  return all
+  return all, objects
 end
 
 local function reports(ctx, obj, out)
@@ -216,37 +216,17 @@ local function with_policy(ctx, out, cluster, known, verdict)
   return ctx.ha(known)
 end
 
-local function placement_input(cluster, intent, all, now)
-  local zones, nodes, known = array {}, array {}, {}
-  for name, node in sorted.pairs(all) do
-    nodes[#nodes + 1] = { name = name, zone = node.zone, ready = node.ready, schedulable = not node.drained }
-    if node.zone and node.ready and not known[node.zone] then
-      known[node.zone] = true
-      zones[#zones + 1] = node.zone
-    end
-  end
-  table.sort(zones)
-  return {
-    cluster = { name = cluster.metadata.name, namespace = cluster.metadata.namespace,
-      instances = cluster.spec.instances, labels = cluster.metadata.labels },
-    instance = { name = intent.name, ordinal = intent.serial, is_new = intent.kind ~= "pod" },
-    zones = zones, nodes = nodes, now = now,
-  }
-end
-
 --- Where the policy wants each pod that is about to be created, and what the others say.
-local function policies(ctx, out, cluster, all, raw)
+local function policies(ctx, out, cluster, all, node_objects)
   out.placement = {}
   local p = pass.new(out, cluster)
   local intents = instances.intents(p)
+  local known = #intents > 0 and placing.facts(all, node_objects)
   for _, intent in ipairs(intents) do
-    local result = ctx.policy("placement/v1", placement_input(cluster, intent, all, out.now))
+    local result = ctx.policy("placement/v1", placing.input(cluster, intent, known, out.now))
     out.placement[intent.name] = { answer = result.answer, by = result.by, error = result.error }
   end
   shapes.observe(ctx, out, cluster, intents, all)
-  synchrony.observe(ctx, out, cluster, raw)
-  restarts.observe(ctx, out, cluster)
-  heal.observe(ctx, out, cluster)
 end
 
 local function objects(ctx, obj, out)
@@ -282,11 +262,14 @@ function observe.run(ctx, obj)
   out.secrets = secrets(ctx, obj, out, cluster)
   out.pull = pull_secret(ctx, obj)
   out.catalog = catalog(ctx, cluster)
-  local all = nodes_of(ctx, out)
+  local all, node_objects = nodes_of(ctx, out)
   local raw = reports(ctx, obj, out)
   local known = facts(out, cluster, lease, raw)
   out.verdict = with_policy(ctx, out, cluster, known, ctx.ha(known))
-  policies(ctx, out, cluster, all, raw)
+  policies(ctx, out, cluster, all, node_objects)
+  synchrony.observe(ctx, out, cluster, raw)
+  restarts.observe(ctx, out, cluster)
+  heal.observe(ctx, out, cluster)
   ranking.observe(ctx, out, cluster, lease, raw)
   return out
 end

@@ -22,7 +22,8 @@ return {
       { "zone", "text", "its zone, where that is known", optional = true },
       { "ready", "flag", "it is ready", default = true },
       { "schedulable", "flag", "it is not being drained", default = true },
-      { "labels", "map", "its labels; absent in this version", of = "label", optional = true, default = {} },
+      { "labels", "map", "its labels, the first 32 by name; absent where those of all nodes are too many", of = "label",
+        optional = true, default = {} },
     },
     place = {
       { "node_selector", "map", "labels that the node must have", of = "label", optional = true, max = 32 },
