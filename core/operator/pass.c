@@ -255,13 +255,15 @@ show_failure(const struct mh_pass *p)
                                     (c == MH_RETRY && p->item->failures + 1 >= RETRIES_SILENT));
 }
 
-/* [{"op":"status","status":...}] */
+/* [{"op":"status","status":...}]. Ours says what was seen; that of a plugin what is so once all actions
+ * are done, and may be where it keeps what it did: written too early, it would not do it any more. */
 static yyjson_val *
 status_action(struct mh_pass *p)
 {
     yyjson_val *out = NULL;
     yyjson_mut_doc *doc = mh_json_doc(&p->arena);
-    yyjson_val *status = yyjson_obj_get(p->plan, "status");
+    bool early = p->planner.by && p->err.code != MH_OK;
+    yyjson_val *status = early ? NULL : yyjson_obj_get(p->plan, "status");
     yyjson_mut_val *list = yyjson_mut_arr(doc), *a = yyjson_mut_arr_add_obj(doc, list);
     if (!a)
         return NULL;

@@ -91,6 +91,14 @@ local function fault(seen)
   end
 end
 
+--- Before a role is made its object says that it will be ours: were that said afterwards, who is interrupted in
+--- between would take his own role for somebody else's.
+local function claim()
+  local plan = wait(1, "Claimed", "the role is made next")
+  plan.status = { owned = true }
+  return plan
+end
+
 --- What observe sees of the example above; `more` is what else there is.
 local function seen_with(spec, more)
   spec.cluster = "shop"
@@ -150,6 +158,9 @@ return controller "PgRole" {
     if why then
       return why
     end
+    if not seen.role and not (seen.object.status or {}).owned then
+      return claim()
+    end
     local name, actions = name_of(seen.object), array {}
     attributes(seen, name, actions)
     memberships(seen, name, actions)
@@ -172,8 +183,17 @@ return controller "PgRole" {
 
   cases = {
     {
+      name = "a role that is not there is claimed before it is made",
+      given = seen_with({}),
+      expect = { actions = array {}, ready = false, status = { owned = true }, requeue_s = 1 },
+    },
+    {
       name = "a role is made, and then what it may",
-      given = seen_with({ member_of = array { "pg_read_all_data" } }),
+      given = (function()
+        local seen = seen_with({ member_of = array { "pg_read_all_data" } })
+        seen.object.status = { owned = true }
+        return seen
+      end)(),
       expect = {
         actions = {
           { op = "sql", cluster = "shop", as = "postgres", sql = "CREATE ROLE %I", args = { "reporting" } },

@@ -18,6 +18,7 @@ static struct {
     struct mh_passes passes;
     /* the planner */
     const char *plan;
+    const char *by; /* of a plugin */
     struct mh_err err;
     struct mh_err left_out;
     int64_t takes_ns;
@@ -37,6 +38,7 @@ answer(void *arg)
     q.call = NULL;
     call->err = q.err;
     call->left_out = q.left_out;
+    call->by = q.by;
     call->seen = "{\"now\":1}";
     call->seen_len = strlen(call->seen);
     call->plan = q.plan;
@@ -225,6 +227,27 @@ TEST(what_waiting_may_mend_is_retried_and_shown_from_the_second_failure_on)
     CHECK_INT(q.plans, 3);
     CHECK_STR(q.result, "done");
     CHECK_STR(failure(), NULL);
+    finish();
+}
+
+/* Its status says what is so once all is done, and what is not done any more. */
+TEST(the_status_of_a_plugin_is_written_when_all_of_its_actions_are_done)
+{
+    begin(NULL);
+    tw_api_on(q.tw, unavailable, NULL);
+    q.by = "moonherd-system/it/t.lua@0123456789ab";
+    q.plan = CREATE;
+    change(false);
+    tw_settle(q.tw);
+    CHECK_STR(q.result, "retry");
+    CHECK_STR(status_of("phase"), NULL);
+    tw_advance(q.tw, 1500 * MH_NS_PER_MS);
+    CHECK(failure() && strstr(failure(), "create Pod p"));
+    CHECK_STR(status_of("phase"), NULL);
+    q.plan = "{\"actions\":[],\"status\":{\"phase\":\"x\"},\"reason\":\"r\"}";
+    tw_advance(q.tw, 3 * MH_NS_PER_S);
+    CHECK_STR(q.result, "done");
+    CHECK_STR(status_of("phase"), "x");
     finish();
 }
 
