@@ -46,7 +46,7 @@ num = nil
 ---@type policy.Type
 flag = nil
 
---- A size; "16MiB" is read as an integer.
+--- A size; "16MiB" is read as an integer. Units: B, KiB, MiB, GiB, TiB (not Mi).
 ---@type policy.Type
 bytes = nil
 
@@ -54,7 +54,7 @@ bytes = nil
 ---@type policy.Type
 duration = nil
 
---- Five fields as in "0 2 * * 6".
+--- Five fields as in "0 2 * * 6"; numbers only, Sunday is 0 or 7.
 ---@type policy.Type
 cron = nil
 
@@ -171,7 +171,7 @@ function backup(from, message, ...) end
 ---@return retention.retain
 function retain(ctx, keep) end
 
---- Fields of a time: year, month, day, hour, min, sec, weekday (1 is Monday, 7 Sunday), yearday, and week and week_year of ISO 8601.
+--- Fields of a time: year, month, day, hour, min, sec, weekday (1 is Monday, 7 Sunday), yearday, and week and week_year of ISO 8601. A zone is "UTC" or a shift as "+02:00", here and below: names of zones and summer time are not known.
 ---
 ---     time.date(1767225600).weekday   --> 4
 ---

@@ -113,7 +113,7 @@
 ---@field cluster cluster the cluster
 ---@field reason string what changed
 ---@field urgent boolean the Cluster is annotated moonherd.io/urgent-update
----@field pending rollout.pending[] instances that wait for their restart, best order of the core
+---@field pending rollout.pending[] instances that wait for their restart, in the order that the core would take
 ---@field updated rollout.updated[] instances that run the new way
 ---@field baseline rollout.baseline how the cluster did before; empty in this version
 ---@field fleet rollout.restart[] restarts under way in other clusters of the operator

@@ -17,9 +17,12 @@ return {
   { name = "int", type = true, doc = "An integer." },
   { name = "num", type = true, doc = "A number." },
   { name = "flag", type = true, doc = "true or false." },
-  { name = "bytes", type = true, doc = 'A size; "16MiB" is read as an integer.' },
+  {
+    name = "bytes", type = true,
+    doc = 'A size; "16MiB" is read as an integer. Units: B, KiB, MiB, GiB, TiB (not Mi).',
+  },
   { name = "duration", type = true, doc = 'A time span; "10m" is read as seconds. Units: s, m, h, d.' },
-  { name = "cron", type = true, doc = 'Five fields as in "0 2 * * 6".' },
+  { name = "cron", type = true, doc = 'Five fields as in "0 2 * * 6"; numbers only, Sunday is 0 or 7.' },
   {
     name = "choice", args = { { "...", "string" } }, returns = "policy.Type",
     doc = "One of the texts; the first is the default.",
@@ -122,7 +125,8 @@ return {
     name = "time.date", args = { { "seconds", "integer" }, { "zone", "string?", '"UTC" or "+02:00"' } },
     returns = "time.Date",
     doc = "Fields of a time: year, month, day, hour, min, sec, weekday (1 is Monday, 7 Sunday), yearday, and week "
-      .. "and week_year of ISO 8601.",
+      .. "and week_year of ISO 8601. A zone is \"UTC\" or a shift as \"+02:00\", here and below: names of zones and "
+      .. "summer time are not known.",
     examples = { { "time.date(1767225600).weekday", "4" }, { 'time.date(1767225600, "+02:00").hour', "2" },
       { "time.date(1767225600).week", "1" } },
   },

@@ -4,9 +4,9 @@ return {
   question = "An instance is broken: what is tried next?",
   asked = "When a replica is not ready for longer than half a minute while the primary serves, at each look; only "
     .. "where a policy is there. Without one nothing is tried.",
-  safe = "Only steps that the core offers for this instance at this moment: never for the primary, who shall be it, "
-    .. "or a fenced instance; nothing that replaces data while another instance is not well; one step with one "
-    .. "instance at a time; a wait ends within an hour.",
+  safe = "Only steps that the core offers for this instance at this moment: never for the primary, for who is about "
+    .. "to become it, or for a fenced instance; nothing that replaces data while another instance is not well; one "
+    .. "step with one instance at a time; a wait ends within an hour.",
   input = {
     { "cluster", "record", "the cluster", of = "cluster", default = {} },
     { "instance", "record", "the broken one", of = "broken", default = { name = "pg-2" } },

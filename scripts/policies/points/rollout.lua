@@ -11,7 +11,7 @@ return {
     { "cluster", "record", "the cluster", of = "cluster", default = {} },
     { "reason", "text", "what changed", default = "the image changed", max = 1024 },
     { "urgent", "flag", "the Cluster is annotated moonherd.io/urgent-update", default = false },
-    { "pending", "list", "instances that wait for their restart, best order of the core", of = "pending",
+    { "pending", "list", "instances that wait for their restart, in the order that the core would take", of = "pending",
       default = {}, max = 1000 },
     { "updated", "list", "instances that run the new way", of = "updated", default = {}, max = 1000 },
     { "baseline", "record", "how the cluster did before; empty in this version", of = "baseline",

@@ -6,7 +6,7 @@ return {
     .. "replicas are in the set.",
   safe = "Names of candidates, each once; never fewer than `required`, as long as there are so many; a set that "
     .. "works never loses so many of its members at once that none of the old ones is left. As soon as fewer of "
-    .. "those chosen stream than a commit waits for, everybody counts again, who was chosen first.",
+    .. "those chosen stream than a commit waits for, everybody counts again, those chosen at the front.",
   input = {
     { "cluster", "record", "the cluster", of = "cluster", default = {} },
     { "primary", "record", "the primary", of = "place", default = { name = "pg-1" } },
