@@ -91,8 +91,8 @@ local function fault(seen)
   end
 end
 
---- Before a role is made its object says that it will be ours: were that said afterwards, who is interrupted in
---- between would take his own role for somebody else's.
+--- Before a role is made its object says that it will be ours: were that said afterwards, who is
+--- interrupted in between would take his own role for somebody else's.
 local function claim()
   local plan = wait(1, "Claimed", "the role is made next")
   plan.status = { owned = true }
