@@ -87,17 +87,17 @@ function ranking.observe(ctx, out, cluster, lease, raw)
     hold_s = answer.action == "hold" and math.min(answer.until_s or 1, HOLD_S) or 0 }
 end
 
---- What the annotation is to say. A policy that fails says nothing: the built-in order holds.
+--- What the annotation is to say; nil: nothing, and the built-in order holds. So it is where the policy fails,
+--- which is written once: what is not there has no time that would have to be renewed.
 local function wanted(p, said)
-  if said.by == "built-in" and not said.failed then
+  if said.by == "built-in" or said.failed then
     return nil
   end
   local order = array {}
-  for _, name in ipairs(not said.failed and said.order or {}) do
+  for _, name in ipairs(said.order or {}) do
     order[#order + 1] = name
   end
-  local hold_s = said.failed and 0 or said.hold_s
-  return json.encode { at = time.micro(p.now), by = said.by, hold_s = hold_s, order = order }
+  return json.encode { at = time.micro(p.now), by = said.by, hold_s = said.hold_s, order = order }
 end
 
 function ranking.plan(p)
@@ -106,7 +106,7 @@ function ranking.plan(p)
     return
   end
   local text = not said.kept and wanted(p, said) or nil
-  if said.kept or text then
+  if said.kept or text or said.failed then
     p.again_s = FRESH_S + 1
   end
   if not said.kept and text ~= p.lease.ranking then

@@ -64,10 +64,29 @@ describe("the ranking for managers without an operator", function()
     assert.same({ 30, 0 }, { note(w).hold_s, #note(w).order })
   end)
 
-  it("of a policy that fails is empty: the built-in order holds", function()
-    local w = ranked { by = "x", error = "boom", answer = THIRD.answer }
+  it("of a policy that fails goes, once: the built-in order holds", function()
+    local said, asked = THIRD, 0
+    local w = ranked(function()
+      asked = asked + 1
+      return said
+    end)
     w:pass()
-    assert.same({ 0, 0 }, { note(w).hold_s, #note(w).order })
+    assert.truthy(note(w))
+    said = { by = "built-in", error = "boom", answer = THIRD.answer }
+    local writes = 0
+    for _ = 1, 4 do
+      w.now = w.now + 26
+      local plan = w:pass()
+      for _, action in ipairs(plan.actions) do
+        writes = writes + (action.op == "label" and action.kind == "Lease" and 1 or 0)
+      end
+      assert.is_nil(note(w))
+      assert.is_true(plan.requeue_s <= 26) -- it is asked again
+    end
+    assert.same({ 1, 5 }, { writes, asked })
+    said = THIRD
+    w:pass()
+    assert.truthy(note(w))
   end)
 
   it("goes with the policy, and stays while one is being checked", function()
