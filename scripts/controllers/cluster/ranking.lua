@@ -87,8 +87,8 @@ function ranking.observe(ctx, out, cluster, lease, raw)
     hold_s = answer.action == "hold" and math.min(answer.until_s or 1, HOLD_S) or 0 }
 end
 
---- What the annotation is to say; nil: nothing, and the built-in order holds. So it is where the policy fails,
---- which is written once: what is not there has no time that would have to be renewed.
+--- What the annotation is to say; nil: nothing, and the built-in order holds. So it is where the policy
+--- fails, which is written once: what is not there has no time that would have to be renewed.
 local function wanted(p, said)
   if said.by == "built-in" or said.failed then
     return nil
