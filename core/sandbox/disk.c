@@ -16,6 +16,7 @@
 #define PENDING_MAX ((size_t)256 << 20)
 #define LOG_MIN ((uint64_t)16 << 20)
 #define ROOM ((uint64_t)1 << 20)
+#define FIRST 0x80 /* in the byte of the op */
 
 /* magic, length of what follows, its CRC-32, CRC-32 of these three; then op, version, resource\0,
  * key\0, text */
@@ -35,7 +36,7 @@ sum_of(const void *text, size_t len)
 bool
 mh_sb_record_put(struct mh_buf *b, const struct mh_sb_record *r)
 {
-    char op = (char)r->op;
+    unsigned char op = (unsigned char)(r->op | (r->first ? FIRST : 0));
     size_t start = b->len;
     size_t names = strlen(r->resource) + 1 + strlen(r->key) + 1;
     struct head h = { .magic = MH_SB_DISK_MAGIC,
@@ -77,7 +78,8 @@ mh_sb_record_get(const char *text, size_t len, size_t *at, struct mh_sb_record *
     if (h.sum != sum_of(body, h.len))
         return MH_SB_RECORD_BAD;
     const char *end = body + h.len;
-    r->op = (enum mh_sb_record_op)(unsigned char)body[0];
+    r->op = (enum mh_sb_record_op)((unsigned char)body[0] & ~(unsigned)FIRST);
+    r->first = (body[0] & FIRST) != 0;
     memcpy(&r->version, body + 1, sizeof(r->version));
     r->resource = body + 1 + sizeof(r->version);
     const char *nul = memchr(r->resource, '\0', (size_t)(end - r->resource));
@@ -229,6 +231,7 @@ mh_sb_disk_log(struct mh_sb_api *api, const struct mh_sb_resource *r, const stru
         r = r->twin;
     mh_sb_record_resource(r, name, sizeof(name));
     struct mh_sb_record rec = { .op = removed ? MH_SB_RECORD_REMOVE : MH_SB_RECORD_PUT,
+                                .first = d->pending.len == 0,
                                 .version = o->version,
                                 .resource = name,
                                 .key = o->key,

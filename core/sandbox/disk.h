@@ -6,7 +6,9 @@
  * the log that are older do not count. DIR/lock keeps a second process out.
  *
  * The log has up to a MiB of zeros behind its last record, room for the next ones. These, and a
- * record cut short at the end, as a killed process leaves it, are dropped.
+ * record cut short at the end, as a killed process leaves it, are dropped; so is the end from a
+ * sector on that is still zeros, as a power cut leaves it, when no later group of writes (the first
+ * record of one says so) is behind it: nobody was told of these.
  * Anything else that is not whole is damage, also in the last record (a record's head has a sum of
  * its own, so a changed length is no cut), and so is a resourceVersion that does not follow the one
  * before: the start is refused with the file, the byte and what can be done. When the log cannot be
@@ -27,6 +29,7 @@ enum mh_sb_record_op {
 
 struct mh_sb_record {
     enum mh_sb_record_op op;
+    bool first; /* of what was written with one fdatasync */
     uint64_t version;
     const char *resource; /* "plural.group", or "plural" */
     const char *key;

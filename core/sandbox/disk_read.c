@@ -11,6 +11,8 @@
 #include "base/log.h"
 #include "sandbox/disk.h"
 
+#define SECTOR ((size_t)512)
+
 void
 mh_sb_record_resource(const struct mh_sb_resource *r, char *out, size_t size)
 {
@@ -124,9 +126,10 @@ read_snapshot(struct mh_sb_api *api, const char *dir, const struct mapped *m, st
     return MH_OK;
 }
 
-/* Is there a whole record anywhere behind? Then what is before it was not cut short. */
+/* Is there a whole record anywhere behind? Then what is before it was not cut short. `first`: the
+ * first of a group. */
 static bool
-good_behind(const char *text, size_t len, size_t at)
+good_behind(const char *text, size_t len, size_t at, bool first)
 {
     uint32_t magic = MH_SB_DISK_MAGIC;
     struct mh_sb_record r;
@@ -136,17 +139,32 @@ good_behind(const char *text, size_t len, size_t at)
             return false;
         at = (size_t)(hit - text);
         size_t end = at;
-        if (mh_sb_record_get(text, len, &end, &r) == MH_SB_RECORD_WHOLE)
+        if (mh_sb_record_get(text, len, &end, &r) == MH_SB_RECORD_WHOLE && (r.first || !first))
             return true;
     }
     return false;
 }
 
-/* Is it only the end that is not there? */
+/* Is a sector from here on still as the room was? No record has so many zeros. */
 static bool
-is_cut(enum mh_sb_record_state state, const struct mapped *m, size_t at)
+has_hole(const struct mapped *m, size_t at)
 {
-    return state == MH_SB_RECORD_CUT && !good_behind(m->text, m->len, at);
+    size_t zeros = 0;
+    for (size_t begin = at; at < m->len; at++) {
+        zeros = m->text[at] ? 0 : zeros + 1;
+        if ((at + 1) % SECTOR == 0 && (zeros >= SECTOR || zeros == at + 1 - begin))
+            return true;
+    }
+    return false;
+}
+
+/* Is it only the end that is not there? `groups`: the log says where its groups begin. */
+static bool
+is_cut(enum mh_sb_record_state state, const struct mapped *m, size_t at, bool groups)
+{
+    if (state == MH_SB_RECORD_CUT && !good_behind(m->text, m->len, at, false))
+        return true;
+    return groups && has_hole(m, at) && !good_behind(m->text, m->len, at, true);
 }
 
 /* Up to where something is written. No record of a log ends with a zero: those at the end are the
@@ -167,10 +185,11 @@ read_log(struct mh_sb_api *api, const char *dir, const struct mapped *m, uint64_
     size_t at = 0;
     uint64_t base = api->store.version;
     uint64_t last = 0;
+    bool groups = false;
     while (at < m->len) {
         size_t start = at;
         enum mh_sb_record_state state = mh_sb_record_get(m->text, m->len, &at, &r);
-        if (state != MH_SB_RECORD_WHOLE && !is_cut(state, m, at))
+        if (state != MH_SB_RECORD_WHOLE && !is_cut(state, m, at, groups))
             return damaged(dir, "log", at, no_record, err);
         if (state != MH_SB_RECORD_WHOLE) {
             mh_warn("sandbox", "an end of the log that was cut short is left out", "dir", dir);
@@ -179,6 +198,7 @@ read_log(struct mh_sb_api *api, const char *dir, const struct mapped *m, uint64_
         if ((last && r.version != last + 1) || (!last && r.version > base + 1))
             return damaged(dir, "log", start, "records or a snapshot before it are missing", err);
         last = r.version;
+        groups = groups || r.first;
         if (r.version <= base)
             continue;
         if (!take(api, &r))

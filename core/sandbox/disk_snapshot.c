@@ -24,7 +24,8 @@ put_resource(int fd, struct mh_buf *b, const struct mh_sb_resource *r, size_t *c
     mh_sb_record_resource(r, name, sizeof(name));
     for (size_t i = 0; i < r->table->len; i++) {
         const struct mh_sb_obj *o = r->table->items[i];
-        struct mh_sb_record rec = { MH_SB_RECORD_PUT, o->version, name, o->key, o->text, o->len };
+        struct mh_sb_record rec = { MH_SB_RECORD_PUT, false,   o->version, name,
+                                    o->key,           o->text, o->len };
         (*count)++;
         if (!mh_sb_record_put(b, &rec) || (b->len > CHUNK && !write_out(fd, b)))
             return false;
@@ -49,7 +50,7 @@ put_all(struct mh_sb_api *api, int fd, struct mh_buf *b)
         }
     }
     (void)snprintf(number, sizeof(number), "%zu", count);
-    struct mh_sb_record end = { MH_SB_RECORD_END, api->store.version, "", number, "", 0 };
+    struct mh_sb_record end = { MH_SB_RECORD_END, false, api->store.version, "", number, "", 0 };
     return mh_sb_record_put(b, &end) && write_out(fd, b) && fsync(fd) == 0;
 }
 

@@ -244,6 +244,76 @@ is_there(const char *name, int status)
     rig_close(&rig);
 }
 
+/* An object of some sectors; where its record begins in the log. */
+static off_t
+create_long(struct rig *rig, const char *name)
+{
+    char body[4096];
+    char path[128];
+    struct stat st;
+    rig_close(rig); /* the room goes */
+    snprintf(path, sizeof(path), "%s/log", dir);
+    CHECK(stat(path, &st) == 0);
+    rig_open(rig, dir);
+    int n =
+        snprintf(body, sizeof(body), "{\"metadata\":{\"name\":\"%s\"},\"data\":{\"k\":\"", name);
+    memset(body + n, 'x', 3000);
+    snprintf(body + n + 3000, 16, "\"}}");
+    ask(rig, "POST", CMS, body);
+    CHECK_INT(rig->status, 201);
+    return st.st_size;
+}
+
+static void
+put_into_log(const char *text, size_t len, off_t at)
+{
+    char path[128];
+    snprintf(path, sizeof(path), "%s/log", dir);
+    int fd = open(path, O_RDWR);
+    CHECK(pwrite(fd, text, len, at) == (ssize_t)len);
+    close(fd);
+}
+
+TEST(a_sector_that_a_power_cut_left_empty_is_the_end_unless_later_writes_are_there)
+{
+    static const char zeros[512];
+    struct rig rig;
+    char kept[512];
+    char path[128];
+    fresh();
+    rig_open(&rig, dir);
+    create(&rig, "a");
+    off_t begin = create_long(&rig, "b");
+    off_t sector = begin / 512 * 512 + 1024;
+    snprintf(path, sizeof(path), "%s/log", dir);
+    int fd = open(path, O_RDONLY);
+    CHECK(pread(fd, kept, sizeof(kept), sector) == sizeof(kept));
+    close(fd);
+    rig_close(&rig);
+    rig_open(&rig, dir);
+    create(&rig, "c");
+    rig_close(&rig);
+    put_into_log(zeros, sizeof(zeros), sector);
+    rig_open(&rig, dir);
+    CHECK(rig.api == NULL); /* c was acknowledged later, so b was, too */
+    rig_close(&rig);
+    put_into_log(kept, sizeof(kept), sector);
+    is_there("c", 200);
+    rig_open(&rig, dir);
+    begin = create_long(&rig, "d");
+    rig_close(&rig);
+    put_into_log(zeros, sizeof(zeros), begin / 512 * 512 + 1024);
+    is_there("c", 200);
+    is_there("d", 404);
+    rig_open(&rig, dir);
+    begin = create_long(&rig, "d");
+    rig_close(&rig);
+    put_into_log(zeros, 512 - (size_t)begin % 512, begin); /* only the rest of its first sector */
+    is_there("c", 200);
+    is_there("d", 404);
+    clean();
+}
+
 TEST(a_start_that_fails_leaves_the_log_as_it_is)
 {
     struct rig rig;
