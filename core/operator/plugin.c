@@ -280,6 +280,7 @@ mh_plugins_release(struct mh_plugins *all)
     }
     mh_plugin_reviews_release(all);
     mh_plugins_free_kept(all);
+    mh_plugins_stop_leaving(all);
     mh_controller_free(all->host);
     all->host = NULL;
 }

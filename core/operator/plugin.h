@@ -62,8 +62,9 @@ struct mh_plugins {
     /* private */
     struct mh_controller *host;
     struct mh_plugin *first;
-    struct mh_plugin_seat *seats; /* of reviews: plugin_review.h */
-    struct mh_plugin_kept *kept;  /* what records of an earlier life said */
+    struct mh_plugin_seat *seats;      /* of reviews: plugin_review.h */
+    struct mh_plugin_kept *kept;       /* what records of an earlier life said */
+    struct mh_plugin_leaving *leaving; /* objects of plugins that are gone: plugin_leave.c */
     bool leading;
 };
 

@@ -268,8 +268,12 @@ struct mh_plugin_work *mh_plugin_work_still(struct mh_plugin *p, struct mh_plugi
 void mh_plugin_work_free(struct mh_plugin_work *w);
 /* Another version of the same shape is in charge: all objects get a pass. */
 void mh_plugin_work_all(struct mh_plugin_work *w);
-/* Takes our finalizer off every object, for a plugin that is gone; calls outlive w. */
+
+/* --- plugin_leave.c --- */
+
+/* Takes our finalizer off every object, for a plugin that is gone; that goes on when w is gone. */
 void mh_plugin_let_go(struct mh_plugin_work *w);
+void mh_plugins_stop_leaving(struct mh_plugins *all);
 
 /* --- plugin_plan.c --- */
 

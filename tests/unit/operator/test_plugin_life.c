@@ -235,3 +235,71 @@ TEST(who_was_in_charge_and_runs_out_of_time_is_tried_again)
     CHECK(!p->timer);
     end();
 }
+
+#define THING "/apis/things.example.dev/v1/namespaces/shop/things/a"
+#define OBJECT(more)                                                                               \
+    "{\"apiVersion\":\"things.example.dev/v1\",\"kind\":\"Thing\",\"metadata\":{\"name\":\"a\","   \
+    "\"namespace\":\"shop\",\"uid\":\"T\",\"finalizers\":[\"other.example.dev/x\",\"moonherd.io/"  \
+    "plugin\"]" more "}}"
+
+static bool
+is_let_go(const struct mh_plugin *p)
+{
+    (void)p;
+    yyjson_val *list = mh_json_get(tw_object(q.tw, THING), "metadata", "finalizers", NULL);
+    return yyjson_arr_size(list) == 1 &&
+           yyjson_equals_str(yyjson_arr_get_first(list), "other.example.dev/x");
+}
+
+static bool
+is_away(struct tw *tw, void *arg, const struct tw_request *r, struct tw_answer *a)
+{
+    int *left = arg;
+    (void)tw;
+    if (strcmp(r->path, THING) != 0 || *left == 0)
+        return false;
+    --*left;
+    a->code = MH_E_UNREACHABLE;
+    return true;
+}
+
+TEST(no_object_keeps_the_finalizer_of_a_plugin_that_is_gone)
+{
+    int away = 0;
+    begin();
+    tw_api_on(q.tw, is_away, &away);
+    tw_put(q.tw, THING, OBJECT(""));
+    (void)write_text("moonherd-system", TEXT("one"), "");
+    mh_plugins_lead(&q.all, true);
+    CHECK(until(is_active, 0));
+    tw_advance(q.tw, MH_NS_PER_S);
+    tw_watch_mute(q.tw, true); /* what is known of it is old */
+    tw_put(q.tw, THING, OBJECT(",\"labels\":{\"a\":\"b\"}"));
+    tw_settle(q.tw);
+    away = 2;
+    mh_plugins_remove(&q.all, "moonherd-system", "it");
+    CHECK(!q.all.first);
+    CHECK(until(is_let_go, MH_NS_PER_S));
+    CHECK_STR(mh_json_str(tw_object(q.tw, THING), "metadata", "labels", "a", NULL), "b");
+    CHECK(!q.all.leaving);
+    end();
+    begin(); /* and whoever ends meanwhile leaves nothing behind */
+    away = 1000;
+    tw_api_on(q.tw, is_away, &away);
+    tw_put(q.tw, THING, OBJECT(""));
+    (void)write_text("moonherd-system", TEXT("one"), "");
+    mh_plugins_lead(&q.all, true);
+    CHECK(until(is_active, 0));
+    tw_advance(q.tw, MH_NS_PER_S);
+    mh_plugins_remove(&q.all, "moonherd-system", "it");
+    tw_advance(q.tw, MH_NS_PER_S);
+    CHECK(q.all.leaving != NULL);
+    (void)write_text("moonherd-system", TEXT("one"), ""); /* the finalizer is this one's now */
+    CHECK(until(is_active, MH_NS_PER_S));
+    tw_advance(q.tw, 60 * MH_NS_PER_S);
+    CHECK(!q.all.leaving && !is_let_go(NULL));
+    away = 1000;
+    mh_plugins_remove(&q.all, "moonherd-system", "it");
+    CHECK(q.all.leaving != NULL);
+    end();
+}
