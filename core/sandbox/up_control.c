@@ -175,8 +175,8 @@ fault_api(struct ask *k)
     const char *user = mh_json_str(k->body, "user", NULL);
     const char *resource = mh_json_str(k->body, "resource", NULL);
     int64_t seconds = mh_json_int(k->body, 0, "seconds", NULL), ms = 1000;
-    struct mh_sb_fault f = { .kind = mh_sb_fault_kind_of(k->args[0]),
-                             .percent = (int)mh_json_int(k->body, 100, "percent", NULL) };
+    int64_t percent = mh_json_int(k->body, 100, "percent", NULL);
+    struct mh_sb_fault f = { .kind = mh_sb_fault_kind_of(k->args[0]) };
     if (!f.kind) {
         (void)mh_fail(&k->err, MH_E_INVALID,
                       "which fault of the API? HINT: down, slow MS, conflict, "
@@ -187,7 +187,12 @@ fault_api(struct ask *k)
         (void)mh_fail(&k->err, MH_E_INVALID, "slow needs milliseconds: api slow 200");
         return;
     }
+    if (percent < 1 || percent > 100) {
+        (void)mh_fail(&k->err, MH_E_INVALID, "a fault meets 1 to 100 percent of the requests");
+        return;
+    }
     f.ms = (int)ms;
+    f.percent = (int)percent;
     mh_str_copy(f.user, sizeof(f.user), user ? user : "");
     mh_str_copy(f.resource, sizeof(f.resource), resource ? resource : "");
     if (seconds > 0)
