@@ -170,6 +170,7 @@ struct mh_plugin_replay {
     struct mh_plugin_job job;
     bool working;
     unsigned at;
+    const char *plan; /* of the pass that is asked about: its place may be another's meanwhile */
 };
 
 /* "; 3 of 20 recorded plans differ", or "". A plan that fails is told, no more: what observe returns

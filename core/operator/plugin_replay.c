@@ -42,7 +42,7 @@ static void
 on_planned(struct mh_plugin_job *job)
 {
     struct mh_plugin_replay *r = job->arg;
-    const struct mh_plugin_seen *was = &r->plugin->seen_last[r->at++];
+    r->at++;
     r->working = false;
     r->replayed++;
     if (job->err.code != MH_OK) {
@@ -50,7 +50,7 @@ on_planned(struct mh_plugin_job *job)
             r->err = job->err;
     } else {
         const char *plan = mh_json_canonical(r->arena, job->value, NULL);
-        r->differ += !mh_str_eq(plan, was->plan);
+        r->differ += !mh_str_eq(plan, r->plan);
     }
     mh_plugin_replay_next(r);
 }
@@ -66,6 +66,7 @@ mh_plugin_replay_next(struct mh_plugin_replay *r)
         r->done(r);
         return;
     }
+    r->plan = mh_arena_strdup(r->arena, p->seen_last[r->at].plan);
     mh_buf_init(&b, REQUEST_MAX);
     mh_plugin_request(&b, "plan", p, r->text);
     (void)mh_buf_printf(&b, ",\"fn\":\"plan\",\"seen\":%s}", p->seen_last[r->at].seen);
@@ -74,7 +75,7 @@ mh_plugin_replay_next(struct mh_plugin_replay *r)
                                      .arena = r->arena,
                                      .done = on_planned,
                                      .arg = r };
-    r->working = !b.failed;
+    r->working = !b.failed && r->plan;
     if (r->working)
         mh_plugin_child_start(p->child, &r->job);
     mh_buf_release(&b);

@@ -87,7 +87,10 @@ local function show(value)
   else
     text = tostring(value)
   end
-  return #text > SHOWN and text:sub(1, SHOWN) .. "..." or text
+  if #text > SHOWN then
+    text = text:sub(1, utf8.offset(text, 0, SHOWN + 1) - 1) .. "..."
+  end
+  return text
 end
 
 local function differ(out, path, want, got)

@@ -81,6 +81,14 @@ describe("cases of a plugin", function()
     assert.is_true(#why < 120)
   end)
 
+  it("tell a long text up to between two characters", function()
+    for more = 0, 3 do
+      local why = judge({ message = ("x"):rep(more) .. ("\xf0\x9f\x90\x98"):rep(50) }, plan_of {})
+      assert.is_truthy(utf8.len(why))
+      assert.is_true(#why < 120 and #why > 70)
+    end
+  end)
+
   it("want a plan that would be carried out", function()
     assert.equal("the plan is no table", judge(nil, 1))
     assert.equal("actions[1]: want op apply, create, patch, delete, event or sql",

@@ -13,7 +13,7 @@
 #define CRD "/apis/apiextensions.k8s.io/v1/customresourcedefinitions/things.things.example.dev"
 #define TEXT(n)                                                                                    \
     "-- " n "\nreturn controller 'Thing' { api = 'things.example.dev/v1',\n"                       \
-    " plan = function(seen) return ready({}, {}) end }"
+    " plan = function(seen) return ready(array {}, { n = 1 }) end }"
 
 static struct {
     struct tw *tw;
@@ -301,5 +301,42 @@ TEST(no_object_keeps_the_finalizer_of_a_plugin_that_is_gone)
     away = 1000;
     mh_plugins_remove(&q.all, "moonherd-system", "it");
     CHECK(q.all.leaving != NULL);
+    end();
+}
+
+static struct mh_plugin_replay replay;
+static bool replayed;
+
+static void
+on_replayed(struct mh_plugin_replay *r)
+{
+    CHECK(r == &replay);
+    replayed = true;
+}
+
+static bool
+is_replayed(const struct mh_plugin *p)
+{
+    (void)p;
+    return replayed;
+}
+
+TEST(a_recorded_plan_is_compared_although_passes_go_on_meanwhile)
+{
+    static const char plan[] =
+        "{\"actions\":[],\"ready\":true,\"reason\":\"Synced\",\"status\":{\"n\":1}}";
+    begin();
+    struct mh_plugin *p = write_text("moonherd-system", TEXT("one"), "");
+    mh_plugin_remember(p, "{}", plan);
+    replay = (struct mh_plugin_replay){
+        .plugin = p, .text = p->latest, .arena = &q.tw->arena, .done = on_replayed
+    };
+    replayed = false;
+    mh_plugin_replay_next(&replay);
+    mh_plugin_forget_seen(p); /* its place is taken by a later one of the version in charge */
+    mh_plugin_remember(p, "{\"n\":1}", "{\"actions\":[],\"reason\":\"Other\"}");
+    CHECK(until(is_replayed, 0));
+    CHECK_INT(replay.replayed, 1);
+    CHECK_INT(replay.differ, 0);
     end();
 }
