@@ -2,6 +2,7 @@
 
 #include "base/str.h"
 #include "base/time.h"
+#include "lua/plugin_worker.h"
 #include "operator/plugin_in.h"
 
 #define SEATS 4
@@ -75,13 +76,14 @@ on_time(void *arg)
     finish(s);
 }
 
-/* The text's own fault refuses it; for ours it is let in, and looked at again. */
+/* The text's own fault refuses it. What may be ours, or for want of memory (LIMIT says both), lets it in,
+ * to be looked at again. */
 static void
 judged(struct mh_plugin_seat *s, const struct mh_err *err)
 {
     struct mh_plugin_review *r = s->review;
     const char *key = r->texts[r->at].key, *why = err->msg;
-    if (err->code != MH_OK && err->code != MH_E_SCRIPT && err->code != MH_E_LIMIT) {
+    if (err->code != MH_OK && err->code != MH_E_SCRIPT) {
         is_late(r);
     } else if (err->code != MH_OK) {
         if (!mh_str_starts(why, key))
@@ -134,8 +136,10 @@ declare(struct mh_plugin_seat *s)
     mh_buf_init(&b, REQUEST_MAX);
     mh_plugin_request(&b, "declare", &s->plugin, s->text);
     (void)mh_buf_char(&b, '}');
-    if (b.failed) {
-        mh_fail(&err, MH_E_LIMIT, "it is too large");
+    if (s->text->len > MH_PLUGIN_TEXT_MAX) {
+        mh_fail(&err, MH_E_SCRIPT, "it is over 256 KiB");
+    } else if (b.failed) {
+        mh_fail(&err, MH_E_NOMEM, "no memory");
     } else {
         s->job = (struct mh_plugin_job){ .request = mh_buf_text(&b),
                                          .request_len = b.len,

@@ -467,3 +467,32 @@ TEST(what_is_not_judged_in_time_is_let_in_with_a_warning)
     mh_plugin_review_start(&plugins, &all[0]); /* and is forgotten */
     end();
 }
+
+TEST(a_review_gets_over_any_failed_allocation_and_blames_no_text_for_it)
+{
+    static struct mh_plugin_review r;
+    yyjson_val *script = NULL;
+    bool swept = false;
+    begin();
+    const char *text = mh_arena_printf(&arena, "{%s}", member("a", GREETING("moon", "")));
+    CHECK_INT(mh_json_parse(&arena, text, strlen(text), &script, NULL), MH_OK);
+    for (int n = 0; n < 5000 && !swept; n++) {
+        int over = 0;
+        r = (struct mh_plugin_review){ .ns = "a", .name = "b", .ntexts = 1, .arena = &arena };
+        r.texts[0] = (struct mh_plugin_reviewed){ "a.lua", yyjson_obj_get(script, "a") };
+        r.done = on_reviewed;
+        r.arg = &over;
+        mh_mem_fail_after(n);
+        mh_plugin_review_start(&plugins, &r);
+        while (!over)
+            (void)event_base_loop(base, EVLOOP_ONCE);
+        swept = !mh_mem_failed();
+        mh_mem_fail_after(-1);
+        if (r.refusal)
+            printf("# n = %d: %s\n", n, r.refusal);
+        CHECK(!r.refusal);
+        CHECK(swept ? !r.late : true);
+    }
+    CHECK(swept);
+    end();
+}
