@@ -8,8 +8,8 @@
 #include "lua/policy_entry.h"
 
 #define LOST "the worker ended while the script ran" /* as the pool says it */
-#define QUESTION_US 80000 /* both attempts: a question may take 100 ms, and the built-in one some */
-#define AGAIN_MIN_US 10000 /* with less left nobody is asked again */
+#define QUESTION_US 50000                            /* both attempts, as long as one may take */
+#define AGAIN_MIN_US 10000                           /* with less left nobody is asked again */
 
 /* --- decisions -------------------------------------------------------------------------------- */
 
