@@ -91,6 +91,36 @@ local function check_texts(list, at)
   end
 end
 
+local NOT_ITS_OWN = "owners and finalizers are not a plugin's to change"
+
+--- Whether a JSON pointer leads to owners or finalizers, or to what they are in.
+local function leads_to_owners(path)
+  path = path:gsub("/+$", "")
+  return path == "" or path == "/metadata" or path:find("^/metadata/ownerReferences") ~= nil
+    or path:find("^/metadata/finalizers") ~= nil
+end
+
+local function check_pointer(path, at)
+  if type(path) ~= "string" or (path ~= "" and path:sub(1, 1) ~= "/") then
+    fail(at, "want { op =, path = }, with texts")
+  elseif leads_to_owners(path) then
+    fail(at, NOT_ITS_OWN)
+  end
+end
+
+local function check_json_patch(body, at)
+  if not access.is_array(body) then
+    fail(at, "want a list of operations")
+  end
+  for i = 1, #body do
+    local step, here = body[i], ("%s[%d]"):format(at, i)
+    check_pointer(type(step) == "table" and step ~= null and step.path, here)
+    if step.from ~= nil then
+      check_pointer(step.from, here)
+    end
+  end
+end
+
 local CHECK = {}
 function CHECK.apply(action, given, at)
   own(action.object, given, at .. ".object")
@@ -102,9 +132,13 @@ function CHECK.patch(action, given, at)
   if action.type ~= "merge" and action.type ~= "json" then
     fail(at .. ".type", "want merge or json")
   end
+  if action.type == "json" then
+    check_json_patch(action.body, at .. ".body")
+    return
+  end
   local meta = action.body.metadata
-  if action.type == "merge" and type(meta) == "table" and (meta.ownerReferences or meta.finalizers) then
-    fail(at .. ".body.metadata", "owners and finalizers are not a plugin's to change")
+  if type(meta) == "table" and meta ~= null and (meta.ownerReferences or meta.finalizers) then
+    fail(at .. ".body.metadata", NOT_ITS_OWN)
   end
 end
 function CHECK.delete(action, given)

@@ -68,7 +68,11 @@ end
 --- apply(object), create(object): made or changed; it belongs to the object in whose pass it is made.
 function words.apply(object) return { op = "apply", object = object } end
 function words.create(object) return { op = "create", object = object } end
-words.patch = add { op = "patch", type = "merge" }
+function words.patch(fields)
+  local out = add { op = "patch" }(fields)
+  out.type = out.type or "merge"
+  return out
+end
 words.delete = add { op = "delete" }
 words.sql = add { op = "sql" }
 function words.event(reason, note, kind)
