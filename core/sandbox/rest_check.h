@@ -57,6 +57,7 @@ bool mh_sb_check_volume(struct mh_sb_check *c, const char *at, yyjson_val *volum
 void mh_sb_check_status(struct mh_sb_check *c);
 /* --- rest_check_core.c --- */
 void mh_sb_check_webhooks(struct mh_sb_check *c);
+void mh_sb_check_policy(struct mh_sb_check *c);
 void mh_sb_check_node(struct mh_sb_check *c);
 void mh_sb_check_config_map(struct mh_sb_check *c);
 void mh_sb_check_secret(struct mh_sb_check *c);

@@ -276,6 +276,21 @@ mh_sb_check_webhooks(struct mh_sb_check *c)
     }
 }
 
+/* Annotations of audit events are qualified by the policy's name. */
+void
+mh_sb_check_policy(struct mh_sb_check *c)
+{
+    const char *name = mh_json_str(c->obj, "metadata", "name", NULL);
+    yyjson_val *list = mh_json_get(c->obj, "spec", "auditAnnotations", NULL);
+    for (size_t i = 0; name && i < yyjson_arr_size(list); i++) {
+        const char *key = mh_json_str(yyjson_arr_get(list, i), "key", NULL);
+        const char *whole = mh_arena_printf(c->a, "%s/%s", name, key ? key : "");
+        const char *why = whole ? mh_sb_name_qualified(c->a, whole) : NULL;
+        if (why)
+            mh_sb_bad_text(c, mh_sb_check_at(c, "spec.auditAnnotations[%zu].key", i), whole, why);
+    }
+}
+
 void
 mh_sb_check_node(struct mh_sb_check *c)
 {

@@ -305,6 +305,28 @@ valid_binding(struct mh_sb_op *op)
     return false;
 }
 
+/* Those of the binding go over those of the pod. */
+static bool
+add_annotations(struct mh_sb_op *op)
+{
+    yyjson_val *given = mh_json_get(op->sub, "metadata", "annotations", NULL);
+    yyjson_mut_val *meta = yyjson_mut_obj_get(op->obj, "metadata");
+    yyjson_val *key;
+    yyjson_val *value;
+    size_t i;
+    size_t max;
+    if (!yyjson_obj_size(given))
+        return true;
+    yyjson_mut_val *mine = mh_sb_mobj(op->doc, meta, "annotations");
+    yyjson_obj_foreach(given, i, max, key, value)
+    {
+        if (!mine ||
+            !mh_sb_mset(op->doc, mine, yyjson_get_str(key), yyjson_val_mut_copy(op->doc, value)))
+            return false;
+    }
+    return true;
+}
+
 static bool
 make_bound(struct mh_sb_op *op)
 {
@@ -316,10 +338,10 @@ make_bound(struct mh_sb_op *op)
         mh_sb_conflict(op->req, op->t.r, op->t.at.name,
                        mh_arena_printf(op->arena,
                                        "StorageError: invalid object, Code: 4, Key: "
-                                       "/registry/pods/%s, ResourceVersion: 0, "
+                                       "%s/pods/%s, ResourceVersion: 0, "
                                        "AdditionalErrorMsg: Precondition failed: UID in "
                                        "precondition: %s, UID in object meta: %s",
-                                       op->key, uid, have));
+                                       op->dry_run ? "" : "/registry", op->key, uid, have));
         return false;
     }
     const char *why =
@@ -337,7 +359,7 @@ make_bound(struct mh_sb_op *op)
     op->obj = yyjson_val_mut_copy(op->doc, op->old);
     yyjson_mut_val *spec = op->obj ? mh_sb_mobj(op->doc, op->obj, "spec") : NULL;
     op->keep_given_status = true;
-    if (spec && mh_sb_mset_str(op->doc, spec, "nodeName", node) &&
+    if (spec && mh_sb_mset_str(op->doc, spec, "nodeName", node) && add_annotations(op) &&
         mh_sb_condition(op, "PodScheduled", "True"))
         return true;
     mh_sb_no_memory(op->req);

@@ -320,6 +320,7 @@ mh_sb_check(struct mh_sb_op *op, yyjson_val *obj, struct mh_sb_causes *causes)
                    { "Node", mh_sb_check_node },
                    { "MutatingWebhookConfiguration", mh_sb_check_webhooks },
                    { "ValidatingWebhookConfiguration", mh_sb_check_webhooks },
+                   { "ValidatingAdmissionPolicy", mh_sb_check_policy },
                    { "CustomResourceDefinition", check_crd } };
     struct mh_sb_check c = { op, op->arena, obj, op->updating ? op->old : NULL, causes, NULL };
     if (op->status && op->updating) {

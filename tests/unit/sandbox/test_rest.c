@@ -159,6 +159,52 @@ TEST(a_bound_pod_is_deleted_with_grace)
     rig_close(&rig);
 }
 
+TEST(a_binding_brings_annotations_and_has_its_conditions)
+{
+    struct rig rig;
+    rig_open(&rig, NULL);
+    ask(&rig, "POST", "/api/v1/namespaces/default/pods",
+        "{\"metadata\":{\"name\":\"p\",\"annotations\":{\"a\":\"1\",\"b\":\"1\"}},\"spec\":{"
+        "\"containers\":[{\"name\":\"c\",\"image\":\"i\"}]}}");
+    CHECK_INT(rig.status, 201);
+    const char *other =
+        "{\"metadata\":{\"name\":\"p\",\"uid\":\"u\"},\"target\":{\"name\":\"n1\"}}";
+    ask(&rig, "POST", "/api/v1/namespaces/default/pods/p/binding", other);
+    CHECK_INT(rig.status, 409);
+    CHECK(strstr(got(&rig, "message"), "Key: /registry/pods/default/p,") != NULL);
+    ask(&rig, "POST", "/api/v1/namespaces/default/pods/p/binding?dryRun=All", other);
+    CHECK(strstr(got(&rig, "message"), "Key: /pods/default/p,") != NULL);
+    ask(&rig, "POST", "/api/v1/namespaces/default/pods/p/binding",
+        "{\"metadata\":{\"name\":\"p\",\"annotations\":{\"b\":\"2\",\"c\":\"3\"}},\"target\":{"
+        "\"name\":\"n1\"}}");
+    CHECK_INT(rig.status, 201);
+    ask(&rig, "GET", "/api/v1/namespaces/default/pods/p", NULL);
+    CHECK_STR(got(&rig, "metadata.annotations"), "{\"a\":\"1\",\"b\":\"2\",\"c\":\"3\"}");
+    rig_close(&rig);
+}
+
+#define AUDITED(name)                                                                              \
+    "{\"metadata\":{\"name\":\"" name "\"},\"spec\":{\"auditAnnotations\":[{\"key\":\"k\","        \
+    "\"valueExpression\":\"'x'\"}],\"matchConstraints\":{\"resourceRules\":[{\"apiGroups\":["      \
+    "\"x\"],"                                                                                      \
+    "\"apiVersions\":[\"v1\"],\"operations\":[\"CREATE\"],\"resources\":[\"y\"]}]}}}"
+
+TEST(an_audit_annotation_is_named_after_its_policy)
+{
+    struct rig rig;
+    rig_open(&rig, NULL);
+    const char *path = "/apis/admissionregistration.k8s.io/v1/validatingadmissionpolicies";
+    ask(&rig, "POST", path, AUDITED("good"));
+    CHECK_INT(rig.status, 201);
+    ask(&rig, "POST", path, AUDITED("Bad_"));
+    CHECK_INT(rig.status, 422);
+    CHECK_STR(got(&rig, "details.causes.0.field"), "metadata.name");
+    CHECK_STR(got(&rig, "details.causes.1.field"), "spec.auditAnnotations[0].key");
+    CHECK(strstr(got(&rig, "details.causes.1.message"),
+                 "Invalid value: \"Bad_/k\": prefix part a lowercase RFC 1123 subdomain") != NULL);
+    rig_close(&rig);
+}
+
 TEST(a_status_update_changes_only_status)
 {
     struct rig rig;
