@@ -248,6 +248,8 @@ mh_plugins_lead(struct mh_plugins *all, bool leading)
             continue;
         }
         mh_plugin_end_trial(p);
+        all->clock.cancel(all->clock.self, p->fall); /* who leads next counts anew */
+        p->fall = NULL;
         mh_plugin_work_free(p->work);
         p->work = NULL;
     }

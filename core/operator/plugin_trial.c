@@ -228,8 +228,12 @@ on_asked(struct mh_needs_ask *ask)
     struct mh_plugin_trial *t = ask->arg;
     t->asking = false;
     if (!ask->granted) {
+        const char *why = ask->why ? ask->why : MH_NEEDS_REASON;
+        bool read = ask->call.err.code == MH_OK || ask->call.err.code == MH_E_NOTFOUND;
         t->plugin->ungranted = t->text == t->plugin->latest;
-        mh_plugin_put_off(t, MH_NEEDS_REASON, ask->why ? ask->why : MH_NEEDS_REASON);
+        /* who was in charge in an earlier life and is not granted that any more holds nobody up */
+        (read && !t->plugin->ungranted ? mh_plugin_reject : mh_plugin_put_off)(t, MH_NEEDS_REASON,
+                                                                               why);
         return;
     }
     t->text->needs = ask->set;

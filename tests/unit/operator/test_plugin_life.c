@@ -340,3 +340,27 @@ TEST(a_recorded_plan_is_compared_although_passes_go_on_meanwhile)
     CHECK_INT(replay.differ, 0);
     end();
 }
+
+TEST(who_does_not_lead_any_more_takes_nobody_into_charge)
+{
+    begin();
+    struct mh_plugin *p = write_text("moonherd-system", TEXT("one"), "");
+    mh_plugins_lead(&q.all, true);
+    CHECK(until(is_active, 0));
+    (void)write_text("moonherd-system", TEXT("two"), "");
+    CHECK(until(is_active, 0));
+    CHECK(p->good != NULL);
+    for (int i = 0; i < MH_PLUGIN_ERRORS; i++)
+        mh_plugin_failed(p, p->active, "oh");
+    CHECK(p->fall != NULL); /* in the next turn of the loop */
+    mh_plugins_lead(&q.all, false);
+    tw_advance(q.tw, MH_NS_PER_S);
+    CHECK(!p->work && !p->trial && !p->fall);
+    mh_plugins_lead(&q.all, true);
+    for (int i = 0; i < MH_PLUGIN_ERRORS; i++)
+        mh_plugin_failed(p, p->active, "oh");
+    tw_advance(q.tw, MH_NS_PER_S);
+    CHECK_INT(p->state, MH_PLUGIN_ROLLED_BACK);
+    CHECK(p->work != NULL);
+    end();
+}
