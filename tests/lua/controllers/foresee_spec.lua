@@ -166,6 +166,30 @@ local EDITS = {
   { "fewer connections", reports = { pendingRestart = true, pendingRestartForDecrease = true },
     start = function(spec) spec.postgresql = { parameters = { max_connections = "200" } } end,
     change = function(c) c.spec.postgresql.parameters.max_connections = "100" end },
+  { "tolerations", change = function(c)
+    c.spec.affinity = { tolerations = array { { key = "database", operator = "Exists" } } }
+  end },
+  { "nodes with a label", change = function(c) c.spec.affinity = { nodeSelector = { disk = "nvme" } } end },
+  { "a class of priority", change = function(c) c.spec.priorityClassName = "important" end },
+  { "variables of the environment", change = function(c)
+    c.spec.env = array { { name = "TZ", value = "UTC" } }
+  end },
+  { "a service more", change = function(c)
+    c.spec.managed = { services = { additional = array { { selectorType = "rw",
+      serviceTemplate = { metadata = { name = "website-lb" }, spec = { type = "LoadBalancer" } } } } } }
+  end },
+  { "no service for reads", change = function(c)
+    c.spec.managed = { services = { disabledDefaultServices = array { "r" } } }
+  end },
+  { "two that acknowledge", reports = {}, change = function(c)
+    c.spec.postgresql = { synchronous = { method = "any", number = 2 } }
+  end },
+  { "maintenance of nodes", change = function(c)
+    c.spec.nodeMaintenanceWindow = { inProgress = true, reusePVC = true }
+  end },
+  { "another delay before a stop", change = function(c) c.spec.stopDelay = 600 end },
+  { "the end of hibernation", start = function(_, c) c.metadata.annotations["cnpg.io/hibernation"] = "off" end,
+    change = function(c) c.metadata.annotations["cnpg.io/hibernation"] = nil end },
   { "nothing", change = function() end },
 }
 
