@@ -115,9 +115,10 @@ add(struct mh_plugins *all, yyjson_val *object, const char *key)
     return p;
 }
 
-/* The key is gone: its objects stay, and nobody looks after them. */
+/* The key is gone: its objects stay, and nobody looks after them. Where its ConfigMap stays, so does the
+ * record, which must not bring the text back. */
 static void
-drop(struct mh_plugin *p)
+drop(struct mh_plugin *p, bool stays)
 {
     struct mh_plugins *all = p->all;
     struct mh_plugin **at = &all->first;
@@ -127,6 +128,8 @@ drop(struct mh_plugin *p)
     mh_warn("plugin", "plugin removed", "namespace", p->ns, "name", p->name, "key", p->key);
     if (p->work)
         mh_plugin_let_go(p->work);
+    if (stays && all->leading)
+        mh_plugin_tell_record(p);
     free_plugin(p);
     mh_plugins_count(all);
 }
@@ -186,7 +189,7 @@ mh_plugins_remove(struct mh_plugins *all, const char *ns, const char *name)
     while (p) {
         struct mh_plugin *next = p->next;
         if (mh_str_eq(p->ns, ns) && mh_str_eq(p->name, name))
-            drop(p);
+            drop(p, false);
         p = next;
     }
 }
@@ -212,7 +215,7 @@ mh_plugins_update(struct mh_plugins *all, yyjson_val *object)
             continue;
         struct mh_plugin *p = find(all, ns, name, key);
         if (p && is_other_object(p, uid)) {
-            drop(p);
+            drop(p, false);
             p = NULL;
         }
         p = p ? p : add(all, object, key);
@@ -223,7 +226,7 @@ mh_plugins_update(struct mh_plugins *all, yyjson_val *object)
     while (p) {
         struct mh_plugin *next = p->next;
         if (!p->seen)
-            drop(p);
+            drop(p, true);
         p = next;
     }
 }

@@ -26,15 +26,25 @@ free_kept(struct mh_plugin_kept *k)
 
 /* --- writing -------------------------------------------------------------------------------------- */
 
+/* Who is in charge, or was in an earlier life and has not been refused since; NULL: nobody. */
+static const struct mh_plugin_text *
+in_charge(const struct mh_plugin *p)
+{
+    if (p->active || p->kept)
+        return p->active ? p->active : p->kept;
+    return p->latest && strcmp(p->settled, p->latest->hash) == 0 ? p->latest : NULL;
+}
+
 static void
 add_plugin(struct mh_buf *b, const struct mh_plugin *p, bool whole)
 {
+    const struct mh_plugin_text *t = in_charge(p);
     (void)mh_buf_char(b, b->len ? ',' : '{');
     (void)mh_json_quote(b, p->key, strlen(p->key));
     (void)mh_buf_str(b, ":{\"plugin\":true");
-    if (p->active && whole) {
+    if (t && whole) {
         (void)mh_buf_str(b, ",\"script\":");
-        (void)mh_json_quote(b, p->active->script, p->active->len);
+        (void)mh_json_quote(b, t->script, t->len);
     }
     if (p->fallen[0]) {
         (void)mh_buf_printf(b, ",\"rolledBack\":{\"id\":\"%s\",\"why\":", p->fallen);
@@ -49,9 +59,11 @@ mh_plugin_tell_record(const struct mh_plugin *p)
 {
     struct mh_buf b;
     mh_buf_init(&b, (size_t)1 << 20);
-    for (const struct mh_plugin *q = p->all->first; q; q = q->next)
+    for (const struct mh_plugin *q = p->all->first; q; q = q->next) {
+        const struct mh_plugin_text *t = in_charge(q);
         if (mh_str_eq(q->ns, p->ns) && mh_str_eq(q->name, p->name))
-            add_plugin(&b, q, !q->active || b.len + q->active->len * 5 / 4 < MH_POLICY_RECORD_MAX);
+            add_plugin(&b, q, !t || b.len + t->len * 5 / 4 < MH_POLICY_RECORD_MAX);
+    }
     (void)mh_buf_str(&b, b.len ? "}" : "{}");
     struct mh_policy_news news = { .namespace = p->ns,
                                    .name = p->name,

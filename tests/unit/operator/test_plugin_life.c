@@ -364,3 +364,99 @@ TEST(who_does_not_lead_any_more_takes_nobody_into_charge)
     CHECK(p->work != NULL);
     end();
 }
+
+#define RECORD "/clusterrecords/policy.it"
+
+static struct mh_notebook notebook;
+static struct mh_policy_writer writer;
+
+static void
+keep_records(void)
+{
+    notebook =
+        (struct mh_notebook){ .api = q.tw->world.api,
+                              .clock = q.tw->world.clock,
+                              .kind = mh_kinds_add(&q.kinds, "moonherd.io", "v1alpha1",
+                                                   "ClusterRecord", "clusterrecords", true) };
+    writer = (struct mh_policy_writer){ .api = q.tw->world.api,
+                                        .kind = mh_kind_find(&q.kinds, "ConfigMap"),
+                                        .notebook = &notebook };
+    mh_notebook_init(&notebook);
+    mh_policy_writer_init(&writer);
+    q.all.writer = &writer;
+}
+
+static void
+end_records(void)
+{
+    q.all.writer = NULL;
+    mh_policy_writer_release(&writer);
+    mh_notebook_release(&notebook);
+    end();
+}
+
+/* What the record says now, or will in a moment. */
+static const char *
+record(void)
+{
+    tw_advance(q.tw, 10 * MH_NS_PER_S);
+    const struct tw_request *r = tw_api_last(q.tw, "PATCH", RECORD);
+    return r ? r->body_text : "";
+}
+
+TEST(a_text_that_was_taken_away_does_not_come_back_with_the_next_operator)
+{
+    static const char none[] =
+        "{\"metadata\":{\"name\":\"it\",\"namespace\":\"moonherd-system\",\"uid\":"
+        "\"u\",\"labels\":{\"moonherd.io/plugin\":\"\"}},\"data\":{}}";
+    yyjson_val *v = NULL;
+    begin();
+    keep_records();
+    (void)write_text("moonherd-system", TEXT("one"), "");
+    mh_plugins_lead(&q.all, true);
+    CHECK(until(is_active, 0));
+    CHECK(strstr(record(), "-- one"));
+    CHECK_INT(mh_json_parse(&q.tw->arena, none, sizeof(none) - 1, &v, NULL), MH_OK);
+    mh_plugins_update(&q.all, v);
+    CHECK(!q.all.first);
+    CHECK(!strstr(record(), "-- one"));
+    int writes = tw_api_count(q.tw, "PATCH", RECORD);
+    (void)write_text("moonherd-system", TEXT("two"), "");
+    CHECK(until(is_active, 0));
+    tw_advance(q.tw, 10 * MH_NS_PER_S);
+    CHECK_INT(tw_api_count(q.tw, "PATCH", RECORD), writes + 1);
+    mh_plugins_remove(&q.all, "moonherd-system", "it"); /* its record goes with it */
+    tw_advance(q.tw, 10 * MH_NS_PER_S);
+    CHECK_INT(tw_api_count(q.tw, "PATCH", RECORD), writes + 1);
+    end_records();
+}
+
+TEST(a_record_keeps_who_is_not_back_in_charge_yet)
+{
+    begin();
+    keep_records();
+    q.away = true;
+    restore(TEXT("old"));
+    struct mh_plugin *p = write_text("moonherd-system", TEXT("new"), MANUAL);
+    mh_plugins_lead(&q.all, true);
+    mh_plugin_tell_record(p); /* another key of the same ConfigMap came into charge */
+    CHECK(strstr(record(), "-- old"));
+    end_records();
+    begin();
+    keep_records();
+    q.away = true;
+    restore(TEXT("same"));
+    p = write_text("moonherd-system", TEXT("same"), MANUAL);
+    mh_plugins_lead(&q.all, true);
+    mh_plugin_tell_record(p);
+    CHECK(strstr(record(), "-- same"));
+    end_records();
+    begin();
+    keep_records();
+    p = write_text("moonherd-system", TEXT("new"), MANUAL);
+    mh_plugins_lead(&q.all, true);
+    CHECK(until(waits, 0));
+    mh_plugin_tell_record(p); /* nobody was */
+    CHECK(strstr(record(), "t.lua") && !strstr(record(), "-- new"));
+    end_records();
+}
