@@ -20,18 +20,20 @@ static const struct {
 struct rule {
     const char *op, *core, *kind; /* kind: where the action names none */
     const char *verbs[3];
+    bool moves;          /* a step of a failover, within the object's namespace */
+    const char *command; /* only with this one; NULL: whatever it is */
 };
 
 static const struct rule rules[] = {
-    { "apply", NULL, NULL, { "create", "patch", NULL } },
-    { "create", NULL, NULL, { "create", NULL, NULL } },
-    { "patch", NULL, NULL, { "patch", NULL, NULL } },
-    { "delete", NULL, NULL, { "delete", NULL, NULL } },
-    { "event", NULL, NULL, { NULL, NULL, NULL } },
-    { "label", "labels", NULL, { "patch", NULL, NULL } },
-    { "renew", "values", "Secret", { "get", "patch", NULL } },
-    { "instance", "instances", NULL, { NULL, NULL, NULL } },
-    { "lease", "failover", "Lease", { "patch", NULL, NULL } },
+    { "apply", NULL, NULL, { "create", "patch", NULL }, false, NULL },
+    { "create", NULL, NULL, { "create", NULL, NULL }, false, NULL },
+    { "patch", NULL, NULL, { "patch", NULL, NULL }, false, NULL },
+    { "delete", NULL, NULL, { "delete", NULL, NULL }, false, NULL },
+    { "event", NULL, NULL, { NULL, NULL, NULL }, false, NULL },
+    { "label", "labels", NULL, { "patch", NULL, NULL }, true, NULL },
+    { "renew", "values", "Secret", { "get", "patch", NULL }, false, NULL },
+    { "instance", "instances", NULL, { NULL, NULL, NULL }, true, "lease" },
+    { "lease", "failover", "Lease", { "patch", NULL, NULL }, true, NULL },
 };
 
 bool
@@ -172,13 +174,9 @@ is_failover_step(yyjson_val *action, const char *own_ns)
 {
     const char *op = mh_json_str(action, "op", NULL);
     const char *ns = mh_json_str(action, "namespace", NULL);
-    if (ns && !mh_str_eq(ns, own_ns))
-        return false;
-    if (mh_str_eq(op, "instance"))
-        return mh_str_eq(mh_json_str(action, "command", NULL), "lease");
-    if (mh_str_eq(op, "label"))
-        return mh_str_eq(mh_json_str(action, "kind", NULL), "Pod");
-    return mh_str_eq(op, "lease");
+    const struct rule *r = op ? rule_of(op) : NULL;
+    return r && r->moves && (!ns || mh_str_eq(ns, own_ns)) &&
+           (!r->command || mh_str_eq(mh_json_str(action, "command", NULL), r->command));
 }
 
 const char *
