@@ -26,6 +26,15 @@ static const char *const controllers[] = { "cluster", NULL };
 
 /* --- work: passes run while we lead and the caches are complete --------------------------------- */
 
+/* With the records as they are now: a plugin of which an older text was in charge here would be taken
+ * back to that. */
+static void
+lead_plugins(struct mh_operator *op)
+{
+    if (op->working && !op->rereads)
+        mh_plugins_lead(&op->plugins, true);
+}
+
 static void
 begin_work(struct mh_operator *op)
 {
@@ -40,7 +49,7 @@ begin_work(struct mh_operator *op)
                                      .limit = (unsigned)op->config.workers };
     mh_passes_init(&op->passes);
     op->working = true;
-    mh_plugins_lead(&op->plugins, true);
+    lead_plugins(op);
     mh_instances_turn(&op->instances, true);
     mh_route_all(&op->router);
     char ms[24];
@@ -93,8 +102,11 @@ on_leading(void *arg)
     mh_info("operator", "leading");
     op->leading = true;
     mh_policies_hold(op->policies, false);
-    if (op->noted) /* who led before may have rolled a policy back */
+    if (op->noted) { /* who led before may have rolled a policy back, or taken another text into charge */
+        op->rereads = true;
         mh_notebook_read(&op->notebook);
+        op->rereads = op->rereads && op->notebook.reading;
+    }
     begin_work(op);
 }
 
@@ -159,7 +171,9 @@ on_notebook_read(void *arg)
 {
     struct mh_operator *op = arg;
     op->noted = true;
+    op->rereads = false;
     mh_policies_restored(op->policies);
+    lead_plugins(op);
 }
 
 /* --- changes ----------------------------------------------------------------------------------- */

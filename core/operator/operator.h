@@ -63,6 +63,7 @@ struct mh_operator {
     int64_t started_ns;
     bool synced;  /* the caches were complete once */
     bool noted;   /* the records of an earlier life were read */
+    bool rereads; /* for who led before may have written them: plugins wait until that is done */
     bool leading; /* we may act */
     bool working; /* passes is initialised */
     bool stopping;

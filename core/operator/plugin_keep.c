@@ -142,7 +142,9 @@ mh_plugin_recall(struct mh_plugin *p)
         mh_str_copy(p->last_error, sizeof(p->last_error), k->why);
         mh_str_copy(p->settled, sizeof(p->settled), k->text ? k->text->hash : "");
         bool other = k->text && p->latest && strcmp(k->text->hash, p->latest->hash) != 0;
+        mh_plugin_text_unref(p->kept); /* of a record that was read before */
         p->kept = other ? mh_plugin_text_ref(k->text) : NULL;
+        p->kept_tries = 0;
         if (p->all->leading)
             mh_plugin_try(p);
     }

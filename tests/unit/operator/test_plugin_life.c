@@ -460,3 +460,22 @@ TEST(a_record_keeps_who_is_not_back_in_charge_yet)
     CHECK(strstr(record(), "t.lua") && !strstr(record(), "-- new"));
     end_records();
 }
+
+static bool
+third_is_in_charge(const struct mh_plugin *p)
+{
+    return p->active && strstr(p->active->script, "-- third");
+}
+
+TEST(who_leads_next_takes_back_who_was_in_charge_last)
+{
+    begin();
+    restore(TEXT("first"));
+    struct mh_plugin *p = write_text("moonherd-system", TEXT("second"), MANUAL);
+    CHECK(p->kept && strstr(p->kept->script, "-- first"));
+    restore(TEXT("third")); /* the records are read again before we lead */
+    CHECK(p->kept && strstr(p->kept->script, "-- third"));
+    mh_plugins_lead(&q.all, true);
+    CHECK(until(third_is_in_charge, 0));
+    end();
+}
