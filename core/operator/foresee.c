@@ -70,7 +70,7 @@ on_seen(struct mh_planner_call *call)
 {
     struct mh_foresee *f = call->arg;
     char name[80];
-    f->err = call->err;
+    f->err = call->err.code != MH_OK ? call->err : call->left_out; /* not all of it would be done */
     if (f->err.code == MH_OK) {
         size_t n = strcspn(f->kind, ".");
         const char *old = f->old ? mh_json_text(f->arena, f->old, NULL) : "null";

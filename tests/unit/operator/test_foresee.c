@@ -21,7 +21,7 @@
 static struct event_base *base;
 static struct mh_arena arena;
 static const char *seen;
-static enum mh_code planner_says;
+static enum mh_code planner_says, planner_left_out;
 static bool done;
 
 static void
@@ -32,6 +32,8 @@ start(void *self, struct mh_planner_call *call)
     CHECK_STR(call->name, "pg");
     if (planner_says != MH_OK)
         mh_fail(&call->err, planner_says, "no");
+    if (planner_left_out != MH_OK)
+        mh_fail(&call->left_out, planner_left_out, "not that");
     call->seen = seen;
     call->seen_len = strlen(seen);
     call->done(call);
@@ -57,7 +59,7 @@ begin(struct mh_foresee *f, const char *text)
     base = mh_loop_new();
     mh_arena_init(&arena, (size_t)16 << 20);
     seen = text;
-    planner_says = MH_OK;
+    planner_says = planner_left_out = MH_OK;
     done = false;
     *f = (struct mh_foresee){ .planner = { start, cancel, NULL },
                               .clock = mh_clock_real(base),
@@ -126,6 +128,18 @@ TEST(what_cannot_be_foreseen_says_why)
     f.kind = "Nothing.example.org";
     run(&f);
     CHECK(f.err.code != MH_OK && !f.result);
+    end(&f);
+}
+
+TEST(where_something_of_a_plan_would_be_left_out_nothing_is_foreseen)
+{
+    struct mh_foresee f;
+    begin(&f, SEEN("healthy"));
+    planner_left_out = MH_E_REFUSED;
+    run(&f);
+    CHECK_INT(f.err.code, MH_E_REFUSED);
+    CHECK_STR(f.err.msg, "not that");
+    CHECK(!f.result);
     end(&f);
 }
 
