@@ -5,9 +5,20 @@
 ---     metadata: { name: reporting }
 ---     spec: { cluster: shop, member_of: [pg_read_all_data], password: { name: reporting, key: password } }
 ---
---- A role that was there before is left alone unless `adopt` says otherwise; those of the system always.
-local DATABASE <const> = "postgres"
+--- A role that was there before is left alone unless `adopt` says otherwise; those of the system always, and
+--- so are those that may more than a role of an application: nobody joins, adopts or drops them here.
+local DATABASE <const>, NAME_MAX <const> = "postgres", 63
 local HARMLESS = array { "pg_read_all_data", "pg_write_all_data", "pg_monitor" }
+
+--- Which of some roles are, or are by membership, what no PgRole gives; $1, $2, ... are their names.
+local PRIVILEGED <const> = [[with recursive reach (name, oid) as (
+  select rolname, oid from pg_roles where rolname in (%s)
+  union select reach.name, m.roleid from reach join pg_auth_members m on m.member = reach.oid)
+select reach.name as name, min(r.rolname::text) as through from reach join pg_roles r on r.oid = reach.oid
+where r.rolsuper or r.rolreplication or r.rolbypassrls or r.rolcreaterole
+  or r.rolname ~ '^(pg|cnpg)_' and r.rolname not in ('pg_read_all_data', 'pg_write_all_data', 'pg_monitor',
+    'pg_read_all_settings', 'pg_read_all_stats', 'pg_stat_scan_tables')
+group by 1 order by 1]]
 
 local function is_system(name)
   return name == "postgres" or name == "streaming_replica" or name:find("^pg_") or name:find("^cnpg_")
@@ -70,20 +81,46 @@ local function memberships(seen, name, actions)
   end
 end
 
---- Why this object cannot be followed; nothing if it can.
-local function fault(seen)
-  local object = seen.object
-  local name, status = name_of(object), object.status or {}
+--- PostgreSQL cuts a longer name off, and then it is another one.
+local function too_long(name)
+  if #name > NAME_MAX then
+    return blocked("NameTooLong", ("%s has more than %d bytes: choose a shorter name"):format(name, NAME_MAX))
+  end
+end
+
+--- What nobody may, whatever is in the cluster.
+local function forbidden(object)
+  local name = name_of(object)
   if is_system(name) then
     return blocked("SystemRole", name .. " is PostgreSQL's own or the operator's")
   end
+  local why = too_long(name)
   for _, group in ipairs(object.spec.member_of) do
     if not may_join(group) then
       return blocked("SystemRole", "nobody is made a member of " .. group)
     end
+    why = why or too_long(group)
   end
-  if not seen.primary then
+  return why
+end
+
+local function privileged(found)
+  local through = found.through == found.name and "" or (" through " .. found.through)
+  return ("%s may more than a PgRole gives%s (superuser, replication, bypassrls, createrole, pg_*): "
+    .. "name another role, or let an administrator take that away"):format(found.name, through)
+end
+
+--- Why this object cannot be followed; nothing if it can.
+local function fault(seen)
+  local object = seen.object
+  local name, status = name_of(object), object.status or {}
+  local never, found = forbidden(object), seen.privileged and seen.privileged[1]
+  if never then
+    return never
+  elseif not seen.primary then
     return wait(10, "NoPrimary", ("Cluster %s has no primary yet"):format(object.spec.cluster))
+  elseif found then
+    return blocked("PrivilegedRole", privileged(found))
   elseif seen.role and not status.owned and not object.spec.adopt then
     return blocked("NotOurs", ("role %s was there before; spec.adopt takes it over"):format(name))
   elseif object.spec.password and not seen.secret then
@@ -138,12 +175,17 @@ return controller "PgRole" {
     if not seen.primary then
       return seen
     end
-    local function rows(text)
+    local function rows(text, params)
       return ctx.sql {
         cluster = spec.cluster, database = DATABASE, as = "postgres",
-        sql = text, params = { name_of(object) },
+        sql = text, params = params or { name_of(object) },
       }
     end
+    local asked, places = array { name_of(object) }, "$1"
+    for i, group in ipairs(spec.member_of) do
+      asked[i + 1], places = group, ("%s, $%d"):format(places, i + 1)
+    end
+    seen.privileged = rows(PRIVILEGED:format(places), asked)
     seen.role = rows("select rolcanlogin as login from pg_roles where rolname = $1")[1]
     seen.member_of = names(rows([[select g.rolname as name from pg_auth_members m
       join pg_roles g on g.oid = m.roleid join pg_roles r on r.oid = m.member
@@ -177,6 +219,10 @@ return controller "PgRole" {
       return wait(10, "NoPrimary", "the role is dropped when there is a primary")
     elseif not owned or not seen.role then
       return ready()
+    end
+    local found = seen.privileged and seen.privileged[1]
+    if found and found.name == name_of(seen.object) then
+      return ready { event("RoleStays", privileged(found), "Warning") }
     end
     return ready { on(seen, "DROP ROLE IF EXISTS %I", { name_of(seen.object) }) }
   end,
@@ -227,6 +273,37 @@ return controller "PgRole" {
       name = "nobody is made a superuser by being a member",
       given = seen_with({ member_of = array { "postgres" } }),
       expect = { reason = "SystemRole", actions = array {} },
+    },
+    {
+      name = "nor by being a member of somebody who is",
+      given = seen_with({ member_of = array { "admins" } }, {
+        privileged = array { { name = "admins", through = "dba" } },
+      }),
+      expect = { reason = "PrivilegedRole", actions = array {} },
+    },
+    {
+      name = "who may more is not taken over, even if the object says so",
+      given = seen_with({ adopt = true }, {
+        role = { login = "t" }, privileged = array { { name = "reporting", through = "reporting" } },
+      }),
+      expect = { reason = "PrivilegedRole", actions = array {} },
+    },
+    {
+      name = "a name is not cut off, to be that of somebody else",
+      given = seen_with({ member_of = array { ("a"):rep(64) } }),
+      expect = { reason = "NameTooLong", actions = array {} },
+    },
+    {
+      name = "who may more stays",
+      finalize = true,
+      given = (function()
+        local seen = seen_with({}, {
+          role = { login = "t" }, privileged = array { { name = "reporting", through = "dba" } },
+        })
+        seen.object.status = { owned = true }
+        return seen
+      end)(),
+      expect = { actions = { { op = "event", reason = "RoleStays" } } },
     },
     {
       name = "a role of its own goes with its object",
