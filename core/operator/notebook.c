@@ -98,6 +98,7 @@ end_reading(struct mh_notebook *nb)
     mh_free(r->more);
     mh_arena_release(&r->arena);
     mh_free(r);
+    arm(nb); /* for what waited */
 }
 
 void
@@ -310,16 +311,28 @@ begin(struct mh_note *n)
         fail(n, "no memory, or no name of an object");
 }
 
+/* Versions in charge are not written over a record that was not read yet. */
+static bool
+waits(const struct mh_note *n)
+{
+    return n->busy || (n->policies && n->nb->reading);
+}
+
 static void
 on_timer(void *arg)
 {
     struct mh_notebook *nb = arg;
+    bool leads = !nb->may_write || nb->may_write(nb->arg);
     int64_t now = nb->clock.mono_ns(nb->clock.self);
     nb->timer = NULL;
     for (struct mh_note *n = nb->notes, *next; n; n = next) {
         next = n->next; /* begin may drop n only */
-        if (!n->busy && n->due_ns <= now)
+        if (waits(n) || n->due_ns > now)
+            continue;
+        if (leads)
             begin(n);
+        else
+            drop(n);
     }
     arm(nb);
 }
@@ -329,7 +342,7 @@ arm(struct mh_notebook *nb)
 {
     int64_t first = INT64_MAX, now = nb->clock.mono_ns(nb->clock.self);
     for (const struct mh_note *n = nb->notes; n; n = n->next)
-        if (!n->busy && n->due_ns < first)
+        if (!waits(n) && n->due_ns < first)
             first = n->due_ns;
     nb->clock.cancel(nb->clock.self, nb->timer);
     nb->timer = NULL;

@@ -45,7 +45,8 @@ void mh_notebook_init(struct mh_notebook *nb);
 /* What is not written yet is lost. */
 void mh_notebook_release(struct mh_notebook *nb);
 /* Reads the records; on_policies or on_decisions for each, then on_read once, also where none is.
- * As long as the API server gives no answer it is asked again. */
+ * As long as the API server gives no answer it is asked again; until all are read the versions in
+ * charge are not written, so that no record is lost unread. */
 void mh_notebook_read(struct mh_notebook *nb);
 /* Keeps the versions in charge of a ConfigMap (news->record). */
 void mh_notebook_policies(struct mh_notebook *nb, const struct mh_policy_news *news);

@@ -17,7 +17,7 @@
 #define SYNC_NS (20 * MH_NS_PER_MS)
 #define MINUTE_NS (60 * MH_NS_PER_S)
 #define STOP_NS (4 * MH_NS_PER_S)
-#define NOTED_NS (3 * MH_NS_PER_S) /* so long passes wait for the records */
+#define NOTED_NS (3 * MH_NS_PER_S) /* so long passes wait for the records; plugins wait for them */
 #define LEASE_NAME "db9c8771.cnpg.io"
 #define HOOKS_PATH "/apis/admissionregistration.k8s.io/v1/"
 
@@ -27,12 +27,20 @@ static const char *const controllers[] = { "cluster", NULL };
 /* --- work: passes run while we lead and the caches are complete --------------------------------- */
 
 /* With the records as they are now: a plugin of which an older text was in charge here would be taken
- * back to that. */
+ * back to that, and of one that is in charge before they were read the record would be lost unread. */
 static void
 lead_plugins(struct mh_operator *op)
 {
-    if (op->working && !op->rereads)
+    if (op->working && op->noted && !op->rereads)
         mh_plugins_lead(&op->plugins, true);
+}
+
+/* Likewise: what is told is noted, too. */
+static void
+lead_policies(struct mh_operator *op)
+{
+    if (op->leading && !op->rereads)
+        mh_policies_hold(op->policies, false);
 }
 
 static void
@@ -101,12 +109,12 @@ on_leading(void *arg)
     struct mh_operator *op = arg;
     mh_info("operator", "leading");
     op->leading = true;
-    mh_policies_hold(op->policies, false);
     if (op->noted) { /* who led before may have rolled a policy back, or taken another text into charge */
         op->rereads = true;
         mh_notebook_read(&op->notebook);
         op->rereads = op->rereads && op->notebook.reading;
     }
+    lead_policies(op);
     begin_work(op);
 }
 
@@ -173,6 +181,7 @@ on_notebook_read(void *arg)
     op->noted = true;
     op->rereads = false;
     mh_policies_restored(op->policies);
+    lead_policies(op);
     lead_plugins(op);
 }
 

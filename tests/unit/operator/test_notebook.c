@@ -326,6 +326,42 @@ TEST(who_does_not_lead_writes_nothing)
     finish();
 }
 
+TEST(what_waits_is_not_written_by_who_leads_no_more)
+{
+    begin();
+    q.refuse = 1;
+    keep(KEPT);
+    tw_advance(q.tw, MH_NS_PER_S);
+    q.leads = false;
+    tw_advance(q.tw, 60 * MH_NS_PER_S);
+    CHECK_INT(tw_api_count(q.tw, "PATCH", "/policy.who-first"), 1);
+    CHECK(q.nb.notes == NULL);
+    finish();
+}
+
+TEST(no_record_of_versions_is_written_before_it_was_read)
+{
+    begin();
+    keep(KEPT);
+    tw_settle(q.tw);
+    mh_notebook_release(&q.nb);
+    open_notebook();
+    q.refuse = 1000;
+    mh_notebook_read(&q.nb);
+    keep("{}");
+    decide("failover/v1", "{}", "{}"); /* this one does not wait */
+    tw_advance(q.tw, 10 * MH_NS_PER_S);
+    CHECK_INT(tw_api_count(q.tw, "PATCH", "/policy.who-first"), 1);
+    CHECK(tw_api_count(q.tw, "GET", "/clusterrecords/c") > 0);
+    CHECK_INT(q.reads, 0);
+    q.refuse = 0;
+    tw_advance(q.tw, 2 * MH_NS_PER_S);
+    CHECK_INT(q.reads, 1);
+    CHECK_STR(q.given, "ns/who-first M " KEPT "\n"); /* as it was */
+    CHECK_INT(tw_api_count(q.tw, "PATCH", "/policy.who-first"), 2);
+    finish();
+}
+
 TEST(odd_records_do_no_harm)
 {
     static const char *const odd[] = {
