@@ -81,7 +81,70 @@ apply_crd(struct mh_plugin_trial *t)
     send_crd(t, "PATCH", t->crd);
 }
 
-/* The answers: first GET, then (at home) PATCH, then GET until it is established. */
+static void
+crd_failed(struct mh_plugin_trial *t, const struct mh_err *err)
+{
+    char why[500];
+    (void)snprintf(why, sizeof(why), "its CustomResourceDefinition: %.400s", err->msg);
+    if (mh_class_of(err->code) == MH_TERMINAL)
+        mh_plugin_reject(t, "PluginRejected", why);
+    else
+        mh_plugin_put_off(t, "PluginRejected", why);
+}
+
+/* Made, it is applied at once, so that later edits can take away what is in it. */
+static void
+on_created(struct mh_api_call *call)
+{
+    struct mh_plugin_trial *t = call->arg;
+    t->calling = false;
+    if (call->err.code == MH_OK)
+        apply_crd(t);
+    else if (call->err.code == MH_E_EXISTS)
+        send_crd(t, "GET", NULL); /* somebody was faster: whose is it? */
+    else
+        crd_failed(t, &call->err);
+}
+
+/* There was none: to apply it by force would take over what somebody else makes now. What the maker of an
+ * object wrote no apply takes away, so what an edit may leave out is not in it. */
+static void
+create_crd(struct mh_plugin_trial *t)
+{
+    yyjson_val *crd = NULL;
+    yyjson_mut_doc *doc = mh_json_doc(&t->arena);
+    if (t->crd)
+        (void)mh_json_parse(&t->arena, t->crd, strlen(t->crd), &crd, NULL);
+    yyjson_mut_val *root = doc && crd ? yyjson_val_mut_copy(doc, crd) : NULL;
+    yyjson_mut_val *names = yyjson_mut_obj_get(yyjson_mut_obj_get(root, "spec"), "names");
+    (void)yyjson_mut_obj_remove_key(names, "shortNames");
+    const char *body = root ? mh_json_mut_text(&t->arena, root, NULL) : NULL;
+    if (body)
+        send_crd(t, "POST", body);
+    else
+        mh_plugin_reject(t, "PluginRejected", "no memory for its CustomResourceDefinition");
+}
+
+/* The first answer: whether there is one, and whose it is. */
+static void
+on_crd_found(struct mh_plugin_trial *t, const struct mh_api_call *call)
+{
+    const struct mh_plugin *p = t->plugin;
+    const char *owner = mh_json_str(call->reply, "metadata", "annotations", OWNER, NULL);
+    const char *us = mh_arena_printf(&t->arena, "%s/%s/%s", p->ns, p->name, p->key);
+    char why[500];
+    if (call->err.code == MH_E_NOTFOUND) {
+        create_crd(t);
+    } else if (!us || !mh_str_eq(owner, us)) {
+        (void)snprintf(why, sizeof(why), "the kind %s.%s is there and belongs to %.250s",
+                       t->text->plural, t->text->group, owner ? owner : "somebody else");
+        mh_plugin_reject(t, "PluginRejected", why);
+    } else {
+        apply_crd(t);
+    }
+}
+
+/* The answers: first GET, then (at home) POST or PATCH, then GET until it is established. */
 static void
 on_crd(struct mh_api_call *call)
 {
@@ -89,13 +152,8 @@ on_crd(struct mh_api_call *call)
     struct mh_plugin *p = t->plugin;
     char why[500];
     t->calling = false;
-    const char *owner = mh_json_str(call->reply, "metadata", "annotations", OWNER, NULL);
     if (call->err.code != MH_OK && (call->err.code != MH_E_NOTFOUND || t->tries > 0)) {
-        (void)snprintf(why, sizeof(why), "its CustomResourceDefinition: %.400s", call->err.msg);
-        if (mh_class_of(call->err.code) == MH_TERMINAL)
-            mh_plugin_reject(t, "PluginRejected", why);
-        else
-            mh_plugin_put_off(t, "PluginRejected", why);
+        crd_failed(t, &call->err);
     } else if (t->tries == 0 && !p->home && call->err.code == MH_E_NOTFOUND) {
         (void)snprintf(why, sizeof(why),
                        "there is no kind %s.%s, and a plugin outside the operator's namespace does "
@@ -103,14 +161,7 @@ on_crd(struct mh_api_call *call)
                        t->text->plural, t->text->group);
         mh_plugin_put_off(t, "PluginRejected", why);
     } else if (t->tries == 0 && p->home) {
-        const char *us = mh_arena_printf(&t->arena, "%s/%s/%s", p->ns, p->name, p->key);
-        if (call->err.code == MH_OK && !mh_str_eq(owner, us)) {
-            (void)snprintf(why, sizeof(why), "the kind %s.%s is there and belongs to %s",
-                           t->text->plural, t->text->group, owner ? owner : "somebody else");
-            mh_plugin_reject(t, "PluginRejected", why);
-            return;
-        }
-        apply_crd(t);
+        on_crd_found(t, call);
     } else if (is_established(call->reply)) {
         mh_plugin_activate(t);
     } else if (++t->tries > CRD_TRIES) {
@@ -126,22 +177,24 @@ send_crd(struct mh_plugin_trial *t, const char *method, const char *body)
     struct mh_plugins *all = t->plugin->all;
     const struct mh_kind *kind = mh_kind_find(all->kinds, "CustomResourceDefinition");
     const char *name = mh_arena_printf(&t->arena, "%s.%s", t->text->plural, t->text->group);
-    const char *path = name && kind ? mh_kube_path(&t->arena, kind, NULL, name, NULL) : NULL;
-    if (path && body) {
+    bool creates = strcmp(method, "POST") == 0;
+    const char *path =
+        name && kind ? mh_kube_path(&t->arena, kind, NULL, creates ? NULL : name, NULL) : NULL;
+    if (path && body)
         path = mh_kube_query(&t->arena, path, "fieldManager", MH_FIELD_MANAGER);
-        path = path ? mh_kube_query(&t->arena, path, "force", "true") : NULL;
-    }
+    if (path && body && !creates)
+        path = mh_kube_query(&t->arena, path, "force", "true");
     if (!path) {
         mh_plugin_reject(t, "PluginRejected", "no memory, or no name for its kind");
         return;
     }
     t->call = (struct mh_api_call){ .method = method,
                                     .path = path,
-                                    .content_type = body ? MH_PATCH_APPLY : NULL,
+                                    .content_type = body && !creates ? MH_PATCH_APPLY : NULL,
                                     .body = body,
                                     .body_len = body ? strlen(body) : 0,
                                     .arena = &t->arena,
-                                    .done = on_crd,
+                                    .done = creates ? on_created : on_crd,
                                     .arg = t };
     t->calling = true;
     all->api.start(all->api.self, &t->call);

@@ -479,3 +479,57 @@ TEST(who_leads_next_takes_back_who_was_in_charge_last)
     CHECK(until(third_is_in_charge, 0));
     end();
 }
+
+#define CRDS "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
+
+static struct {
+    int made;    /* POST */
+    bool theirs; /* somebody else was faster */
+} kind;
+
+/* There is no kind yet when it is asked for first. */
+static bool
+answer_absent(struct tw *tw, void *arg, const struct tw_request *r, struct tw_answer *a)
+{
+    (void)tw, (void)arg;
+    if (strcmp(r->path, CRDS) == 0 && strcmp(r->method, "POST") == 0) {
+        kind.made++;
+        a->status = kind.theirs ? 409 : 201;
+        a->json = "{\"kind\":\"Status\",\"reason\":\"AlreadyExists\"}";
+        return true;
+    }
+    if (strcmp(r->path, CRD) != 0 || kind.made > 1)
+        return false;
+    if (kind.made == 0) {
+        a->status = 404;
+        a->json = "{\"kind\":\"Status\",\"reason\":\"NotFound\"}";
+    } else if (kind.theirs) {
+        a->json = "{\"metadata\":{\"annotations\":{\"moonherd.io/plugin-of\":\"x/y/z.lua\"}}}";
+    }
+    return kind.made == 0 || kind.theirs;
+}
+
+TEST(a_kind_that_somebody_else_made_meanwhile_is_not_taken_over)
+{
+    static const char text[] =
+        "return controller 'Thing' { api = 'things.example.dev/v1', short = 'th',\n"
+        " plan = function(seen) return ready() end }";
+    for (int theirs = 0; theirs < 2; theirs++) {
+        begin();
+        memset(&kind, 0, sizeof(kind));
+        kind.theirs = theirs;
+        tw_api_on(q.tw, answer_absent, NULL);
+        struct mh_plugin *p = write_text("moonherd-system", text, "");
+        mh_plugins_lead(&q.all, true);
+        CHECK(until(theirs ? is_rejected : is_active, 0));
+        CHECK_INT(kind.made, 1);
+        CHECK_INT(tw_api_count(q.tw, "PATCH", CRD), !theirs);
+        CHECK(!theirs || strstr(p->message, "belongs to x/y/z.lua"));
+        const struct tw_request *post = tw_api_last(q.tw, "POST", CRDS);
+        CHECK(post && strstr(post->body_text, "moonherd-system/it/t.lua"));
+        CHECK(post && !strstr(post->body_text, "shortNames")); /* what an edit may take away */
+        const struct tw_request *patch = tw_api_last(q.tw, "PATCH", CRD);
+        CHECK(theirs || (patch && strstr(patch->body_text, "shortNames")));
+        end();
+    }
+}
