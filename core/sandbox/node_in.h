@@ -3,6 +3,7 @@
 #define MH_SANDBOX_NODE_IN_H
 
 #include "base/map.h"
+#include "base/time.h"
 #include "kube/event.h"
 #include "net/http_client.h"
 #include "sandbox/image.h"
@@ -121,6 +122,8 @@ struct mh_sb_token {
     bool calling;
 };
 
+#define MH_SB_CONDITIONS 4 /* those that a kubelet writes */
+
 struct mh_sb_pod {
     struct mh_sb_pod *next;
     struct mh_sb_nodes *nodes;
@@ -162,6 +165,11 @@ struct mh_sb_pod {
     bool dirty;
     uint64_t written; /* hash of the last status */
     bool written_is;
+    /* Of MH_SB_CONDITIONS: as last written. The object as heard may lag behind it. */
+    struct {
+        bool known, is;
+        char since[MH_TIME_TEXT];
+    } conditions[MH_SB_CONDITIONS];
     bool delete_sent;
     int retries;
 };

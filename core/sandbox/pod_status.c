@@ -203,25 +203,45 @@ condition(const struct mh_sb_pod *p, const char *type)
     return NULL;
 }
 
-/* The time of the last change is kept where the status is as before. */
-static void
-put_condition(struct mh_buf *b, const struct mh_sb_pod *p, const char *type, bool is,
-              const char *reason, const char *message)
+static const char *const own_types[MH_SB_CONDITIONS] = {
+    "PodReadyToStartContainers",
+    "Initialized",
+    "Ready",
+    "ContainersReady",
+};
+
+/* When it became what it is. What was written counts, not what was heard of it: that may lag, and each
+ * look would make another time of it. The object is for a node that has just begun. */
+static const char *
+since_when(struct mh_sb_pod *p, int which, bool is)
 {
-    const char *status = is ? "True" : "False";
-    yyjson_val *old = condition(p, type);
+    yyjson_val *old = condition(p, own_types[which]);
     const char *since = mh_json_str(old, "lastTransitionTime", NULL);
+    if (p->conditions[which].known && p->conditions[which].is == is)
+        return p->conditions[which].since;
+    bool as_before = !p->conditions[which].known && since &&
+                     mh_str_eq(mh_json_str(old, "status", NULL), is ? "True" : "False");
+    if (as_before)
+        mh_str_copy(p->conditions[which].since, MH_TIME_TEXT, since);
+    else
+        mh_time_rfc3339(p->conditions[which].since, mh_sb_wall(p->nodes) / 1000000);
+    p->conditions[which].known = true;
+    p->conditions[which].is = is;
+    return p->conditions[which].since;
+}
+
+static void
+put_condition(struct mh_buf *b, struct mh_sb_pod *p, int which, bool is, const char *reason,
+              const char *message)
+{
     if (b->data[b->len - 1] != '[')
         (void)mh_buf_char(b, ',');
     (void)mh_buf_char(b, '{');
-    put_text(b, "type", type);
+    put_text(b, "type", own_types[which]);
     (void)mh_buf_char(b, ',');
-    put_text(b, "status", status);
+    put_text(b, "status", is ? "True" : "False");
     (void)mh_buf_str(b, ",\"lastProbeTime\":null,");
-    if (since && mh_str_eq(mh_json_str(old, "status", NULL), status))
-        put_text(b, "lastTransitionTime", since);
-    else
-        put_time(b, "lastTransitionTime", mh_sb_wall(p->nodes));
+    put_text(b, "lastTransitionTime", since_when(p, which, is));
     if (reason && !is) {
         (void)mh_buf_char(b, ',');
         put_text(b, "reason", reason);
@@ -236,10 +256,8 @@ put_condition(struct mh_buf *b, const struct mh_sb_pod *p, const char *type, boo
 static bool
 is_own(const char *type)
 {
-    static const char *const own[] = { "PodReadyToStartContainers", "Initialized", "Ready",
-                                       "ContainersReady" };
-    for (size_t i = 0; i < sizeof(own) / sizeof(*own); i++) {
-        if (mh_str_eq(type, own[i]))
+    for (size_t i = 0; i < MH_SB_CONDITIONS; i++) {
+        if (mh_str_eq(type, own_types[i]))
             return true;
     }
     return false;
@@ -277,7 +295,7 @@ names_of(const struct mh_sb_pod *p, struct mh_arena *a, int from, int to, bool i
 }
 
 static void
-put_conditions(struct mh_buf *b, const struct mh_sb_pod *p, struct mh_arena *a, const char *phase)
+put_conditions(struct mh_buf *b, struct mh_sb_pod *p, struct mh_arena *a, const char *phase)
 {
     struct counts n = count(p);
     bool done = strcmp(phase, "Succeeded") == 0;
@@ -292,17 +310,17 @@ put_conditions(struct mh_buf *b, const struct mh_sb_pod *p, struct mh_arena *a, 
                                              names_of(p, a, 0, p->ninit, true));
     (void)mh_buf_str(b, ",\"conditions\":[");
     put_foreign(b, p, a);
-    put_condition(b, p, "PodReadyToStartContainers", p->admitted && !done && !failed, NULL, NULL);
-    put_condition(b, p, "Initialized", p->initialized, "ContainersNotInitialized", incomplete);
-    put_condition(b, p, "Ready", ready, why, unready);
-    put_condition(b, p, "ContainersReady", ready, why, unready);
+    put_condition(b, p, 0, p->admitted && !done && !failed, NULL, NULL);
+    put_condition(b, p, 1, p->initialized, "ContainersNotInitialized", incomplete);
+    put_condition(b, p, 2, ready, why, unready);
+    put_condition(b, p, 3, ready, why, unready);
     (void)mh_buf_char(b, ']');
 }
 
 /* --- the whole ------------------------------------------------------------------------------- */
 
 static void
-put_status(struct mh_buf *b, const struct mh_sb_pod *p, struct mh_arena *a)
+put_status(struct mh_buf *b, struct mh_sb_pod *p, struct mh_arena *a)
 {
     const char *phase = mh_sb_pod_phase(p);
     int n = p->nodes->spec.n;

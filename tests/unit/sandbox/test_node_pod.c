@@ -15,7 +15,7 @@
 #include "harness/test.h"
 #include "io/file.h"
 #include "io/loop.h"
-#include "sandbox/node.h"
+#include "sandbox/node_in.h"
 #include "sandbox/rest.h"
 
 #define N 242
@@ -338,6 +338,35 @@ TEST(a_deleted_pod_gets_its_grace_and_no_more)
     UNTIL(pod("deaf") == NULL, 1500);
     serve("DELETE", "/api/v1/namespaces/default/pods/forced?gracePeriodSeconds=0", NULL, NULL, 200);
     UNTIL(!mh_sb_node_running(nodes, "default", "forced", NULL), 1500);
+    teardown();
+}
+
+/* Else the same status is written again and again, each time with another second, and a pod that is
+ * deleted never goes. */
+TEST(a_status_that_is_heard_late_is_not_written_again)
+{
+    struct mh_arena old;
+    if (!setup(1))
+        return;
+    mh_arena_init(&old, 1 << 20);
+    run("late", "Always", "", "while true; do sleep 0.02; done", "");
+    yyjson_val *stale = mh_sb_get(api, &old, "", "pods", "default", "late"); /* nothing runs yet */
+    UNTIL(is_ready("late"), 3000);
+    settle(300);
+    struct mh_sb_pod *p = nodes->pods;
+    CHECK(p != NULL && stale != NULL &&
+          mh_json_get(stale, "status", "containerStatuses", NULL) == NULL);
+    uint64_t written = p ? p->written : 0;
+    yyjson_val *heard = p ? p->object : NULL;
+    settle(1100); /* another second */
+    for (int i = 0; p && i < 2; i++) {
+        p->object = i ? heard : stale;
+        mh_sb_pod_status(p);
+        CHECK(p->calling == MH_SB_POD_IDLE);
+        CHECK(p->written == written);
+    }
+    settle(100);
+    mh_arena_release(&old);
     teardown();
 }
 
