@@ -132,6 +132,7 @@ drop(struct mh_plugin *p, bool stays)
         mh_plugin_tell_record(p);
     free_plugin(p);
     mh_plugins_count(all);
+    mh_plugins_sweep(all);
 }
 
 static void
@@ -245,6 +246,7 @@ mh_plugins_lead(struct mh_plugins *all, bool leading)
     if (all->leading == leading)
         return;
     all->leading = leading;
+    mh_plugins_sweep(all);
     for (struct mh_plugin *p = all->first; p; p = p->next) {
         if (leading) {
             mh_plugin_try(p);
@@ -286,6 +288,7 @@ mh_plugins_release(struct mh_plugins *all)
     mh_plugin_reviews_release(all);
     mh_plugins_free_kept(all);
     mh_plugins_stop_leaving(all);
+    mh_plugins_stop_sweep(all);
     mh_controller_free(all->host);
     all->host = NULL;
 }

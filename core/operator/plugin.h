@@ -65,6 +65,7 @@ struct mh_plugins {
     struct mh_plugin_seat *seats;      /* of reviews: plugin_review.h */
     struct mh_plugin_kept *kept;       /* what records of an earlier life said */
     struct mh_plugin_leaving *leaving; /* objects of plugins that are gone: plugin_leave.c */
+    struct mh_plugin_sweep *sweep;     /* of kinds of plugins that are gone: plugin_sweep.c */
     bool leading;
 };
 

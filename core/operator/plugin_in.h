@@ -272,9 +272,23 @@ void mh_plugin_work_all(struct mh_plugin_work *w);
 
 /* --- plugin_leave.c --- */
 
+bool mh_plugin_has_finalizer(yyjson_val *object);
+/* Takes our finalizer off one object of a plugin that is gone; false: that goes on already, or no memory. */
+bool mh_plugin_let_object_go(struct mh_plugins *all, const struct mh_kind *kind,
+                             yyjson_val *object);
 /* Takes our finalizer off every object, for a plugin that is gone; that goes on when w is gone. */
 void mh_plugin_let_go(struct mh_plugin_work *w);
 void mh_plugins_stop_leaving(struct mh_plugins *all);
+
+/* --- plugin_sweep.c --- */
+
+/* On the CustomResourceDefinition of a plugin: "namespace/name/key" of whose it is. */
+#define MH_PLUGIN_OWNER "moonherd.io/plugin-of"
+
+/* Takes our finalizer off objects that are being deleted, of kinds whose plugin is in no ConfigMap;
+ * while we lead, and again each minute as long as there are objects with it. */
+void mh_plugins_sweep(struct mh_plugins *all);
+void mh_plugins_stop_sweep(struct mh_plugins *all);
 
 /* --- plugin_plan.c --- */
 

@@ -114,8 +114,8 @@ on_written(struct mh_api_call *call)
         again(l, call->err.msg);
 }
 
-static bool
-has_ours(yyjson_val *object)
+bool
+mh_plugin_has_finalizer(yyjson_val *object)
 {
     yyjson_arr_iter i = yyjson_arr_iter_with(mh_json_get(object, "metadata", "finalizers", NULL));
     yyjson_val *f;
@@ -159,7 +159,8 @@ on_read(struct mh_api_call *call)
 {
     struct mh_plugin_leaving *l = call->arg;
     l->calling = false;
-    if (call->err.code == MH_E_NOTFOUND || (call->err.code == MH_OK && !has_ours(call->reply)))
+    if (call->err.code == MH_E_NOTFOUND ||
+        (call->err.code == MH_OK && !mh_plugin_has_finalizer(call->reply)))
         finish(l);
     else if (call->err.code != MH_OK)
         again(l, call->err.msg);
@@ -169,26 +170,35 @@ on_read(struct mh_api_call *call)
 
 /* --- all of them ------------------------------------------------------------------------------------ */
 
-static void
-begin(struct mh_plugin_work *w, yyjson_val *object)
+static bool
+goes_already(const struct mh_plugins *all, const char *path)
 {
-    struct mh_plugins *all = w->plugin->all;
+    const struct mh_plugin_leaving *l = all->leaving;
+    while (l && strcmp(l->path, path) != 0)
+        l = l->next;
+    return l != NULL;
+}
+
+bool
+mh_plugin_let_object_go(struct mh_plugins *all, const struct mh_kind *kind, yyjson_val *object)
+{
     struct mh_plugin_leaving *l = mh_calloc(1, sizeof(*l));
     if (!l)
-        return;
+        return false;
     mh_arena_init(&l->arena, ARENA);
     l->all = all;
     const char *path =
-        mh_kube_path(&l->arena, w->kind, mh_json_str(object, "metadata", "namespace", NULL),
+        mh_kube_path(&l->arena, kind, mh_json_str(object, "metadata", "namespace", NULL),
                      mh_json_str(object, "metadata", "name", NULL), NULL);
-    l->path = path ? mh_strdup(path) : NULL;
+    l->path = path && !goes_already(all, path) ? mh_strdup(path) : NULL;
     if (!l->path) {
         free_leaving(l);
-        return;
+        return false;
     }
     l->next = all->leaving;
     all->leaving = l;
     let_go(l, object);
+    return true;
 }
 
 void
@@ -200,8 +210,8 @@ mh_plugin_let_go(struct mh_plugin_work *w)
     mh_arena_init(&a, LIST_ARENA);
     int n = mh_cache_list(w->cache, &a, &query, &items);
     for (int i = 0; i < n; i++)
-        if (has_ours(items[i]))
-            begin(w, items[i]);
+        if (mh_plugin_has_finalizer(items[i]))
+            (void)mh_plugin_let_object_go(w->plugin->all, w->kind, items[i]);
     mh_arena_release(&a);
 }
 

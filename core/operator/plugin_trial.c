@@ -12,7 +12,6 @@
 #define AGAIN_NS (10 * MH_NS_PER_S)
 #define CRD_NS (200 * MH_NS_PER_MS)
 #define CRD_TRIES 100
-#define OWNER "moonherd.io/plugin-of"
 
 static void
 reach(struct mh_plugin_trial *t, enum mh_plugin_state state)
@@ -130,7 +129,7 @@ static void
 on_crd_found(struct mh_plugin_trial *t, const struct mh_api_call *call)
 {
     const struct mh_plugin *p = t->plugin;
-    const char *owner = mh_json_str(call->reply, "metadata", "annotations", OWNER, NULL);
+    const char *owner = mh_json_str(call->reply, "metadata", "annotations", MH_PLUGIN_OWNER, NULL);
     const char *us = mh_arena_printf(&t->arena, "%s/%s/%s", p->ns, p->name, p->key);
     char why[500];
     if (call->err.code == MH_E_NOTFOUND) {

@@ -533,3 +533,99 @@ TEST(a_kind_that_somebody_else_made_meanwhile_is_not_taken_over)
         end();
     }
 }
+
+#define KEPT_THING(name) "/apis/things.example.dev/v1/namespaces/shop/things/" name
+#define KEPT_OBJECT(name, owner)                                                                   \
+    "{\"apiVersion\":\"" owner                                                                     \
+    ".example.dev/v1\",\"kind\":\"Thing\",\"metadata\":{\"name\":\"" name                          \
+    "\",\"namespace\":\"shop\",\"finalizers\":[\"moonherd.io/plugin\"]}}"
+#define KIND_OF(group, owner)                                                                      \
+    "{\"apiVersion\":\"apiextensions.k8s.io/"                                                      \
+    "v1\",\"kind\":\"CustomResourceDefinition\",\"metadata\":{"                                    \
+    "\"name\":\"things." group ".example.dev\",\"labels\":{\"app.kubernetes.io/managed-by\":"      \
+    "\"moonherd\"},\"annotations\":{\"moonherd.io/plugin-of\":\"" owner                            \
+    "\"}},\"spec\":{\"group\":\"" group                                                            \
+    ".example.dev\",\"scope\":\"Namespaced\",\"names\":{\"plural\":\"things\",\"kind\":"           \
+    "\"Thing\"},\"versions\":[{\"name\":\"v1\",\"served\":true,\"storage\":true}]}}"
+
+static void
+on_deleted(struct mh_api_call *call)
+{
+    CHECK_INT(call->err.code, MH_OK);
+}
+
+/* Somebody deletes it: with a finalizer it is only being deleted. */
+static void
+delete_thing(const char *path)
+{
+    static struct mh_api_call call;
+    call = (struct mh_api_call){
+        .method = "DELETE", .path = path, .arena = &q.tw->arena, .done = on_deleted
+    };
+    q.tw->world.api.start(q.tw->world.api.self, &call);
+    tw_advance(q.tw, 10 * MH_NS_PER_MS);
+}
+
+/* A kind of that owner with one object that is being deleted, one that is not. */
+static void
+put_things(const char *crd)
+{
+    tw_put(q.tw, CRDS "/x", crd);
+    tw_put(q.tw, KEPT_THING("goes"), KEPT_OBJECT("goes", "things"));
+    tw_put(q.tw, KEPT_THING("stays"), KEPT_OBJECT("stays", "things"));
+    delete_thing(KEPT_THING("goes"));
+    CHECK(tw_object(q.tw, KEPT_THING("goes")) != NULL);
+}
+
+TEST(objects_of_a_plugin_that_went_while_no_operator_ran_can_be_deleted)
+{
+    begin();
+    put_things(KIND_OF("things", "moonherd-system/old/t.lua"));
+    mh_plugins_lead(&q.all, true);
+    tw_advance(q.tw, 2 * MH_NS_PER_S);
+    CHECK(tw_object(q.tw, KEPT_THING("goes")) == NULL);
+    yyjson_val *stays = tw_object(q.tw, KEPT_THING("stays"));
+    CHECK(stays && mh_plugin_has_finalizer(stays)); /* its plugin may come back */
+    delete_thing(KEPT_THING("stays"));
+    tw_advance(q.tw, 61 * MH_NS_PER_S);
+    CHECK(tw_object(q.tw, KEPT_THING("stays")) == NULL);
+    tw_advance(q.tw, 61 * MH_NS_PER_S);
+    CHECK(!q.all.sweep && !q.all.leaving);
+    end();
+}
+
+TEST(objects_whose_plugin_may_be_there_keep_its_finalizer)
+{
+    static const char *const elsewhere[] = { "shop", NULL };
+    for (int i = 0; i < 5; i++) {
+        begin();
+        put_things(i == 0   ? KIND_OF("things", "moonherd-system/it/t.lua") /* it is there */
+                   : i == 1 ? KIND_OF("things", "other-system/old/t.lua")   /* another operator's */
+                            : KIND_OF("things", "moonherd-system/old/t.lua"));
+        if (i == 0 ||
+            i == 2) /* a plugin of that namespace may serve the kind of somebody who is gone */
+            (void)write_text(i ? "shop" : "moonherd-system", "no text of any plugin", "");
+        if (i == 3) /* not all ConfigMaps are seen */
+            q.all.namespaces = elsewhere;
+        mh_plugins_lead(&q.all, i != 4); /* nor does who is no leader */
+        tw_advance(q.tw, 2 * MH_NS_PER_S);
+        CHECK(tw_object(q.tw, KEPT_THING("goes")) != NULL);
+        end();
+    }
+}
+
+TEST(a_plugin_of_which_no_version_was_in_charge_leaves_no_finalizer_behind)
+{
+    begin();
+    put_things(KIND_OF("things", "moonherd-system/it/t.lua"));
+    (void)write_text("moonherd-system", "no text of any plugin", "");
+    mh_plugins_lead(&q.all, true);
+    CHECK(until(is_rejected, 0));
+    CHECK(tw_object(q.tw, KEPT_THING("goes")) != NULL);
+    mh_plugins_remove(&q.all, "moonherd-system", "it");
+    tw_advance(q.tw, 2 * MH_NS_PER_S);
+    CHECK(tw_object(q.tw, KEPT_THING("goes")) == NULL);
+    mh_plugins_lead(&q.all, false);
+    CHECK(!q.all.sweep);
+    end();
+}
