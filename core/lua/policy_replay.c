@@ -35,7 +35,8 @@ selected(struct mh_policies *s, const char *selector, const struct mh_taken *t)
     if (!selector)
         return true;
     mh_arena_init(&a, ARENA);
-    bool ok = s->match && mh_json_parse(&a, t->input, t->input_len, &v, NULL) == MH_OK &&
+    char *input = mh_taken_input(&a, t);
+    bool ok = s->match && input && mh_json_parse(&a, input, t->input_len, &v, NULL) == MH_OK &&
               s->match(selector, mh_json_get(v, "cluster", "labels", NULL));
     mh_arena_release(&a);
     return ok;
@@ -157,8 +158,13 @@ on_turn(evutil_socket_t fd, short what, void *arg)
     p->call.tenant = p->r->tenant;
     p->call.job.op = MH_POLICY_DECIDE;
     p->call.job.point = p->r->point;
-    p->call.job.input = t->input;
+    p->call.job.input = mh_taken_input(&p->arena, t);
     p->call.job.input_len = t->input_len;
+    if (!p->call.job.input) { /* no memory: it is not replayed */
+        p->at++;
+        again(p);
+        return;
+    }
     p->asked = true;
     mh_policy_start(p->store->pool, &p->call);
 }

@@ -4,9 +4,13 @@
 #include <string.h>
 
 #include "base/str.h"
+#include "io/pack.h"
 
 #define CLUSTERS_MAX 20000
-#define LOOK_BACK 16 /* among so many a repetition is looked for */
+#define LOOK_BACK 16  /* among so many a repetition is looked for */
+#define WORTH_MIN 256 /* shorter inputs stay as they are */
+
+static const struct mh_pack_model no_model = { NULL, 0 };
 
 /* Of one cluster. */
 struct herd {
@@ -117,34 +121,50 @@ herd_of(struct mh_ring *r, const char *ns, const char *cluster)
     return h;
 }
 
-/* Equal but for the numbers behind "now": */
-static bool
-same_but_now(const char *a, const char *b)
+/* Of a text but for the numbers behind "now": */
+static uint64_t
+hash_but_now(const char *text)
 {
     static const char now[] = "\"now\":";
-    for (const char *start = a; *a && *a == *b; a++, b++) {
-        size_t n = sizeof(now) - 1;
-        if (*a != ':' || (size_t)(a - start) + 1 < n || memcmp(a + 1 - n, now, n) != 0)
+    size_t n = sizeof(now) - 1;
+    uint64_t h = 14695981039346656037ULL;
+    for (const char *p = text; *p; p++) {
+        h = (h ^ (unsigned char)*p) * 1099511628211ULL;
+        if (*p != ':' || (size_t)(p - text) + 1 < n || memcmp(p + 1 - n, now, n) != 0)
             continue;
-        while (a[1] >= '0' && a[1] <= '9')
-            a++;
-        while (b[1] >= '0' && b[1] <= '9')
-            b++;
+        while (p[1] >= '0' && p[1] <= '9')
+            p++;
     }
-    return *a == *b;
+    return h;
 }
 
 static struct mh_taken *
 repeated(const struct herd *h, const struct mh_taken *like)
 {
     int n = 0;
+    uint64_t alike = hash_but_now(like->input);
     for (struct mh_taken *t = h->newest; t && n < LOOK_BACK; t = t->next, n++)
-        if (strcmp(t->point, like->point) == 0 && mh_str_eq(t->by, like->by) &&
-            mh_str_eq(t->error, like->error) && mh_str_eq(t->answer, like->answer) &&
-            same_but_now(t->input, like->input))
+        if (t->alike == alike && strcmp(t->point, like->point) == 0 && mh_str_eq(t->by, like->by) &&
+            mh_str_eq(t->error, like->error) && mh_str_eq(t->answer, like->answer))
             return t;
     return NULL;
 }
+
+char *
+mh_taken_input(struct mh_arena *a, const struct mh_taken *t)
+{
+    char *out = mh_arena_alloc(a, t->input_len + 1);
+    if (!out)
+        return NULL;
+    out[t->input_len] = '\0';
+    if (t->packed_len == t->input_len)
+        memcpy(out, t->packed, t->input_len);
+    else if (!mh_unpack(out, t->input_len, t->packed, t->packed_len, no_model))
+        return NULL;
+    return out;
+}
+
+/* --- adding -------------------------------------------------------------------------------------- */
 
 /* Appends s behind the structure. */
 static const char *
@@ -168,23 +188,31 @@ room(const char *s)
 static struct mh_taken *
 copy_of(const struct herd *h, const struct mh_taken *like)
 {
-    size_t n = sizeof(*like) + room(like->point) + room(like->by) + room(like->error) +
-               room(like->input) + room(like->answer) + room(h->ns) + room(h->cluster);
+    size_t len = strlen(like->input), packed = 0;
+    char *tight = len >= WORTH_MIN && len < MH_RING_CLUSTER_BYTES ? mh_malloc(len) : NULL;
+    if (tight)
+        packed = mh_pack(tight, len - 1, like->input, len, no_model);
+    packed = packed ? packed : len;
+    size_t n = sizeof(*like) + room(like->point) + room(like->by) + room(like->error) + packed +
+               room(like->answer) + room(h->ns) + room(h->cluster);
     struct mh_taken *t = n < MH_RING_CLUSTER_BYTES ? mh_malloc(n) : NULL;
-    if (!t)
-        return NULL;
-    char *at = (char *)(t + 1);
-    *t = (struct mh_taken){ .refs = 1, .count = 1, .at_us = like->at_us, .bytes = n };
-    t->ns = put(&at, h->ns);
-    t->cluster = put(&at, h->cluster);
-    t->point = put(&at, like->point);
-    t->by = put(&at, like->by);
-    t->error = put(&at, like->error);
-    t->input = put(&at, like->input);
-    t->answer = put(&at, like->answer);
-    t->input_len = strlen(t->input);
-    t->answer_len = t->answer ? strlen(t->answer) : 0;
-    mh_policy_hash(t->id, t->input, t->input_len);
+    if (t) {
+        char *at = (char *)(t + 1);
+        *t = (struct mh_taken){ .refs = 1, .count = 1, .at_us = like->at_us, .bytes = n };
+        t->ns = put(&at, h->ns);
+        t->cluster = put(&at, h->cluster);
+        t->point = put(&at, like->point);
+        t->by = put(&at, like->by);
+        t->error = put(&at, like->error);
+        t->answer = put(&at, like->answer);
+        t->answer_len = t->answer ? strlen(t->answer) : 0;
+        t->packed = memcpy(at, packed < len ? tight : like->input, packed);
+        t->packed_len = packed;
+        t->input_len = len;
+        t->alike = hash_but_now(like->input);
+        mh_policy_hash(t->id, like->input, len);
+    }
+    mh_free(tight);
     return t;
 }
 

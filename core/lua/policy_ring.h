@@ -2,7 +2,7 @@
  *
  * At most MH_RING_CLUSTER decisions and MH_RING_CLUSTER_BYTES of one cluster, MH_RING_BYTES of all:
  * the oldest of the largest cluster goes first. A decision that repeats one of the last few (its
- * time aside) only raises the count of that one. */
+ * time aside) only raises the count of that one. Inputs are kept deflated. */
 #ifndef MH_LUA_POLICY_RING_H
 #define MH_LUA_POLICY_RING_H
 
@@ -23,10 +23,13 @@ struct mh_taken {
     const char *ns;
     const char *cluster;
     const char *by;
-    const char *error; /* one line; NULL: none */
-    const char *input;
+    const char *error;  /* one line; NULL: none */
+    const char *input;  /* of what is to be added; in the ring: NULL, mh_taken_input gives it */
     const char *answer; /* NULL: there was none */
     size_t input_len;
+    const void *packed;
+    size_t packed_len; /* input_len: as it is */
+    uint64_t alike;    /* of the input but for its time */
     size_t answer_len;
     size_t bytes;
 };
@@ -46,6 +49,8 @@ void mh_ring_forget(struct mh_ring *r, const char *ns, const char *cluster);
 size_t mh_ring_last(struct mh_ring *r, const char *point, const char *ns, struct mh_taken **out,
                     size_t max);
 void mh_taken_unref(struct mh_taken *t);
+/* The input of a decision of the ring, on the arena, NUL-terminated. NULL: no memory. */
+char *mh_taken_input(struct mh_arena *a, const struct mh_taken *t);
 size_t mh_ring_bytes(const struct mh_ring *r);
 /* Decisions kept of one cluster. */
 size_t mh_ring_count(const struct mh_ring *r, const char *ns, const char *cluster);

@@ -554,6 +554,37 @@ TEST(reloads_leave_no_memory_behind)
     end();
 }
 
+TEST(the_ring_keeps_inputs_in_little_memory_and_gives_them_back)
+{
+    struct mh_ring *r = mh_ring_new();
+    struct mh_taken *list[3];
+    struct mh_arena a;
+    char input[3][6000];
+    struct mh_taken like = {
+        .point = "p/v1", .ns = "n", .cluster = "c", .by = "b", .answer = "{}"
+    };
+    mh_arena_init(&a, 1 << 20);
+    for (int i = 0; i < 3; i++) { /* one is short */
+        int n = snprintf(input[i], sizeof(input[i]), "{\"now\":%d,\"nodes\":[%d", i, i);
+        for (int k = 0; n < (i == 1 ? 40 : 5800); k++)
+            n += snprintf(input[i] + n, sizeof(input[i]) - (size_t)n,
+                          ",{\"name\":\"node%d\",\"zone\":\"zone%d\"}", k, k % 3);
+        (void)snprintf(input[i] + n, sizeof(input[i]) - (size_t)n, "]}");
+        like.input = input[i];
+        like.at_us = 3 - i;
+        mh_ring_add(r, &like);
+    }
+    CHECK_INT((long)mh_ring_last(r, "p/v1", "n", list, 3), 3);
+    CHECK(mh_ring_bytes(r) < 4000);
+    for (int i = 0; i < 3; i++) {
+        CHECK_STR(mh_taken_input(&a, list[i]), input[i]);
+        CHECK_INT((long)list[i]->input_len, (long)strlen(input[i]));
+        mh_taken_unref(list[i]);
+    }
+    mh_arena_release(&a);
+    mh_ring_free(r);
+}
+
 TEST(the_ring_is_bounded_and_repetitions_only_count)
 {
     struct mh_ring *r = mh_ring_new();
@@ -586,8 +617,8 @@ TEST(the_ring_is_bounded_and_repetitions_only_count)
     for (int i = 0; i < 1000; i++) {
         char name[32];
         (void)snprintf(name, sizeof(name), "c%d", i % 50);
-        (void)snprintf(big, 20, "%019d", i);
-        big[19] = 'x';
+        for (int k = 0; k < 100000; k++) /* nothing that could be kept in less */
+            big[k] = (char)('!' + rand() % 90);
         like.cluster = name;
         like.input = big;
         mh_ring_add(r, &like);
