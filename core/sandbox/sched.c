@@ -132,13 +132,24 @@ explain_claims(const struct mh_sb_sched_run *r, const char *why)
 
 /* --- the decision ---------------------------------------------------------------------------- */
 
+/* One of those that are equally good, another for each pod: else, where all are full of pods that ask
+ * for little, one node takes them all. */
 static const char *
 best(struct mh_sb_sched_run *r)
 {
+    const char *uid = mh_json_str(r->pod, "metadata", "uid", NULL);
     const struct mh_sb_sched_node *out = NULL;
+    uint64_t hash = 14695981039346656037ULL, equal = 0;
+    for (; uid && *uid; uid++)
+        hash = (hash ^ (unsigned char)*uid) * 1099511628211ULL;
     for (size_t i = 0; i < r->n; i++) {
-        if (r->nodes[i].nreasons == 0 && (!out || r->nodes[i].score > out->score))
-            out = &r->nodes[i];
+        const struct mh_sb_sched_node *n = &r->nodes[i];
+        if (n->nreasons > 0 || (out && n->score < out->score))
+            continue;
+        equal = out && n->score == out->score ? equal + 1 : 1;
+        hash = hash * 6364136223846793005ULL + 1442695040888963407ULL;
+        if ((hash >> 33) % equal == 0)
+            out = n;
     }
     return out ? out->name : NULL;
 }

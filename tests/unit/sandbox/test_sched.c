@@ -45,6 +45,28 @@ TEST(the_emptier_node_is_better)
     cw_free(tw);
 }
 
+TEST(nodes_that_are_equally_full_share_what_comes)
+{
+    struct tw *tw = cw_new(3);
+    int on[4] = { 0 };
+    char name[16];
+    for (int i = 1; i <= 3; i++) { /* full by their requests, as any pod leaves them */
+        char path[64];
+        (void)snprintf(path, sizeof(path), "/api/v1/nodes/node%d", i);
+        cw_merge(tw, path, "{\"status\":{\"allocatable\":{\"cpu\":\"1m\",\"memory\":\"1\"}}}");
+    }
+    for (int i = 0; i < 30; i++) {
+        (void)snprintf(name, sizeof(name), "p%d", i);
+        cw_pod(tw, name, "", "\"containers\":[{\"name\":\"c\"}]");
+        cw_settle(tw);
+        const char *node = node_of(tw, name);
+        CHECK(node != NULL);
+        on[node ? node[4] - '0' : 0]++;
+    }
+    CHECK(on[1] >= 3 && on[2] >= 3 && on[3] >= 3);
+    cw_free(tw);
+}
+
 TEST(a_pod_that_fits_nowhere_is_told_why_and_waits_for_room)
 {
     struct tw *tw = cw_new(3);
