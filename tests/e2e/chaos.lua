@@ -27,8 +27,15 @@ local function chosen()
     end
     return out
   end
+  -- The scenario apidown takes the API server away in each run, and getting well again takes a minute.
+  local daily = {}
+  for _, name in ipairs(names) do
+    if name ~= "api-down" then
+      daily[#daily + 1] = name
+    end
+  end
   local day = os.time() // 86400
-  return { names[day * 2 % #names + 1], names[(day * 2 + 1) % #names + 1] }
+  return { daily[day * 2 % #daily + 1], daily[(day * 2 + 1) % #daily + 1] }
 end
 
 operator.install()
