@@ -92,7 +92,9 @@ function program.fill(claim, free) return order("fill", input.namespace .. "/" .
 function program.unfill(claim) return order("unfill", input.namespace .. "/" .. claim) end
 
 function program.clear()
-  if input.faults then pcall(order, "clear") end
+  if not input.faults then return end
+  local ok, why = pcall(order, "clear")
+  if not ok then state.say("not all that was broken may be whole again: %s", why) end
 end
 
 return program

@@ -78,7 +78,8 @@ function sandbox.unfill(claim) return order("unfill", { claim }) end
 
 --- Everything that a script may have left.
 function sandbox.clear()
-  pcall(order, "clear", {})
+  local ok, why = pcall(order, "clear", {})
+  if not ok then state.say("not all that was broken may be whole again: %s", why) end
   for _, text in ipairs(sandbox.list()) do
     local node, pod = text:match "^off (%S+)", text:match "^frozen [^/]+/(%S+)"
     if node then pcall(order, "on", { node }) end
