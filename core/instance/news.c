@@ -20,7 +20,7 @@ mh_deputy_news(const struct mh_agent *g, enum mh_ha_phase phase, const char *why
         return;
     (void)snprintf(version, sizeof(version), "%s/v1", g->id.group);
     if (phase == MH_HA_FENCING) {
-        (void)snprintf(note, sizeof(note), "%s; nobody operates, so %s does it", why, g->id.name);
+        (void)snprintf(note, sizeof(note), "%s; nobody else does it, so %s does", why, g->id.name);
         mh_kube_event(g->events, &ref, "Normal", "FailingOver", note);
     } else if (phase == MH_HA_PROMOTING && holder) {
         (void)snprintf(note, sizeof(note), "Failing over to %s", holder);
